@@ -1,0 +1,106 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// The rooms of the house, bottom up: nothing imports upward. README.md has the annotated tree.
+let settings: [SwiftSetting] = [
+  .enableExperimentalFeature("Lifetimes"),
+  .treatAllWarnings(as: .error),
+]
+
+func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+  .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func stage(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .executableTarget(
+    name: name, dependencies: dependencies + ["Stages", argumentParser], swiftSettings: settings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
+  .testTarget(
+    name: name + "Tests", dependencies: dependencies, resources: resources, swiftSettings: settings)
+}
+
+let argumentParser = Target.Dependency.product(
+  name: "ArgumentParser", package: "swift-argument-parser")
+let yams = Target.Dependency.product(name: "Yams", package: "Yams")
+
+let package = Package(
+  name: "overtoken",
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+    .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
+  ],
+  targets: [
+    // MARK: C libraries and what the C compiler knows of the host
+    .systemLibrary(
+      name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
+    .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+    .target(name: "CHost"),
+
+    // MARK: Ground floor: files, streams, shards
+    library("Support", ["CHost", yams]),
+    library("Stages", ["Support", argumentParser]),
+    library("Shards", ["Support", "Parallel", "CZstd"]),
+    library("Parallel", ["Support"]),
+    library("Statistics"),
+
+    // MARK: Data
+    library("Grammar", ["Support"]),
+    library("Tokenization", ["Support"]),
+    library("NGrams", ["Support", "Tokenization"]),
+
+    // MARK: Engine and models
+    library("Kernels", ["COpenBLAS", "CHost", "Support"]),
+    library("Engine", ["Kernels", "Parallel", "Support"]),
+    library("Models", ["Engine", "Support"]),
+    library("Checkpoints", ["Engine", "Support"]),
+    library("Training", ["Models", "Checkpoints", "Engine", "Parallel", "Shards", "Support"]),
+    library(
+      "Evaluation",
+      [
+        "Models", "Checkpoints", "Engine", "Parallel", "Grammar", "Tokenization", "NGrams", "Shards",
+        "Statistics", "Support",
+      ]),
+
+    // MARK: Experiments
+    library("Planning", ["Support", "Grammar", "Models", "Kernels"]),
+    library("Reporting", ["Support", "Statistics"]),
+
+    // MARK: Executables
+    stage("ott-sample", ["Grammar", "Shards", "Parallel", "Support"]),
+    stage("ott-tokenize", ["Tokenization", "Shards", "Parallel", "Support"]),
+    stage("ott-map", ["NGrams", "Tokenization", "Shards", "Parallel", "Support"]),
+    stage("ott-train", ["Training", "Support"]),
+    stage("ott-evaluate", ["Evaluation", "Support"]),
+    stage("ott-plan", ["Planning", "Support"]),
+    stage("ott-report", ["Reporting", "Support"]),
+    stage("ott-shards", ["Shards", "Support"]),
+
+    // MARK: Tests
+    tests("Support", ["Support"]),
+    tests("Stages", ["Stages", "Support"]),
+    tests("Shards", ["Shards", "Support", "Parallel"]),
+    tests("Parallel", ["Parallel"]),
+    tests("Statistics", ["Statistics", "Support"]),
+    tests("Grammar", ["Grammar", "Support"]),
+    tests("Tokenization", ["Tokenization", "Support"]),
+    tests("NGrams", ["NGrams", "Tokenization", "Support"]),
+    tests("Kernels", ["Kernels", "Support"]),
+    tests("Engine", ["Engine", "Kernels", "Parallel", "Support"]),
+    tests("Models", ["Models", "Engine", "Checkpoints", "Parallel", "Support"]),
+    tests("Checkpoints", ["Checkpoints", "Engine", "Support"]),
+    tests("Training", ["Training", "Models", "Engine", "Checkpoints", "Shards", "Parallel", "Support"]),
+    tests(
+      "Evaluation",
+      ["Evaluation", "Models", "Engine", "Grammar", "Tokenization", "NGrams", "Statistics", "Support"]),
+    tests("Planning", ["Planning", "Support"]),
+    tests("Reporting", ["Reporting", "Support"]),
+    .testTarget(
+      name: "CommandTests",
+      dependencies: [
+        "Support", "Shards", "ott-sample", "ott-tokenize", "ott-map", "ott-train", "ott-evaluate",
+        "ott-plan", "ott-report", "ott-shards",
+      ], swiftSettings: settings),
+  ]
+)

@@ -1,0 +1,1 @@
+// NGrams tests
