@@ -1,1 +1,55 @@
-// Parallel tests
+import Parallel
+import Synchronization
+import Testing
+
+@Suite struct WorkerPoolTests {
+  @Test(arguments: [1, 2, 3, 8], [0, 1, 2, 7, 1000])
+  func everyTaskRunsOnce(threads: Int, tasks: Int) {
+    let pool = WorkerPool(threads: threads)
+    let counts = Mutex([Int](repeating: 0, count: tasks))
+    for _ in 0..<5 {
+      pool.forEach(0..<tasks) { worker, task in
+        #expect((0..<threads).contains(worker))
+        counts.withLock { $0[task] += 1 }
+      }
+    }
+    #expect(counts.withLock { $0 } == [Int](repeating: 5, count: tasks))
+  }
+
+  @Test func tasksKeepTheirOwnNumbers() {
+    let seen = Mutex<Set<Int>>([])
+    WorkerPool(threads: 2).forEach(10..<20) { _, task in
+      _ = seen.withLock { $0.insert(task) }
+    }
+    #expect(seen.withLock { $0 } == Set(10..<20))
+  }
+
+  private struct Broken: Error { let task: Int }
+
+  @Test(arguments: [1, 2, 4])
+  func errorsStopTheLoopAndReachTheCaller(threads: Int) {
+    let pool = WorkerPool(threads: threads)
+    let started = Atomic<Int>(0)
+    let error = #expect(throws: Broken.self) {
+      try pool.forEach(0..<100_000) { _, task in
+        started.wrappingAdd(1, ordering: .relaxed)
+        if task == 3 { throw Broken(task: task) }
+      }
+    }
+    #expect(error?.task == 3)
+    #expect(started.load(ordering: .relaxed) < 100_000)
+    let after = Atomic<Int>(0)
+    pool.forEach(0..<10) { _, _ in after.wrappingAdd(1, ordering: .relaxed) }
+    #expect(after.load(ordering: .relaxed) == 10)
+  }
+
+  @Test func workersDoNotShareATurn() {
+    let pool = WorkerPool(threads: 4)
+    let inside = Mutex([Int](repeating: 0, count: 4))
+    pool.forEach(0..<2_000) { worker, _ in
+      inside.withLock { $0[worker] += 1 }
+      #expect(inside.withLock { $0[worker] } == 1)
+      inside.withLock { $0[worker] -= 1 }
+    }
+  }
+}

@@ -1,0 +1,200 @@
+import Synchronization
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// A fixed crew of plain threads for loops over independent tasks.
+///
+/// The calling thread is worker 0; `threads - 1` more sleep on a condition between loops. Tasks are
+/// taken in increasing order by whichever worker is free, so a task must not depend on which worker
+/// runs it or on what ran before it on that worker: write results to a place of the task's own, and
+/// they are the same bits for any number of threads.
+///
+/// One loop at a time: a loop inside a loop, or two threads starting loops, is a programmer error.
+package final class WorkerPool: Sendable {
+  /// Number of workers, the calling thread included.
+  package let threads: Int
+  private let crew: Crew
+  private let members: [pthread_t]
+
+  /// Starts `threads - 1` threads. Precondition: `threads >= 1`.
+  package init(threads: Int) {
+    precondition(threads >= 1, "WorkerPool needs at least one thread, got \(threads)")
+    let crew = Crew()
+    self.threads = threads
+    self.crew = crew
+    self.members = (1..<threads).map { worker in Self.start(worker, of: crew) }
+  }
+
+  deinit {
+    crew.dismiss()
+    for member in members { pthread_join(member, nil) }
+  }
+
+  /// Calls `body(worker, task)` once for every task of `tasks`, in parallel, and returns when all
+  /// are done. `worker` is in `0..<threads`; no two calls with the same worker run at the same time.
+  ///
+  /// When calls throw, no further task is started and the error of the lowest failed task is thrown.
+  package func forEach(
+    _ tasks: Range<Int>, _ body: @Sendable (_ worker: Int, _ task: Int) throws -> Void
+  ) throws {
+    let failure = Mutex<(task: Int, error: any Error)?>(nil)
+    withoutActuallyEscaping(body) { body in
+      run(tasks) { worker, task in
+        do {
+          try body(worker, task)
+          return true
+        } catch {
+          failure.withLock { first in
+            if first == nil || task < (first?.task ?? task) { first = (task, error) }
+          }
+          return false
+        }
+      }
+    }
+    if let first = failure.withLock({ $0 }) { throw first.error }
+  }
+
+  /// The loop for bodies that cannot fail; it allocates nothing per task.
+  package func forEach(
+    _ tasks: Range<Int>, _ body: @Sendable (_ worker: Int, _ task: Int) -> Void
+  ) {
+    withoutActuallyEscaping(body) { body in
+      run(tasks) { worker, task in
+        body(worker, task)
+        return true
+      }
+    }
+  }
+
+  private func run(
+    _ tasks: Range<Int>, _ attempt: @Sendable (_ worker: Int, _ task: Int) -> Bool
+  ) {
+    if tasks.isEmpty { return }
+    if threads == 1 || tasks.count == 1 {
+      crew.enter()
+      defer { crew.leave() }
+      for task in tasks where !attempt(0, task) { return }
+      return
+    }
+    let next = Atomic<Int>(tasks.lowerBound)
+    let end = tasks.upperBound
+    withoutActuallyEscaping(attempt) { attempt in
+      crew.perform(others: threads - 1) { worker in
+        while true {
+          let task = next.wrappingAdd(1, ordering: .relaxed).oldValue
+          if task >= end { return }
+          if !attempt(worker, task) { next.store(end, ordering: .relaxed) }
+        }
+      }
+    }
+  }
+
+  private static func start(_ worker: Int, of crew: Crew) -> pthread_t {
+    let seat = Unmanaged.passRetained(Seat(worker: worker, crew: crew))
+    var thread = pthread_t()
+    let status = pthread_create(
+      &thread, nil,
+      { context in
+        guard let context else { return nil }
+        let seat = Unmanaged<Seat>.fromOpaque(context).takeRetainedValue()
+        seat.crew.serve(as: seat.worker)
+        return nil
+      }, seat.toOpaque())
+    precondition(status == 0, "pthread_create failed with status \(status)")
+    return thread
+  }
+}
+
+private final class Seat {
+  let worker: Int
+  let crew: Crew
+  init(worker: Int, crew: Crew) {
+    self.worker = worker
+    self.crew = crew
+  }
+}
+
+/// The shared state of a crew; every mutable field is guarded by `lock`.
+// Unchecked because the guard is a POSIX mutex, which the compiler does not see.
+private final class Crew: @unchecked Sendable {
+  private let lock = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+  private let work = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+  private let rest = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+  private var job: (@Sendable (Int) -> Void)?
+  private var generation = 0
+  private var busy = 0
+  private var dismissed = false
+  private let occupied = Atomic<Bool>(false)
+
+  init() {
+    pthread_mutex_init(lock, nil)
+    pthread_cond_init(work, nil)
+    pthread_cond_init(rest, nil)
+  }
+
+  deinit {
+    pthread_cond_destroy(rest)
+    pthread_cond_destroy(work)
+    pthread_mutex_destroy(lock)
+    rest.deallocate()
+    work.deallocate()
+    lock.deallocate()
+  }
+
+  func enter() {
+    let taken = occupied.exchange(true, ordering: .acquiring)
+    precondition(!taken, "WorkerPool: a loop was started while another one runs")
+  }
+
+  func leave() { occupied.store(false, ordering: .releasing) }
+
+  /// Runs `job` once on each of `others` threads and on the caller (worker 0).
+  func perform(others: Int, _ job: @escaping @Sendable (Int) -> Void) {
+    enter()
+    pthread_mutex_lock(lock)
+    self.job = job
+    busy = others
+    generation += 1
+    pthread_cond_broadcast(work)
+    pthread_mutex_unlock(lock)
+    job(0)
+    pthread_mutex_lock(lock)
+    while busy > 0 { pthread_cond_wait(rest, lock) }
+    self.job = nil
+    pthread_mutex_unlock(lock)
+    leave()
+  }
+
+  func serve(as worker: Int) {
+    var seen = 0
+    while true {
+      pthread_mutex_lock(lock)
+      while generation == seen && !dismissed { pthread_cond_wait(work, lock) }
+      if dismissed {
+        pthread_mutex_unlock(lock)
+        return
+      }
+      seen = generation
+      var current = job
+      pthread_mutex_unlock(lock)
+      current?(worker)
+      // Released before reporting: the caller may not return while its closure is still held.
+      current = nil
+      pthread_mutex_lock(lock)
+      busy -= 1
+      if busy == 0 { pthread_cond_signal(rest) }
+      pthread_mutex_unlock(lock)
+    }
+  }
+
+  func dismiss() {
+    pthread_mutex_lock(lock)
+    dismissed = true
+    pthread_cond_broadcast(work)
+    pthread_mutex_unlock(lock)
+  }
+}
