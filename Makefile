@@ -1,0 +1,153 @@
+# overtoken: from a grammar to the numbers of a figure. `make` alone prints the help.
+#
+# A stage writes data/<stage>/<id>/, where id is a digest of the stage, its version, its parameters
+# and the ids of its inputs; index.json, written last, is the target. So make needs no clock to know
+# what is stale: other parameters are another directory. The rules themselves are written by
+# `ott-plan rules` from pipeline/ (see data/plan/<preset>/<figure>.mk after the first run).
+#
+# Troubleshooting: `make -n figure2` lists what would run, `make plan` says why and at what cost,
+# `make data/train/<id>/index.json` runs one directory of the current FIGURE and PRESET.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS += --warn-undefined-variables --no-builtin-rules
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+export LC_ALL := C
+
+# MARK: Variables
+
+PRESET ?= laptop## scale of the experiment: smoke, laptop, workstation, paper
+FIGURE ?= figure2## figure that plan, rerun and verify speak of: a file pipeline/FIGURE.yaml
+STAGE ?= train## stage of rerun: sample, tokenize, map, train, evaluate, report
+RUN ?= first## of rerun: `first` output of the stage, `all`, or the name of a run in the plan
+JOBS ?=## stages at a time (default: as the preset says; `make -jN` does the same)
+THREADS ?=## threads of each stage (default: the cores divided among the jobs)
+LAUNCH ?=## put before every stage command, for example "srun -n 1"
+
+CONFIGURATION := release
+# -march=native reaches Swift's own code too: without it `addProduct` is a library call. The
+# executables refuse, with a message, to run where the build's instructions are missing.
+BUILD_FLAGS := -c $(CONFIGURATION) -Xcc -march=native
+BIN := .build/$(CONFIGURATION)
+BUILT := .build/$(CONFIGURATION).stamp
+INSTALLED := .build/dependencies.stamp
+
+FIGURES := $(basename $(notdir $(wildcard pipeline/figure*.yaml)))
+STAGES := sample tokenize map train evaluate report
+SWIFT_SOURCES := $(shell find Package.swift Sources -type f)
+EXPERIMENT_FILES := $(shell find pipeline data/grammars -type f 2>/dev/null)
+CORES := $(shell nproc)
+
+# MARK: Help
+
+.PHONY: help
+help: ## this text
+	@printf 'Targets\n'
+	@grep -hE '^[a-zA-Z0-9_%$$()-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/; s/\$$\(FIGURES\)/$(firstword $(FIGURES) figure2)/' \
+	  | awk -F '\t' '{ printf "  %-16s %s\n", $$1, $$2 }'
+	@printf '\nVariables (current value; set with NAME=value)\n'
+	@$(foreach v,PRESET FIGURE STAGE RUN JOBS THREADS LAUNCH,printf '  %-8s = %-8s %s\n' '$(v)' '$($(v))' \
+	  "$$(sed -nE 's/^$(v) \?=.*## ?//p' Makefile)";)
+	@printf '\nFigures: %s\nPresets: %s\n' '$(FIGURES)' '$(basename $(notdir $(wildcard pipeline/presets/*.yaml)))'
+
+# MARK: Build
+
+.PHONY: deps build
+deps: ## install the libraries that the build needs, or print the line to type
+	@tools/install-dependencies
+
+build: $(BUILT) ## build every executable with the instruction set of this machine
+
+$(INSTALLED): tools/install-dependencies
+	@tools/install-dependencies
+	@mkdir -p $(@D) && touch $@
+
+$(BUILT): $(SWIFT_SOURCES) | $(INSTALLED)
+	swift build $(BUILD_FLAGS)
+	@touch $@
+
+# MARK: Checks
+
+.PHONY: test check format lint
+test: $(BUILT) ## build and run every test
+	swift build --build-tests $(BUILD_FLAGS)
+	swift test --skip-build $(BUILD_FLAGS)
+
+check: lint test ## what must pass before a change lands: format, lint, tests
+
+lint: ## refuse what swift-format would change or warn about
+	swift format lint --strict --recursive --parallel Package.swift Sources Tests
+
+format: ## let swift-format rewrite the sources
+	swift format --in-place --recursive --parallel Package.swift Sources Tests
+
+# MARK: Figures
+
+# Goals that need the rules of an experiment; everything else never reads them.
+FIGURE_GOALS := $(filter $(FIGURES),$(MAKECMDGOALS))
+ifneq (,$(filter data/% results/%,$(MAKECMDGOALS)))
+  FIGURE_GOALS += $(FIGURE)
+endif
+RULES := $(patsubst %,data/plan/$(PRESET)/%.mk,$(sort $(FIGURE_GOALS)))
+
+PLANNED_JOBS :=
+ifneq (,$(RULES))
+  include $(RULES)
+endif
+ifneq (,$(or $(JOBS),$(PLANNED_JOBS)))
+  # A -j on the command line wins over this.
+  MAKEFLAGS += -j$(or $(JOBS),$(PLANNED_JOBS))
+endif
+
+# The number of jobs in force is known only while recipes run.
+jobsInForce = $(or $(patsubst -j%,%,$(filter -j%,$(MAKEFLAGS))),1)
+threadsPerJob = $(or $(THREADS),$(shell n=$$(( $(CORES) / $(jobsInForce) )); echo $$(( n > 0 ? n : 1 ))))
+
+# $(call runStage,stage,id): the one way in which a stage is run.
+runStage = $(LAUNCH) $(BIN)/ott-$(1) --config data/config/$(1)/$(2).json --output data/$(1)/$(2) \
+  --threads $(threadsPerJob)
+
+data/plan/$(PRESET)/%.mk: $(EXPERIMENT_FILES) $(BUILT)
+	@$(BIN)/ott-plan rules --figure $* --preset $(PRESET)
+
+.PHONY: $(FIGURES)
+figure2: ## numbers, verdicts and picture of the paper's Figure 2, into results/PRESET/
+
+# Results are a copy of the report's output; looking at the bytes beats looking at the clock.
+# $(call stalePublication,report directory,results directory): names a target that never exists.
+stalePublication = $(shell \
+  diff -rq --exclude=index.json --exclude=evidence.json $(1) $(2) >/dev/null 2>&1 || echo FORCE)
+.PHONY: FORCE
+
+.PHONY: plan
+plan: $(BUILT) ## what is stale, why, and what it costs: FIGURE, PRESET; writes nothing
+	@$(BIN)/ott-plan show --figure $(FIGURE) --preset $(PRESET)
+
+.PHONY: rerun verify
+rerun: $(BUILT) ## run STAGE again on cached inputs and compare the bytes: FIGURE, PRESET, RUN
+	@tools/rerun $(BIN) $(STAGE) $(FIGURE) $(PRESET) '$(RUN)' $(or $(THREADS),$(CORES)) $(LAUNCH)
+
+verify: $(BUILT) ## check every digest of the figure's shards: FIGURE, PRESET
+	@for s in sample tokenize map; do \
+	  $(BIN)/ott-plan list --figure $(FIGURE) --preset $(PRESET) --stage $$s | \
+	  while read -r id _; do $(BIN)/ott-shards verify data/$$s/$$id; done; done
+
+# MARK: Cleaning
+
+.PHONY: $(addprefix clean-,$(STAGES)) clean
+clean-%: ## forget the outputs of one stage (clean-sample, clean-train, ...); the next run rebuilds them
+$(addprefix clean-,$(STAGES)): clean-%:
+	rm -rf data/$*
+
+clean: ## forget every generated file but the build
+	rm -rf data/plan data/config $(addprefix data/,$(STAGES))
+
+# MARK: Peers
+
+.PHONY: peers
+peers: .venv/peers.stamp ## Python environment of the peers that numbers are compared with
+.venv/peers.stamp: tools/peers.txt
+	python3 -m venv .venv
+	.venv/bin/pip install --quiet --requirement $<
+	@touch $@
