@@ -1,1 +1,39 @@
 #pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+// MARK: Host
+
+/// Comma-separated names of the instruction-set extensions that this build was compiled for
+/// ("avx2,fma,avx512f"); empty where the baseline suffices.
+const char *ott_build_features(void);
+
+/// Comma-separated names of those extensions of `ott_build_features` that the running CPU lacks;
+/// empty when the build suits the CPU. The text lives as long as the process.
+const char *ott_missing_features(void);
+
+/// True where the CPU has instructions for SHA-256 and this build can use them.
+bool ott_has_sha_instructions(void);
+
+/// Threads the scheduler lets this process use at once.
+int ott_thread_count(void);
+
+// MARK: SHA-256 (FIPS 180-4)
+
+/// Feeds `blocks` blocks of 64 bytes into the eight state words. Uses the CPU's SHA instructions
+/// where there are any (x86 SHA-NI, found at run time; arm64 where compiled in).
+void ott_sha256_blocks(uint32_t state[8], const uint8_t *data, size_t blocks);
+
+/// The same by plain C; the slow twin of `ott_sha256_blocks`.
+void ott_sha256_blocks_portable(uint32_t state[8], const uint8_t *data, size_t blocks);
+
+// MARK: Signals
+
+/// Handles SIGINT and SIGTERM: with `graceful` false the process exits at once with 128 + signal;
+/// with `graceful` true the first signal is only recorded and the second one exits.
+void ott_signals_install(bool graceful);
+
+/// The recorded signal number, or 0.
+int ott_signal_received(void);

@@ -1,0 +1,111 @@
+import Foundation
+
+/// Files that appear whole or not at all: written under a temporary name in the same directory,
+/// synced, renamed, and the directory synced.
+package enum AtomicFile {
+  package static func write(_ text: String, to path: String) throws {
+    try write(Array(text.utf8), to: path)
+  }
+
+  package static func write(_ data: Data, to path: String) throws {
+    try write([UInt8](data), to: path)
+  }
+
+  package static func write(_ bytes: [UInt8], to path: String) throws {
+    try bytes.withUnsafeBytes { try write($0, to: path) }
+  }
+
+  package static func write(_ bytes: UnsafeRawBufferPointer, to path: String) throws {
+    try write(to: path) { try $0.append(bytes) }
+  }
+
+  /// Writes in pieces; when `body` throws, nothing is left behind and an older file stays as it was.
+  package static func write<Result>(
+    to path: String, _ body: (inout FileWriter) throws -> Result
+  ) throws -> Result {
+    let temporary = temporaryPath(for: path)
+    var writer = try FileWriter(creating: temporary)
+    do {
+      let result = try body(&writer)
+      try writer.syncAndClose()
+      guard rename(temporary, path) == 0 else {
+        throw FileFault.error("cannot rename to \(path)")
+      }
+      try syncDirectory(of: path)
+      return result
+    } catch {
+      writer.abandon()
+      unlink(temporary)
+      throw error
+    }
+  }
+
+  /// `directory/.name.tmp-PID`.
+  package static func temporaryPath(for path: String) -> String {
+    let directory = parent(of: path)
+    let name = path.split(separator: "/").last.map(String.init) ?? path
+    return "\(directory)/.\(name).tmp-\(getpid())"
+  }
+
+  /// Deletes temporary files in `directory` whose writer is gone (or is this process).
+  package static func removeStaleTemporaries(in directory: String) throws {
+    let names: [String]
+    do {
+      names = try FileManager.default.contentsOfDirectory(atPath: directory)
+    } catch {
+      throw UserError("\(directory): cannot list this directory")
+    }
+    for name in names where name.hasPrefix(".") {
+      guard let mark = name.range(of: ".tmp-", options: .backwards),
+        let process = Int32(name[mark.upperBound...]), process > 0
+      else { continue }
+      let isAlive = kill(process, 0) == 0 || errno == EPERM
+      if process == getpid() || !isAlive { unlink("\(directory)/\(name)") }
+    }
+  }
+
+  /// Makes renames and deletions in the directory of `path` durable.
+  package static func syncDirectory(of path: String) throws {
+    let directory = parent(of: path)
+    let descriptor = open(directory, O_RDONLY | O_DIRECTORY)
+    guard descriptor >= 0 else { throw FileFault.error("cannot open directory \(directory)") }
+    defer { close(descriptor) }
+    // Some file systems have no directory sync and say EINVAL: their renames are ordered anyway.
+    guard fsync(descriptor) == 0 || errno == EINVAL else {
+      throw FileFault.error("cannot sync directory \(directory)")
+    }
+  }
+
+  /// Creates `path` and its parents where missing.
+  package static func makeDirectory(_ path: String) throws {
+    do {
+      try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    } catch {
+      throw UserError(
+        "\(path): cannot create this directory", found: FileFault.reason(error),
+        remedy: "Choose another directory or change its permissions.")
+    }
+  }
+
+  static func parent(of path: String) -> String {
+    guard let slash = path.lastIndex(of: "/") else { return "." }
+    return slash == path.startIndex ? "/" : String(path[..<slash])
+  }
+}
+
+/// Messages for failed system calls.
+package enum FileFault {
+  /// `what: <text of errno>`; call it right after the failing system call.
+  package static func error(_ what: String, remedy: String? = nil) -> UserError {
+    let text = String(cString: strerror(errno))
+    return UserError("\(what): \(text)", remedy: remedy)
+  }
+
+  static func reason(_ error: any Error) -> String {
+    let underlying = (error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError
+    guard let underlying, underlying.domain == NSPOSIXErrorDomain else {
+      return error.localizedDescription
+    }
+    return String(cString: strerror(Int32(underlying.code)))
+  }
+}

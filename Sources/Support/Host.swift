@@ -1,0 +1,95 @@
+import CHost
+import Foundation
+
+/// The machine this process runs on.
+package enum Host {
+  /// The processor's own name, or its architecture where the system does not say.
+  package static var cpuModel: String {
+    for key in ["model name", "Hardware", "CPU implementer"] {
+      if let value = field(key, of: "/proc/cpuinfo") { return value }
+    }
+    return architecture
+  }
+
+  package static var architecture: String { unameField { $0.machine } }
+
+  package static var name: String { unameField { $0.nodename } }
+
+  /// "Linux 6.1.0".
+  package static var kernel: String {
+    unameField { $0.sysname } + " " + unameField { $0.release }
+  }
+
+  /// Threads the scheduler lets this process use at once.
+  package static var threads: Int { max(1, Int(ott_thread_count())) }
+
+  /// Bytes of physical memory.
+  package static var memoryBytes: Int {
+    Int(sysconf(Int32(_SC_PHYS_PAGES))) * Int(sysconf(Int32(_SC_PAGESIZE)))
+  }
+
+  /// Largest resident size of this process so far, in bytes.
+  package static var peakMemoryBytes: Int {
+    Int(usage().ru_maxrss) * 1024
+  }
+
+  /// User and system time of all threads of this process so far, in seconds.
+  package static var cpuSeconds: Double {
+    let usage = usage()
+    let seconds = { (time: timeval) in Double(time.tv_sec) + Double(time.tv_usec) * 1e-6 }
+    return seconds(usage.ru_utime) + seconds(usage.ru_stime)
+  }
+
+  /// Seconds on a clock that only goes forward.
+  package static var monotonicSeconds: Double {
+    var time = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &time)
+    return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
+  }
+
+  /// Instruction-set extensions that this build was compiled for.
+  package static var buildFeatures: [String] { list(ott_build_features()) }
+
+  /// Whether SHA-256 runs on the CPU's own instructions.
+  package static var hasSHAInstructions: Bool { ott_has_sha_instructions() }
+
+  /// Fails when this build needs instructions that the CPU lacks. A constructor in `CHost` makes the
+  /// same check before any Swift code runs; this one serves programs that want the error as a value.
+  package static func requireBuildFeatures() throws {
+    let missing = list(ott_missing_features())
+    guard missing.isEmpty else {
+      throw UserError(
+        "this program was built for another CPU", expected: missing.joined(separator: ", "),
+        found: cpuModel + " without them", remedy: "Build it on this machine: make clean build")
+    }
+  }
+
+  // MARK: - Parts
+
+  private static func usage() -> rusage {
+    var usage = rusage()
+    getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+    return usage
+  }
+
+  private static func list(_ text: UnsafePointer<CChar>?) -> [String] {
+    text.map { String(cString: $0).split(separator: ",").map(String.init) } ?? []
+  }
+
+  private static func field(_ key: String, of path: String) -> String? {
+    guard let text = try? String(contentsOfFile: path, encoding: .utf8) else { return nil }
+    for line in text.split(separator: "\n") where line.hasPrefix(key) {
+      let parts = line.split(separator: ":", maxSplits: 1)
+      if parts.count == 2 { return parts[1].trimmingCharacters(in: .whitespaces) }
+    }
+    return nil
+  }
+
+  private static func unameField<Field>(_ field: (utsname) -> Field) -> String {
+    var names = utsname()
+    uname(&names)
+    return withUnsafeBytes(of: field(names)) {
+      String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+    }
+  }
+}
