@@ -1,0 +1,126 @@
+import Support
+
+/// The reading side of a finished training run: `index.json` and the snapshots it lists.
+///
+/// The model is kept as the plain object that a model configuration is read from, so that this room
+/// needs no architecture.
+package struct TrainingRunIndex: Sendable {
+  /// Weights kept after some step, with what the run had consumed by then.
+  package struct Snapshot: Sendable, Equatable {
+    package let step: Int
+    /// Name in the run's directory.
+    package let file: String
+    package let sha256: String
+    package let sentences: Int
+    package let rows: Int
+    package let characters: Int
+
+    package init(
+      step: Int, file: String, sha256: String, sentences: Int, rows: Int, characters: Int
+    ) {
+      self.step = step
+      self.file = file
+      self.sha256 = sha256
+      self.sentences = sentences
+      self.rows = rows
+      self.characters = characters
+    }
+
+    /// The form in the index.
+    package var value: ConfigValue {
+      [
+        "step": .integer(step), "file": .string(file), "sha256": .string(sha256),
+        "sentences": .integer(sentences), "rows": .integer(rows),
+        "characters": .integer(characters),
+      ]
+    }
+  }
+
+  package let directory: String
+  package let id: String
+  /// architecture, layers, width, heads, context, tied, inputs and labels.
+  package let model: ConfigValue
+  /// Metadata of the map set that the run was trained on.
+  package let data: ConfigValue
+  /// In ascending order of steps; the last belongs to the last step.
+  package let snapshots: [Snapshot]
+  package let parameterCount: Int
+  package let steps: Int
+  package let sentences: Int
+  package let rows: Int
+  package let characters: Int
+  /// Nats per predicted token over the last metrics window.
+  package let finalLoss: Double
+  package let seed: Int
+  package let dataSeed: Int
+
+  /// Reads `directory/index.json`.
+  ///
+  /// - Throws: `UserError` when there is none (the run is unfinished), when it was altered, when it is
+  ///   of another stage, or when a field is missing, unknown or of the wrong type.
+  package init(directory: String) throws {
+    let path = "\(directory)/\(StageIndex.fileName)"
+    if !FileBytes.exists(path), FileBytes.exists("\(directory)/checkpoint.safetensors") {
+      throw UserError(
+        path, expected: "the index of a finished training run",
+        found: "a checkpoint of an unfinished one",
+        remedy: "Run ott-train again: it goes on where it stopped.")
+    }
+    let index = try StageIndex(directory: directory)
+    guard index.stage == "train" else {
+      throw UserError(
+        path, expected: "stage 'train'", found: "stage '\(index.stage)'",
+        remedy: "Name the directory of a training run.")
+    }
+    var reader = try index.reader()
+    self.directory = directory
+    id = index.id
+    model = try Self.object(&reader, "model")
+    data = try Self.object(&reader, "data")
+    parameterCount = try reader.int("parameterCount", in: 1...Int.max)
+    let steps = try reader.int("steps", in: 1...Int.max)
+    self.steps = steps
+    sentences = try reader.int("sentences", in: 1...Int.max)
+    rows = try reader.int("rows", in: 1...Int.max)
+    characters = try reader.int("characters", in: 0...Int.max)
+    finalLoss = try reader.double("finalLoss")
+    seed = try reader.int("seed")
+    dataSeed = try reader.int("dataSeed")
+    _ = reader.value("metrics")
+    snapshots = try reader.objects("snapshots").map { entry in
+      var entry = entry
+      return Snapshot(
+        step: try entry.int("step", in: 0...steps), file: try entry.string("file"),
+        sha256: try entry.string("sha256"), sentences: try entry.int("sentences"),
+        rows: try entry.int("rows"), characters: try entry.int("characters"))
+    }
+    try reader.finish()
+    let ascending = zip(snapshots, snapshots.dropFirst()).allSatisfy { $0.step < $1.step }
+    guard ascending, snapshots.last?.step == steps else {
+      throw reader.fault(
+        "snapshots", expected: "steps that ascend to \(steps)", found: "\(snapshots.map(\.step))",
+        remedy: StageIndex.remedy(directory))
+    }
+  }
+
+  private static func object(_ reader: inout ConfigReader, _ key: String) throws -> ConfigValue {
+    guard let value = reader.value(key), case .object = value else {
+      throw reader.fault(key, expected: "an object", found: "none")
+    }
+    return value
+  }
+
+  package func path(of snapshot: Snapshot) -> String { "\(directory)/\(snapshot.file)" }
+
+  /// Compares the digest of a snapshot's file with the index.
+  ///
+  /// - Throws: `UserError` when the file is missing or has other bytes.
+  package func verify(_ snapshot: Snapshot) throws {
+    let found = SHA256.hex(of: try FileBytes.read(path(of: snapshot)))
+    guard found == snapshot.sha256 else {
+      throw UserError(
+        path(of: snapshot), expected: "SHA-256 \(snapshot.sha256)", found: found,
+        remedy: StageIndex.remedy(directory))
+    }
+  }
+}

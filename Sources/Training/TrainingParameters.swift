@@ -1,0 +1,134 @@
+import Support
+
+/// Everything of a training run that its configuration file decides, with no default left open.
+///
+/// The exact keys, each of them required unless noted:
+///
+///     model          object: see `ModelConfiguration`; inputs and labels come from the data
+///     optimizer      name (adamw), learningRate, beta1, beta2, epsilon, weightDecay, clipNorm (0: none)
+///     schedule       kind (cosine, linear, constant), warmupSteps, finalFraction (not for constant)
+///     batchSentences sentences of a step
+///     lanes          power of two, at most batchSentences: the unit of parallelism and of float sums
+///     steps | epochs one of the two; E epochs are ⌈E·documents/batchSentences⌉ steps
+///     snapshots      see `SnapshotSchedule`
+///     checkpointEverySteps, logEverySteps
+///     seed           of the weights
+///     dataSeed       of the order of documents
+package struct TrainingParameters: Sendable {
+  package struct Optimizer: Sendable, Equatable {
+    package enum Name: String, CaseIterable, Sendable { case adamw }
+    package let learningRate, beta1, beta2, epsilon, weightDecay: Double
+    /// Largest global L2 norm of the gradient; 0 leaves gradients as they are.
+    package let clipNorm: Double
+  }
+
+  /// The object `parameters.model` as written.
+  package let model: ConfigValue
+  package let optimizer: Optimizer
+  package let schedule: LearningRateSchedule
+  package let batchSentences: Int
+  package let lanes: Int
+  package let steps: Int
+  package let snapshots: SnapshotSchedule
+  package let checkpointEverySteps: Int
+  package let logEverySteps: Int
+  package let seed: UInt64
+  package let dataSeed: UInt64
+
+  /// Reads the parameters of a run over `documents` documents.
+  ///
+  /// - Throws: `UserError` naming the key for anything missing, unknown, out of range or inconsistent.
+  package init(_ value: ConfigValue, source: String, documents: Int) throws {
+    var reader = try ConfigReader(value, source: source, path: "parameters")
+    model = try Self.readModel(&reader, source: source)
+    batchSentences = try reader.int("batchSentences", in: 1...1_000_000)
+    guard batchSentences <= documents else {
+      throw UserError(
+        "\(source): a batch is larger than the data set",
+        expected: "batchSentences of at most \(documents), the documents of the map set",
+        found: "\(batchSentences)", remedy: "lower batchSentences or sample more documents")
+    }
+    lanes = try reader.int("lanes", in: 1...4096)
+    guard lanes & (lanes - 1) == 0, lanes <= batchSentences else {
+      throw UserError(
+        "\(source): parameters.lanes does not fit",
+        expected: "a power of two of at most \(batchSentences), the sentences of a batch",
+        found: "\(lanes)", remedy: "set lanes to \(Self.largestPowerOfTwo(upTo: min(lanes, batchSentences)))")
+    }
+    steps = try Self.readSteps(
+      &reader, source: source, documents: documents, batchSentences: batchSentences)
+    optimizer = try Self.readOptimizer(&reader)
+    schedule = try Self.readSchedule(
+      &reader, source: source, peak: optimizer.learningRate, steps: steps)
+    var snapshotReader = try reader.object("snapshots")
+    snapshots = try SnapshotSchedule(reader: &snapshotReader, steps: steps)
+    checkpointEverySteps = try reader.int("checkpointEverySteps", in: 1...Int.max)
+    logEverySteps = try reader.int("logEverySteps", in: 1...Int.max)
+    seed = UInt64(try reader.int("seed", in: 0...Int.max))
+    dataSeed = UInt64(try reader.int("dataSeed", in: 0...Int.max))
+    try reader.finish()
+  }
+
+  private static func readModel(
+    _ reader: inout ConfigReader, source: String
+  ) throws -> ConfigValue {
+    guard let value = reader.value("model"), case .object(let members) = value else {
+      throw UserError("\(source): parameters.model", expected: "an object", found: "none")
+    }
+    for key in ["inputs", "labels"] where members[key] != nil {
+      throw UserError(
+        "\(source): parameters.model.\(key)", expected: "no such key: it comes from the map set",
+        found: members[key]?.summary, remedy: "delete it")
+    }
+    return value
+  }
+
+  private static func largestPowerOfTwo(upTo limit: Int) -> Int {
+    1 << (Int.bitWidth - 1 - limit.leadingZeroBitCount)
+  }
+
+  private static func readSteps(
+    _ reader: inout ConfigReader, source: String, documents: Int, batchSentences: Int
+  ) throws -> Int {
+    guard reader.has("steps") != reader.has("epochs") else {
+      throw UserError(
+        "\(source): parameters give both or neither of steps and epochs",
+        expected: "exactly one of the two", remedy: "keep the one you mean")
+    }
+    if reader.has("steps") { return try reader.int("steps", in: 1...1_000_000_000) }
+    let epochs = try reader.int("epochs", in: 1...1_000_000)
+    return (epochs * documents + batchSentences - 1) / batchSentences
+  }
+
+  private static func readOptimizer(_ parent: inout ConfigReader) throws -> Optimizer {
+    var reader = try parent.object("optimizer")
+    _ = try reader.choice("name", Optimizer.Name.self)
+    let result = Optimizer(
+      learningRate: try reader.double("learningRate", in: 0...1e30),
+      beta1: try reader.double("beta1", in: 0...0.999_999_999),
+      beta2: try reader.double("beta2", in: 0...0.999_999_999),
+      epsilon: try reader.double("epsilon", in: 1e-30...1),
+      weightDecay: try reader.double("weightDecay", in: 0...1e6),
+      clipNorm: try reader.double("clipNorm", in: 0...1e30))
+    try reader.finish()
+    return result
+  }
+
+  private static func readSchedule(
+    _ parent: inout ConfigReader, source: String, peak: Double, steps: Int
+  ) throws -> LearningRateSchedule {
+    var reader = try parent.object("schedule")
+    let kind = try reader.choice("kind", LearningRateSchedule.Kind.self)
+    let warmupSteps = try reader.int("warmupSteps", in: 0...Int.max)
+    let finalFraction = kind == .constant ? 1 : try reader.double("finalFraction", in: 0...1)
+    try reader.finish()
+    guard warmupSteps < steps else {
+      throw UserError(
+        "\(source): the warm-up does not end before the run",
+        expected: "schedule.warmupSteps below \(steps), the steps of the run",
+        found: "\(warmupSteps)", remedy: "shorten the warm-up or train longer")
+    }
+    return LearningRateSchedule(
+      kind: kind, peak: peak, warmupSteps: warmupSteps, finalFraction: finalFraction, steps: steps)
+  }
+}

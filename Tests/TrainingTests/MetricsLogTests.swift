@@ -1,0 +1,57 @@
+import Foundation
+import Support
+import Testing
+import Training
+
+@Suite struct MetricsLogTests {
+  private func line(_ step: Int) -> MetricsLine {
+    var progress = TrainingProgress()
+    for _ in 0..<step { progress.add(sentences: 4, rows: 30, characters: 26, lossSum: 33) }
+    return MetricsLine(progress: progress, loss: 1.1, gradientNorm: 0.25, learningRate: 1e-3)
+  }
+
+  @Test func aLineIsCanonicalJSON() {
+    #expect(
+      line(2).text
+        == #"{"characters":52,"gradientNorm":0.25,"learningRate":0.001,"loss":1.1,"rows":60,"#
+        + #""sentences":8,"step":2}"# + "\n")
+  }
+
+  @Test func cutsBackAndGoesOn() throws {
+    try withTemporaryDirectory { directory in
+      let path = "\(directory)/metrics.jsonl"
+      var kept = 0
+      do {
+        var log = try MetricsLog(path: path, bytes: 0)
+        try log.append(line(1))
+        kept = log.bytes
+        try log.append(line(2))
+        try log.synchronize()
+      }
+      do {
+        var log = try MetricsLog(path: path, bytes: kept)
+        try log.append(line(3))
+        #expect(log.bytes == kept + line(3).text.utf8.count)
+      }
+      #expect(try String(contentsOfFile: path, encoding: .utf8) == line(1).text + line(3).text)
+    }
+  }
+
+  @Test func refusesAFileShorterThanTheCheckpointSays() throws {
+    try withTemporaryDirectory { directory in
+      let path = "\(directory)/metrics.jsonl"
+      try AtomicFile.write("{}\n", to: path)
+      let error = #expect(throws: UserError.self) { _ = try MetricsLog(path: path, bytes: 4) }
+      #expect("\(try #require(error))".contains("shorter than the checkpoint says"))
+      #expect(try String(contentsOfFile: path, encoding: .utf8) == "{}\n")
+    }
+  }
+}
+
+/// Runs `body` with a fresh directory that is gone afterwards.
+func withTemporaryDirectory<Result>(_ body: (String) throws -> Result) throws -> Result {
+  let directory = FileManager.default.temporaryDirectory.path + "/training-\(UUID().uuidString)"
+  try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+  defer { try? FileManager.default.removeItem(atPath: directory) }
+  return try body(directory)
+}
