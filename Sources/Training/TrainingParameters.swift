@@ -53,7 +53,8 @@ package struct TrainingParameters: Sendable {
       throw UserError(
         "\(source): parameters.lanes does not fit",
         expected: "a power of two of at most \(batchSentences), the sentences of a batch",
-        found: "\(lanes)", remedy: "set lanes to \(Self.largestPowerOfTwo(upTo: min(lanes, batchSentences)))")
+        found: "\(lanes)",
+        remedy: "set lanes to \(Self.largestPowerOfTwo(upTo: min(lanes, batchSentences)))")
     }
     steps = try Self.readSteps(
       &reader, source: source, documents: documents, batchSentences: batchSentences)
