@@ -1,0 +1,96 @@
+import Checkpoints
+import Foundation
+import Support
+import Testing
+
+@Suite struct SafeTensorsTests {
+  private let header =
+    #"{"__metadata__":{"step":"3"},"a":{"data_offsets":[0,8],"dtype":"F32","shape":[2,1]},"#
+    + #""b":{"data_offsets":[8,8],"dtype":"F32","shape":[0]}}"#
+
+  private func write(to path: String) throws -> String {
+    let values: [Float] = [1, -0.5]
+    return try values.withUnsafeBufferPointer { values in
+      try SafeTensors.write(
+        to: path, metadata: ["step": "3"],
+        tensors: [
+          SafeTensors.Tensor(name: "a", shape: [2, 1], values: values),
+          SafeTensors.Tensor(
+            name: "b", shape: [0], values: UnsafeBufferPointer(rebasing: values[2...])),
+        ])
+    }
+  }
+
+  private func withFile<Result>(_ body: (String) throws -> Result) throws -> Result {
+    let path = FileManager.default.temporaryDirectory.path + "/\(UUID().uuidString).safetensors"
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    return try body(path)
+  }
+
+  /// Opens `bytes` as a file, which must fail; returns the message without its path.
+  private func message(opening bytes: [UInt8]) throws -> String {
+    try withFile { path in
+      try AtomicFile.write(bytes, to: path)
+      let error = #expect(throws: UserError.self) { _ = try SafeTensorsFile(path: path) }
+      return try #require(error).description
+    }
+  }
+
+  private func bytes(header: String, data: [UInt8]) -> [UInt8] {
+    withUnsafeBytes(of: UInt64(header.utf8.count).littleEndian) { Array($0) } + Array(header.utf8)
+      + data
+  }
+
+  @Test func theBytesAreTheFormat() throws {
+    try withFile { path in
+      let digest = try write(to: path)
+      let padding = String(repeating: " ", count: (8 - header.utf8.count % 8) % 8)
+      let expected = bytes(header: header + padding, data: [0, 0, 0x80, 0x3F, 0, 0, 0, 0xBF])
+      #expect(try FileBytes.read(path) == expected)
+      #expect(digest == SHA256.hex(of: expected))
+    }
+  }
+
+  @Test func readsWhatWasWritten() throws {
+    try withFile { path in
+      _ = try write(to: path)
+      let file = try SafeTensorsFile(path: path)
+      #expect(file.metadata == ["step": "3"])
+      #expect(file.tensors.keys.sorted() == ["a", "b"])
+      #expect(file.tensors["b"]?.shape == [0])
+      var values: [Float] = [0, 0]
+      try values.withUnsafeMutableBufferPointer { try file.read("a", shape: [2, 1], into: $0) }
+      #expect(values == [1, -0.5])
+    }
+  }
+
+  @Test func refusesAnotherShapeAndAMissingTensor() throws {
+    try withFile { path in
+      _ = try write(to: path)
+      let file = try SafeTensorsFile(path: path)
+      var values: [Float] = [7, 7]
+      for (name, shape, message) in [("a", [1, 2], "found [2, 1]"), ("c", [2], "no such tensor")] {
+        let error = #expect(throws: UserError.self) {
+          try values.withUnsafeMutableBufferPointer { try file.read(name, shape: shape, into: $0) }
+        }
+        #expect(try #require(error).description.contains(message))
+      }
+      #expect(values == [7, 7])
+    }
+  }
+
+  @Test func refusesDamage() throws {
+    let whole = bytes(header: header, data: [0, 0, 0x80, 0x3F, 0, 0, 0, 0xBF])
+    #expect(try message(opening: []).contains("truncated"))
+    #expect(try message(opening: Array(whole[..<20])).contains("truncated"))
+    #expect(try message(opening: Array(whole[..<(whole.count - 1)])).contains("truncated"))
+    #expect(try message(opening: Array("not a checkpoint".utf8)).contains("safetensors header"))
+    let half = header.replacingOccurrences(of: "F32", with: "F16")
+    #expect(try message(opening: bytes(header: half, data: [])).contains("dtype"))
+  }
+
+  @Test func aMissingFileIsNamed() throws {
+    let error = #expect(throws: UserError.self) { _ = try SafeTensorsFile(path: "/nowhere/x") }
+    #expect(try #require(error).description.contains("/nowhere/x"))
+  }
+}
