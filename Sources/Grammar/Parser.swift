@@ -6,6 +6,11 @@ package struct DerivationCount: Sendable, Equatable {
   package let value: UInt64
   /// Whether `value` is the number itself.
   package let isExact: Bool
+
+  package init(value: UInt64, isExact: Bool = true) {
+    self.value = value
+    self.isExact = isExact
+  }
 }
 
 /// Membership, number of derivations and exact probability of whole strings.
@@ -49,7 +54,7 @@ package struct Parser: Sendable {
     guard lengths.contains(s.count),
       let value = counts.value(
         of: s, tries: tries, terminalCount: grammar.terminalCount, factors: factors)
-    else { return DerivationCount(value: 0, isExact: true) }
+    else { return DerivationCount(value: 0) }
     return DerivationCount(value: value.count, isExact: !value.overflowed)
   }
 
