@@ -182,7 +182,8 @@ extension Grammar {
             throw UserError(
               "\(source): level violation in \(id) -> "
                 + alternative.map(String.init).joined(separator: " "),
-              expected: "symbols of level \(level - 1) only, as before in the alternatives of \(id)",
+              expected:
+                "symbols of level \(level - 1) only, as before in the alternatives of \(id)",
               found: "\(child) of level \(childLevel)",
               remedy: "Let every alternative rewrite to the next level.")
           }

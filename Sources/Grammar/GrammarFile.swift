@@ -21,7 +21,8 @@ extension Grammar {
     } catch {
       throw UserError(
         "\(path): cannot read the grammar", expected: "a readable file",
-        found: FileManager.default.fileExists(atPath: path) ? "one that cannot be opened" : "no file",
+        found: FileManager.default.fileExists(atPath: path)
+          ? "one that cannot be opened" : "no file",
         remedy: "Name one of data/grammars/*.grammar or a file of your own.")
     }
     guard let text = String(bytes: data, encoding: .utf8) else {
@@ -37,9 +38,8 @@ extension Grammar {
   /// name unless `name` is given.
   package init(parsing text: String, source: String, name: String? = nil) throws {
     var reader = GrammarReader(source: source)
-    for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
-      try reader.read(line, number: index + 1)
-    }
+    let lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
+    for (index, line) in lines.enumerated() { try reader.read(line, number: index + 1) }
     let (root, terminalCount) = try reader.header()
     try self.init(
       name: name ?? source, root: root, terminalCount: terminalCount, rules: reader.rules,
@@ -76,8 +76,7 @@ private struct GrammarReader {
 
   mutating func read(_ line: Substring, number: Int) throws {
     let place = "\(source):\(number)"
-    var content = line.prefix { $0 != "#" }
-    if content.last == "\r" { content.removeLast() }
+    let content = line.prefix { $0 != "#" }
     let words = content.split { $0 == " " || $0 == "\t" }
     guard let first = words.first else { return }
     switch first {

@@ -100,7 +100,8 @@ import Testing
   }
 
   @Test func longestSentencesDoNotUnderflow() throws {
-    for name in ["cfg3b", "cfg3e1", "cfg3e2", "cfg3f", "cfg3g", "cfg3h", "cfg3i", "cfg3j", "cfg3k"] {
+    for name in ["cfg3b", "cfg3e1", "cfg3e2", "cfg3f", "cfg3g", "cfg3h", "cfg3i", "cfg3j", "cfg3k"]
+    {
       let grammar = try Fixtures.grammar(name)
       let sentence = Fixtures.longestSentence(grammar)
       #expect(sentence.count == grammar.lengthRange.upperBound)

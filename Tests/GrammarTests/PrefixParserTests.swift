@@ -12,7 +12,8 @@ import Testing
       func check(_ prefix: [UInt8]) {
         let expected = prefixes[prefix] ?? 0
         #expect(isClose(exp2(parser.log2PrefixProbability), expected))
-        #expect(isClose(exp2(parser.log2SentenceProbability), all.strings[prefix]?.probability ?? 0))
+        #expect(
+          isClose(exp2(parser.log2SentenceProbability), all.strings[prefix]?.probability ?? 0))
         #expect(parser.count == prefix.count)
         #expect(parser.isViable == (expected > 0))
         guard expected > 0 else {
