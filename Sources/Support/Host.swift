@@ -60,7 +60,8 @@ package enum Host {
     guard missing.isEmpty else {
       throw UserError(
         "this program was built for another CPU", expected: missing.joined(separator: ", "),
-        found: cpuModel + " without them", remedy: "Build it on this machine: make clean build")
+        found: cpuModel + " without them",
+        remedy: "Build it on this machine: rm -r .build && make build")
     }
   }
 

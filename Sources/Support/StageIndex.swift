@@ -44,7 +44,8 @@ package struct StageIndex: Sendable, Equatable {
     let remedy = StageIndex.remedy(directory)
     guard FileBytes.exists(path) else {
       throw UserError(
-        path, expected: "the index of a finished stage", found: "no such file", remedy: remedy)
+        path, expected: "the index of a finished stage", found: "no such file",
+        remedy: "Run: make \(path)")
     }
     let value: ConfigValue
     let text: String
@@ -100,7 +101,7 @@ package struct StageIndex: Sendable, Equatable {
 
   /// How to get the directory back.
   package static func remedy(_ directory: String) -> String {
-    "Run: rm -rf \(directory) and make \(directory)/\(fileName)"
+    "Run: rm -r \(directory) && make \(directory)/\(fileName)"
   }
 
   /// {"bytes", "name", "sha256"} of each file of `directory`, in the order given: for stages whose

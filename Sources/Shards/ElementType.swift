@@ -1,0 +1,69 @@
+/// What one element of a shard is; all columns of a set share it. Little-endian on disk.
+package enum ElementType: String, CaseIterable, Sendable {
+  case u8, u16, u32, f64
+
+  /// Bytes of one element.
+  package var width: Int {
+    switch self {
+    case .u8: 1
+    case .u16: 2
+    case .u32: 4
+    case .f64: 8
+    }
+  }
+
+  /// The number in the header.
+  var code: UInt8 {
+    switch self {
+    case .u8: 1
+    case .u16: 2
+    case .u32: 3
+    case .f64: 4
+    }
+  }
+
+  init?(code: UInt8) {
+    guard let type = ElementType.allCases.first(where: { $0.code == code }) else { return nil }
+    self = type
+  }
+
+  /// The narrowest integer type that holds 0..<cardinality; nil above 2³².
+  package static func smallest(cardinality: Int) -> ElementType? {
+    switch cardinality {
+    case ...0x100: .u8
+    case ...0x1_0000: .u16
+    case ...0x1_0000_0000: .u32
+    default: nil
+    }
+  }
+}
+
+/// A Swift type that a shard can hold.
+package protocol ShardElement: BitwiseCopyable, Sendable {
+  static var elementType: ElementType { get }
+}
+
+extension UInt8: ShardElement {
+  package static var elementType: ElementType { .u8 }
+}
+extension UInt16: ShardElement {
+  package static var elementType: ElementType { .u16 }
+}
+extension UInt32: ShardElement {
+  package static var elementType: ElementType { .u32 }
+}
+extension Double: ShardElement {
+  package static var elementType: ElementType { .f64 }
+}
+
+/// One column of a shard set.
+package struct Column: Sendable, Equatable {
+  package let name: String
+  /// Ids lie in 0..<cardinality; nil for values that are not ids.
+  package let cardinality: Int?
+
+  package init(_ name: String, cardinality: Int? = nil) {
+    self.name = name
+    self.cardinality = cardinality
+  }
+}
