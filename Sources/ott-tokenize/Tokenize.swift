@@ -1,4 +1,13 @@
 import ArgumentParser
+import Stages
 
+/// Symbols to tokens. Running the stage is the default; other ways to tokenize are subcommands.
 @main
-struct Tokenize: ParsableCommand {}
+struct Tokenize: Command {
+  static let configuration = CommandConfiguration(
+    commandName: "ott-tokenize",
+    abstract: "Turn symbol shards into token shards.",
+    version: versionText("ott-tokenize", stage: NGramStage.version),
+    subcommands: [NGramStage.self],
+    defaultSubcommand: NGramStage.self)
+}
