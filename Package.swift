@@ -93,7 +93,10 @@ let package = Package(
     tests("Training", ["Training", "Models", "Engine", "Checkpoints", "Shards", "Parallel", "Support"]),
     tests(
       "Evaluation",
-      ["Evaluation", "Models", "Engine", "Grammar", "Tokenization", "NGrams", "Statistics", "Support"]),
+      [
+        "Evaluation", "Models", "Engine", "Checkpoints", "Grammar", "Parallel", "Shards",
+        "Tokenization", "NGrams", "Statistics", "Support",
+      ]),
     tests("Planning", ["Planning", "Support"]),
     tests("Reporting", ["Reporting", "Support"]),
     .testTarget(

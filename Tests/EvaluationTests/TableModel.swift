@@ -34,7 +34,9 @@ final class TableModel: LabelModel, LabelSession {
     self.init(weights: weights, labels: labels, context: context)
   }
 
-  func makeSession(rows: Int, sequences: Int) -> any LabelSession { self }
+  func makeSession(rows: Int, sequences: Int) -> any LabelSession {
+    TableModel(weights: weights, labels: labels, context: context)
+  }
 
   func score(rows: [[UInt32]], offsets: [Int], into logits: inout [Float]) {
     for n in 0..<rows[0].count { write(rows.map { $0[n] }, at: n, into: &logits) }

@@ -1,0 +1,128 @@
+import Grammar
+import Parallel
+import Statistics
+import Support
+import Synchronization
+
+/// How many sentences of a sample are right.
+package struct Accuracy: Sendable, Equatable {
+  package let correct: Int
+  package let samples: Int
+  /// How the sentences ended, by `Ending.rawValue`.
+  package let endings: [Int]
+
+  package init(correct: Int, samples: Int, endings: [Int]) {
+    self.correct = correct
+    self.samples = samples
+    self.endings = endings
+  }
+
+  package var share: Double { Double(correct) / Double(samples) }
+  /// Wilson interval at 95 %.
+  package var interval: Interval { wilsonInterval(successes: correct, trials: samples) }
+}
+
+/// The comparison of a model with the grammar on held-out sentences; all in nats per character.
+///
+/// Characters are raw symbols; the loss of the end of a sentence is in the sums, the end is not
+/// counted as a character. All are ratios of sums over sentences with delta-method standard errors.
+package struct HeldOutScores: Sendable, Equatable {
+  /// log Q of each sentence in nats.
+  package let logQ: [Double]
+  /// Σ −log Q / Σ characters.
+  package let loss: RatioEstimate
+  /// Σ −log P / Σ characters: the grammar's own loss on the same sentences.
+  package let entropy: RatioEstimate
+  /// Σ (log P − log Q) / Σ characters, paired: the noise of the sentences' own surprise cancels.
+  package let excess: RatioEstimate
+  /// Σ KL(P‖Q) over positions / Σ characters on the sentences with targets: the same quantity as
+  /// `excess` in expectation (over tokens, for an n-gram tokenizer), without the sampling noise of
+  /// the next token; nil without targets.
+  package let divergence: RatioEstimate?
+
+  /// - Parameters:
+  ///   - divergence: Σ over positions of each sentence that has targets, from the first on.
+  package init(logP: [Double], logQ: [Double], divergence: [Double], characters: [Int]) {
+    precondition(logP.count == logQ.count && logQ.count == characters.count, "one each a sentence")
+    let counts = characters.map(Double.init)
+    self.logQ = logQ
+    loss = RatioEstimate(numerators: logQ.map { -$0 }, denominators: counts)
+    entropy = RatioEstimate(numerators: logP.map { -$0 }, denominators: counts)
+    excess = RatioEstimate(numerators: zip(logP, logQ).map { $0 - $1 }, denominators: counts)
+    self.divergence =
+      divergence.isEmpty
+      ? nil
+      : RatioEstimate(
+        numerators: divergence, denominators: Array(counts.prefix(divergence.count)))
+  }
+}
+
+/// The sessions of all workers of a pool.
+///
+/// Unchecked because a session is used by one worker at a time, which the compiler does not see.
+package struct WorkerSessions: @unchecked Sendable {
+  private let sessions: [any LabelSession]
+
+  package init(_ model: any LabelModel, threads: Int, rows: Int, sequences: Int) throws {
+    sessions = try (0..<threads).map { _ in
+      try model.makeSession(rows: rows, sequences: sequences)
+    }
+  }
+
+  package subscript(worker: Int) -> any LabelSession { sessions[worker] }
+}
+
+/// Generates sentences 0..<count in groups of `batch`, in parallel over groups; see `generate`.
+package func generateAll(
+  _ count: Int, batch: Int, seed: UInt64, variant: Variant, sessions: WorkerSessions,
+  limits: GenerationLimits, draw: Draw, pool: WorkerPool
+) throws -> [GeneratedSentence] {
+  let groups = (count + batch - 1) / batch
+  let results = Mutex([[GeneratedSentence]](repeating: [], count: groups))
+  try pool.forEach(0..<groups) { worker, task in
+    let sentences = try generate(
+      task * batch..<min(count, (task + 1) * batch), seed: seed, variant: variant,
+      session: sessions[worker], limits: limits, draw: draw)
+    results.withLock { $0[task] = sentences }
+  }
+  return results.withLock { $0.flatMap { $0 } }
+}
+
+/// Which of the sentences are complete and in the language, and how many.
+package func judge(
+  _ sentences: [GeneratedSentence], grammar: Grammar, pool: WorkerPool
+) -> Accuracy {
+  let block = 256
+  let blocks = (sentences.count + block - 1) / block
+  let correct = Mutex(0)
+  pool.forEach(0..<blocks) { _, task in
+    var parser = Parser(grammar)
+    var found = 0
+    for sentence in sentences[task * block..<min(sentences.count, (task + 1) * block)]
+    where sentence.ending == .complete && parser.contains(sentence.symbols) {
+      found += 1
+    }
+    correct.withLock { $0 += found }
+  }
+  var endings = [Int](repeating: 0, count: Ending.allCases.count)
+  for sentence in sentences { endings[Int(sentence.ending.rawValue)] += 1 }
+  return Accuracy(
+    correct: correct.withLock { $0 }, samples: sentences.count, endings: endings)
+}
+
+/// Scores held-out sentences in parallel over groups.
+package func scoreAll(
+  _ heldOut: HeldOut, truth: Truth, variant: Variant, sessions: WorkerSessions, pool: WorkerPool
+) throws -> HeldOutScores {
+  let results = Mutex([GroupScore?](repeating: nil, count: heldOut.groups.count))
+  try pool.forEach(0..<heldOut.groups.count) { worker, task in
+    var logits: [Float] = []
+    let score = try heldOut.groups[task].score(
+      variant: variant, session: sessions[worker], targets: truth.targets, logits: &logits)
+    results.withLock { $0[task] = score }
+  }
+  let all = results.withLock { $0.compactMap { $0 } }
+  return HeldOutScores(
+    logP: truth.logP, logQ: all.flatMap(\.logQ), divergence: all.flatMap(\.divergence),
+    characters: heldOut.characters)
+}
