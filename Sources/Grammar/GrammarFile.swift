@@ -15,23 +15,18 @@ extension Grammar {
   /// Reads the grammar file at `path`; the grammar's name is the file's without its extension.
   /// - Throws: `UserError` naming path and line if the file cannot be read or is no valid grammar.
   package init(contentsOfFile path: String) throws {
-    let data: Data
-    do {
-      data = try Data(contentsOf: URL(fileURLWithPath: path))
-    } catch {
+    try self.init(bytes: FileBytes.read(path), source: path)
+  }
+
+  /// Reads the contents `bytes` of the grammar file `source`.
+  package init(bytes: [UInt8], source: String) throws {
+    guard let text = String(validating: bytes, as: UTF8.self) else {
       throw UserError(
-        "\(path): cannot read the grammar", expected: "a readable file",
-        found: FileManager.default.fileExists(atPath: path)
-          ? "one that cannot be opened" : "no file",
-        remedy: "Name one of data/grammars/*.grammar or a file of your own.")
-    }
-    guard let text = String(bytes: data, encoding: .utf8) else {
-      throw UserError(
-        "\(path): grammar", expected: "text in UTF-8", found: "other bytes",
+        "\(source): grammar", expected: "text in UTF-8", found: "other bytes",
         remedy: "Name a grammar file.")
     }
-    let file = URL(fileURLWithPath: path).deletingPathExtension().lastPathComponent
-    try self.init(parsing: text, source: path, name: file)
+    let name = URL(fileURLWithPath: source).deletingPathExtension().lastPathComponent
+    try self.init(parsing: text, source: source, name: name)
   }
 
   /// Reads a grammar from its text form. `source` stands before every message, and is the grammar's

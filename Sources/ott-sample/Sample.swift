@@ -1,4 +1,110 @@
 import ArgumentParser
+import Grammar
+import Stages
+import Support
 
 @main
-struct Sample: ParsableCommand {}
+struct Sample: Command {
+  static let configuration = CommandConfiguration(
+    commandName: "ott-sample",
+    abstract: "Samples sentences of a grammar, and tells what is known of a grammar exactly.",
+    discussion: """
+      As a stage:  ott-sample --config FILE --output DIR --threads N
+      As text:     ott-sample --print --grammar data/grammars/cfg3f.grammar --count 3
+      """,
+    version: versionText("ott-sample", stage: SampleStage.version),
+    subcommands: [Draw.self, Parse.self, Next.self, Describe.self], defaultSubcommand: Draw.self)
+}
+
+/// The options that name a grammar.
+struct GrammarOptions: ParsableArguments {
+  @Option(help: ArgumentHelp("The grammar.", valueName: "file"))
+  var grammar: String?
+
+  @Option(help: ArgumentHelp("Another root symbol: the sub-grammar below it.", valueName: "symbol"))
+  var root: Int?
+
+  func load() throws -> Grammar {
+    guard let path = grammar else { throw ValidationError("Missing --grammar FILE.") }
+    let whole = try Grammar(contentsOfFile: path)
+    return try root.map { try whole.rooted(at: $0) } ?? whole
+  }
+}
+
+/// The default command: the stage, or with `--print` sentences as text.
+struct Draw: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Samples sentences into shards, or with --print as text (default).")
+
+  @Option(help: ArgumentHelp("The stage's configuration (YAML or JSON).", valueName: "file"))
+  var config: String?
+
+  @Option(help: ArgumentHelp("Where the stage's output goes.", valueName: "dir"))
+  var output: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Worker threads (default: all). Results do not depend on it.", valueName: "n"))
+  var threads: Int?
+
+  @Flag(help: "No progress and no summary.")
+  var quiet = false
+
+  @Flag(help: "Print sentences instead, one a line, as the stage would draw them.")
+  var print = false
+
+  @OptionGroup var grammar: GrammarOptions
+
+  @Option(help: "With --print: the seed.")
+  var seed: UInt64 = 1
+
+  @Option(help: "With --print: the name of the random stream.")
+  var stream = "train"
+
+  @Option(help: "With --print: number of sentences.")
+  var count: UInt64 = 1
+
+  @Option(help: "With --print: the first sentence's number.")
+  var first: UInt64 = 0
+
+  func validate() throws {
+    if print {
+      guard config == nil, output == nil, threads == nil else {
+        throw ValidationError(
+          "--print goes with --grammar, not with --config, --output, --threads.")
+      }
+      guard grammar.grammar != nil else { throw ValidationError("--print needs --grammar FILE.") }
+      guard first.addingReportingOverflow(count).overflow == false else {
+        throw ValidationError("--first and --count: expected a sum below 2^64.")
+      }
+    } else {
+      guard config != nil, output != nil else {
+        throw ValidationError(
+          "Expected --config FILE --output DIR, or --print --grammar FILE, or a subcommand.")
+      }
+      guard grammar.grammar == nil, grammar.root == nil else {
+        throw ValidationError("--grammar and --root go with --print; the stage has a --config.")
+      }
+    }
+  }
+
+  func run() throws {
+    if print {
+      let text = SentenceText(try grammar.load())
+      let sampler = SentenceSampler(text.grammar, seed: seed, stream: stream)
+      for index in first..<first + count {
+        var sentence: [UInt8] = []
+        sampler.appendSentence(index, to: &sentence)
+        Swift.print(text.line(sentence))
+      }
+      return
+    }
+    var options = StageOptions()
+    options.config = config ?? ""
+    options.output = output ?? ""
+    options.threads = threads ?? Host.threads
+    options.quiet = quiet
+    try options.validate()
+    try SampleStage.run(options)
+  }
+}
