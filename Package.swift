@@ -53,7 +53,7 @@ let package = Package(
     // MARK: Engine and models
     library("Kernels", ["COpenBLAS", "CHost", "Support"]),
     library("Engine", ["Kernels", "Parallel", "Support"]),
-    library("Models", ["Engine", "Support"]),
+    library("Models", ["Engine", "Kernels", "Support"]),
     library("Checkpoints", ["Engine", "Support"]),
     library("Training", ["Models", "Checkpoints", "Engine", "Parallel", "Shards", "Support"]),
     library(

@@ -1,0 +1,98 @@
+/// Token by token continuation of many sequences with cached attention.
+///
+/// `reset`, then `step` with the inputs of every live sequence, then `retain` those that go on.
+/// A sequence's results do not depend on which others are live as long as the products run through
+/// the small-matrix path (see `isSmallMatmul`); otherwise they agree to rounding.
+package final class DecodingEngine {
+  package let plan: Plan
+  package let parameters: ParameterStore
+  /// Sequences that can live at a time.
+  package let capacity: Int
+  /// Positions of a sequence.
+  package let context: Int
+  /// Output classes, V.
+  package let labels: Int
+  private let executor: Executor
+  private let caches: FloatBuffer
+  private let cacheStride: Int
+  private var slots: [Int32] = []
+  private var positions: [Int32] = []
+  private var rows: [Float]
+
+  /// - Parameters:
+  ///   - plan: traced in decoding mode for `context`, its row limit the capacity.
+  ///   - cacheFloats: floats of one sequence's cache in one layer.
+  package init(
+    plan: Plan, parameters: ParameterStore, labels: Int, layers: Int, cacheFloats: Int
+  ) {
+    guard case .decoding(let context) = plan.mode else {
+      preconditionFailure("decoding needs a decoding plan")
+    }
+    precondition(plan.layout == parameters.layout, "the parameters are another model's")
+    self.plan = plan
+    self.parameters = parameters
+    self.labels = labels
+    self.context = context
+    capacity = plan.limits.rows
+    executor = Executor(plan)
+    cacheStride = capacity * cacheFloats
+    caches = FloatBuffer(count: layers * cacheStride)
+    rows = [Float](repeating: 0, count: capacity * labels)
+  }
+
+  /// Live sequences, in the order of the rows.
+  package var live: Int { slots.count }
+
+  /// The position that the next step writes, for each live sequence, counted from 0.
+  package var nextPositions: [Int32] { positions }
+
+  /// Starts `sequences` empty sequences, at most `capacity`.
+  package func reset(sequences: Int) {
+    precondition(sequences <= capacity, "\(sequences) sequences for a capacity of \(capacity)")
+    slots = (0..<Int32(sequences)).map { $0 }
+    positions = [Int32](repeating: 0, count: sequences)
+  }
+
+  /// Feeds one row to every live sequence and lends the log-probabilities (live, V) in nats.
+  ///
+  /// - Parameter inputs: (live, G) row ids of the input tables.
+  /// - Precondition: no live sequence has filled its context.
+  package func step<R>(
+    inputs: [Int32], tables: Int, _ body: (UnsafeBufferPointer<Float>) throws -> R
+  ) rethrows -> R {
+    let live = slots.count
+    precondition(
+      inputs.count == live * tables, "\(inputs.count) inputs for \(live) sequences of \(tables)")
+    rows.withUnsafeMutableBufferPointer { rows in
+      inputs.withUnsafeBufferPointer { inputs in
+        slots.withUnsafeBufferPointer { slots in
+          positions.withUnsafeBufferPointer { positions in
+            let view = LaneView(
+              inputs: inputs, tables: tables, positions: positions,
+              labels: UnsafeBufferPointer(start: nil, count: 0),
+              offsets: UnsafeBufferPointer(start: nil, count: 0), slots: slots,
+              caches: caches.buffer, cacheStride: cacheStride,
+              logProbabilities: UnsafeMutableBufferPointer(rebasing: rows[..<(live * labels)]))
+            _ = executor.run(view, rows: live, weights: parameters.weights.base)
+          }
+        }
+      }
+    }
+    for i in positions.indices { positions[i] += 1 }
+    return try rows.withUnsafeBufferPointer { rows in
+      try body(UnsafeBufferPointer(rebasing: rows[..<(live * labels)]))
+    }
+  }
+
+  /// Keeps the live sequences for which `isLive(row)` holds; rows close up, in order.
+  package func retain(_ isLive: (_ row: Int) -> Bool) {
+    var kept = 0
+    for row in slots.indices where isLive(row) {
+      slots[kept] = slots[row]
+      positions[kept] = positions[row]
+      kept += 1
+    }
+    slots.removeLast(slots.count - kept)
+    positions.removeLast(positions.count - kept)
+  }
+}

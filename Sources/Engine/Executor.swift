@@ -1,0 +1,90 @@
+/// Runs a plan: the one owner of its arena. A run allocates nothing.
+// Unchecked: an executor belongs to one worker at a time.
+package final class Executor: @unchecked Sendable {
+  package let plan: Plan
+  private let arena: FloatBuffer
+  private let positions: UnsafeMutableBufferPointer<Int32>
+  private let valueOffsets: UnsafeMutableBufferPointer<Int>
+  private let gradientOffsets: UnsafeMutableBufferPointer<Int>
+
+  package init(_ plan: Plan) {
+    self.plan = plan
+    arena = FloatBuffer(count: plan.arenaCount)
+    positions = .allocate(capacity: plan.limits.rows)
+    valueOffsets = .allocate(capacity: plan.valueOffsets.count)
+    gradientOffsets = .allocate(capacity: plan.gradientOffsets.count)
+    positions.initialize(repeating: 0)
+    _ = valueOffsets.initialize(from: plan.valueOffsets)
+    _ = gradientOffsets.initialize(from: plan.gradientOffsets)
+  }
+
+  deinit {
+    positions.deallocate()
+    valueOffsets.deallocate()
+    gradientOffsets.deallocate()
+  }
+
+  /// Bytes of the arena at capacity.
+  package var arenaBytes: Int { arena.count * MemoryLayout<Float>.stride }
+
+  /// Runs a packed lane forward and, in a training plan, backward.
+  ///
+  /// - Parameters:
+  ///   - gradients: the flat gradient array to fill; every slot is overwritten.
+  ///   - lossScale: 1 / (rows of the whole batch).
+  ///   - labelLogProbabilities: (rows) or empty, when scoring.
+  ///   - logProbabilities: (rows, V) or empty, when scoring.
+  /// - Returns: the sum of the losses in nats, rows in order in Double; 0 when not training.
+  func run(
+    _ lane: borrowing PackedLane, weights: UnsafePointer<Float>,
+    gradients: UnsafeMutablePointer<Float>? = nil, lossScale: Float = 1,
+    labelLogProbabilities: UnsafeMutableBufferPointer<Float> = .init(start: nil, count: 0),
+    logProbabilities: UnsafeMutableBufferPointer<Float> = .init(start: nil, count: 0)
+  ) -> Double {
+    let rows = lane.rows
+    precondition(
+      rows <= plan.limits.rows && lane.longestSegment <= plan.limits.segment
+        && lane.segmentOffsets[lane.segments] == rows,
+      "a lane of \(rows) rows, sentences up to \(lane.longestSegment), for a plan of \(plan.limits)"
+    )
+    for segment in 0..<lane.segments {
+      let (first, end) = (lane.segmentOffsets[segment], lane.segmentOffsets[segment + 1])
+      for row in first..<end { positions[row] = Int32(truncatingIfNeeded: row - first) }
+    }
+    return lane.inputs.withUnsafeBufferPointer { inputs in
+      lane.labels.withUnsafeBufferPointer { labels in
+        lane.segmentOffsets.withUnsafeBufferPointer { offsets in
+          let view = LaneView(
+            inputs: inputs, tables: lane.tables,
+            positions: UnsafeBufferPointer(rebasing: positions[..<rows]), labels: labels,
+            offsets: offsets, labelLogProbabilities: labelLogProbabilities,
+            logProbabilities: logProbabilities)
+          return run(
+            view, rows: rows, weights: weights, gradients: gradients, lossScale: lossScale)
+        }
+      }
+    }
+  }
+
+  /// Runs the plan on a view of a lane.
+  func run(
+    _ lane: LaneView, rows: Int, weights: UnsafePointer<Float>,
+    gradients: UnsafeMutablePointer<Float>? = nil, lossScale: Float = 1
+  ) -> Double {
+    guard let values = valueOffsets.baseAddress, let slopes = gradientOffsets.baseAddress else {
+      return 0
+    }
+    let workspace = Workspace(
+      rows: rows, lossScale: lossScale, lane: lane, weights: weights, gradients: gradients,
+      arena: arena.base, valueOffsets: values, gradientOffsets: slopes,
+      scratchOffset: plan.scratchOffset, scratchCount: plan.scratchCount)
+    for index in plan.operations.indices { plan.operations[index].forward(workspace) }
+    if !plan.isTraining { return 0 }
+    for index in plan.operations.indices.reversed() {
+      plan.operations[index].backward(workspace, plan.accumulations[index])
+    }
+    var total = 0.0
+    for loss in workspace.value(plan.result) { total += Double(loss) }
+    return total
+  }
+}

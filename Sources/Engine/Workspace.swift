@@ -1,0 +1,67 @@
+/// Where one run of a plan finds its data: what operations see of the executor.
+package struct Workspace: ~Copyable {
+  /// Rows of this lane, N.
+  package let rows: Int
+  /// 1 / (rows of the whole batch): the weight of each row's loss.
+  let lossScale: Float
+  let lane: LaneView
+  let weights: UnsafePointer<Float>
+  let gradients: UnsafeMutablePointer<Float>?
+  let arena: UnsafeMutablePointer<Float>
+  let valueOffsets: UnsafePointer<Int>
+  let gradientOffsets: UnsafePointer<Int>
+  let scratchOffset: Int
+  let scratchCount: Int
+
+  /// The value of an activation, (rows, columns).
+  package func value(_ tensor: Tensor) -> UnsafeMutableBufferPointer<Float> {
+    UnsafeMutableBufferPointer(
+      start: arena + valueOffsets[tensor.id], count: rows * tensor.columns)
+  }
+
+  /// Whether both values lie in one place.
+  package func areShared(_ a: Tensor, _ b: Tensor) -> Bool {
+    valueOffsets[a.id] == valueOffsets[b.id]
+  }
+
+  /// The gradient of an activation, (rows, columns).
+  package func gradient(_ tensor: Tensor) -> UnsafeMutableBufferPointer<Float> {
+    UnsafeMutableBufferPointer(
+      start: arena + gradientOffsets[tensor.id], count: rows * tensor.columns)
+  }
+
+  package func weight(_ parameter: Parameter) -> UnsafeBufferPointer<Float> {
+    UnsafeBufferPointer(start: weights + parameter.offset, count: parameter.count)
+  }
+
+  package func gradient(_ parameter: Parameter) -> UnsafeMutableBufferPointer<Float> {
+    guard let gradients else { preconditionFailure("gradients in a plan without a backward pass") }
+    return UnsafeMutableBufferPointer(start: gradients + parameter.offset, count: parameter.count)
+  }
+
+  package var scratch: UnsafeMutableBufferPointer<Float> {
+    UnsafeMutableBufferPointer(start: arena + scratchOffset, count: scratchCount)
+  }
+}
+
+/// The integers of a lane, and where results go.
+struct LaneView {
+  /// (rows, G).
+  var inputs: UnsafeBufferPointer<Int32>
+  var tables: Int
+  /// (rows), counted from 0 in each sentence.
+  var positions: UnsafeBufferPointer<Int32>
+  /// (rows), or empty.
+  var labels: UnsafeBufferPointer<Int32>
+  /// First row of each sentence, and N; empty when decoding.
+  var offsets: UnsafeBufferPointer<Int>
+  /// (rows), the cache slot of each row when decoding.
+  var slots = UnsafeBufferPointer<Int32>(start: nil, count: 0)
+  /// Attention caches of all layers, `cacheStride` floats each, when decoding.
+  var caches = UnsafeMutableBufferPointer<Float>(start: nil, count: 0)
+  var cacheStride = 0
+  /// (rows), or empty: log-probability of each label.
+  var labelLogProbabilities = UnsafeMutableBufferPointer<Float>(start: nil, count: 0)
+  /// (rows, V), or empty: all log-probabilities.
+  var logProbabilities = UnsafeMutableBufferPointer<Float>(start: nil, count: 0)
+}

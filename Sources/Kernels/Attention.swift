@@ -1,0 +1,291 @@
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// Causal multi-head attention over packed segments: rows of one segment attend to the rows of that
+/// segment up to themselves, o = softmax(q·Kᵀ/√D)·V per head. Nothing is padded: segments lie end to
+/// end, and a row never reads another segment.
+///
+/// Per (segment, head), K is transposed and Q, V are gathered into scratch; queries go in blocks of
+/// 16, so a block's scores are (16, keys so far) and the blocks right of the diagonal are never
+/// computed. The backward pass recomputes the scores from the saved log-sum-exp. Bit-reproducible:
+/// results depend on the segment alone.
+
+/// Floats of scratch for segments of up to T rows and heads of D columns, forward and backward.
+package func attentionScratch(T: Int, D: Int) -> Int {
+  let (Tp, Dp) = (padded(T), padded(D))
+  return 2 * D * Tp + 5 * Tp * Dp + 32 * Tp + 16 * Dp
+}
+
+/// - Parameters:
+///   - o: (N, H·D).
+///   - logSumExp: (N, H), for the backward pass.
+///   - qkv: (N, 3·H·D): queries, keys, values, each with its heads side by side.
+///   - offsets: first row of each segment, and N.
+package func causalAttention(
+  into o: inout MutableSpan<Float>, logSumExp: inout MutableSpan<Float>, qkv: Span<Float>,
+  offsets: Span<Int>, H: Int, D: Int, scratch: inout MutableSpan<Float>
+) {
+  let (C, N) = (H * D, offsets.count > 0 ? offsets[offsets.count - 1] : 0)
+  precondition(
+    o.count == N * C && qkv.count == 3 * N * C && logSumExp.count == N * H,
+    "causalAttention: o \(o.count), qkv \(qkv.count), N \(N), H \(H), D \(D)")
+  let (target, lse, source, workspace) = (o.base, logSumExp.base, qkv.base, scratch.base)
+  let Dp = padded(D)
+  let scale = 1 / Float(D).squareRoot()
+  for segment in 0..<max(0, offsets.count - 1) {
+    let (first, T) = (offsets[segment], offsets[segment + 1] - offsets[segment])
+    let Tp = padded(T)
+    precondition(
+      scratch.count >= attentionScratch(T: T, D: D), "causalAttention: scratch for T \(T)")
+    let keysT = workspace
+    let queries = keysT + D * Tp
+    let values = queries + Tp * Dp
+    let scores = values + Tp * Dp
+    let out = scores + 16 * Tp
+    for h in 0..<H {
+      let q = source + first * 3 * C + h * D
+      gather(queries, q, stride: 3 * C, rows: T, D: D, scale: scale)
+      gather(values, q + 2 * C, stride: 3 * C, rows: T, D: D, scale: 1)
+      transpose(keysT, targetRow: Tp, q + C, sourceRow: 3 * C, rows: T, columns: D)
+      for block in stride(from: 0, to: T, by: 16) {
+        let rows = min(16, T - block)
+        smallMatmul(
+          scores, cRow: Tp, StridedMatrix(queries + block * Dp, row: Dp), keysT, bRow: Tp,
+          rows: rows, depth: D, columns: block + 16, adding: false)
+        withUnsafeTemporaryAllocation(of: Float.self, capacity: 16) { inverses in
+          for i in 0..<rows {
+            let (top, total) = causalSoftmax(scores + i * Tp, block: block, lanes: i + 1)
+            lse[(first + block + i) * H + h] = top + logf(total)
+            inverses[i] = 1 / total
+          }
+          smallMatmul(
+            out, cRow: Dp, StridedMatrix(scores, row: Tp), values, bRow: Dp, rows: rows,
+            depth: block + rows, columns: Dp, adding: false)
+          for i in 0..<rows {
+            let (from, to) = (out + i * Dp, target + (first + block + i) * C + h * D)
+            let inverse = Vector(repeating: inverses[i])
+            forEachVector(D) { to.store(from.vector($0) * inverse, $0, $1) }
+          }
+        }
+      }
+    }
+  }
+}
+
+/// dQKV (N, 3·H·D) from dO (N, H·D); `dQKV` is overwritten and overlaps no input.
+package func causalAttentionBackward(
+  into dQKV: inout MutableSpan<Float>, _ dO: Span<Float>, o: Span<Float>, logSumExp: Span<Float>,
+  qkv: Span<Float>, offsets: Span<Int>, H: Int, D: Int, scratch: inout MutableSpan<Float>
+) {
+  let (C, N) = (H * D, offsets.count > 0 ? offsets[offsets.count - 1] : 0)
+  precondition(
+    dQKV.count == 3 * N * C && dO.count == N * C && o.count == N * C && qkv.count == 3 * N * C
+      && logSumExp.count == N * H,
+    "causalAttentionBackward: dQKV \(dQKV.count), dO \(dO.count), N \(N), H \(H), D \(D)")
+  let (target, upstream, output) = (dQKV.base, dO.base, o.base)
+  let (lse, source, workspace) = (logSumExp.base, qkv.base, scratch.base)
+  let Dp = padded(D)
+  let scale = 1 / Float(D).squareRoot()
+  for segment in 0..<max(0, offsets.count - 1) {
+    let (first, T) = (offsets[segment], offsets[segment + 1] - offsets[segment])
+    let Tp = padded(T)
+    precondition(
+      scratch.count >= attentionScratch(T: T, D: D), "causalAttentionBackward: scratch for T \(T)")
+    let keysT = workspace
+    let valuesT = keysT + D * Tp
+    let queries = valuesT + D * Tp
+    let keys = queries + Tp * Dp
+    let gradients = keys + Tp * Dp
+    let dK = gradients + Tp * Dp
+    let dV = dK + Tp * Dp
+    let p = dV + Tp * Dp
+    let dS = p + 16 * Tp
+    let dQ = dS + 16 * Tp
+    for h in 0..<H {
+      let q = source + first * 3 * C + h * D
+      let (up, out) = (upstream + first * C + h * D, output + first * C + h * D)
+      let to = target + first * 3 * C + h * D
+      gather(queries, q, stride: 3 * C, rows: T, D: D, scale: scale)
+      gather(keys, q + C, stride: 3 * C, rows: T, D: D, scale: 1)
+      gather(gradients, up, stride: C, rows: T, D: D, scale: 1)
+      transpose(keysT, targetRow: Tp, q + C, sourceRow: 3 * C, rows: T, columns: D)
+      transpose(valuesT, targetRow: Tp, q + 2 * C, sourceRow: 3 * C, rows: T, columns: D)
+      for block in stride(from: 0, to: T, by: 16) {
+        let rows = min(16, T - block)
+        let seen = block + rows
+        smallMatmul(
+          p, cRow: Tp, StridedMatrix(queries + block * Dp, row: Dp), keysT, bRow: Tp, rows: rows,
+          depth: D, columns: block + 16, adding: false)
+        smallMatmul(
+          dS, cRow: Tp, StridedMatrix(gradients + block * Dp, row: Dp), valuesT, bRow: Tp,
+          rows: rows, depth: D, columns: block + 16, adding: false)
+        for i in 0..<rows {
+          let row = block + i
+          var products = Vector.zero
+          forEachVector(D) {
+            products.addProduct((up + row &* C).load($0, $1), (out + row &* C).load($0, $1))
+          }
+          softmaxBackward(
+            p + i * Tp, dS + i * Tp, logSumExp: lse[(first + row) * H + h], dot: sum(products),
+            block: block, lanes: i + 1)
+        }
+        smallMatmul(
+          dQ, cRow: Dp, StridedMatrix(dS, row: Tp), keys, bRow: Dp, rows: rows, depth: seen,
+          columns: Dp, adding: false)
+        scatter(to + block * 3 * C, dQ, stride: 3 * C, rows: rows, D: D, scale: scale)
+        for (old, sums) in [(true, 0..<block), (false, block..<seen)] {
+          let count = sums.count
+          smallMatmul(
+            dK + sums.lowerBound * Dp, cRow: Dp,
+            StridedMatrix(dS + sums.lowerBound, row: 1, column: Tp), queries + block * Dp, bRow: Dp,
+            rows: count, depth: rows, columns: Dp, adding: old)
+          smallMatmul(
+            dV + sums.lowerBound * Dp, cRow: Dp,
+            StridedMatrix(p + sums.lowerBound, row: 1, column: Tp), gradients + block * Dp,
+            bRow: Dp,
+            rows: count, depth: rows, columns: Dp, adding: old)
+        }
+      }
+      scatter(to + C, dK, stride: 3 * C, rows: T, D: D, scale: 1)
+      scatter(to + 2 * C, dV, stride: 3 * C, rows: T, D: D, scale: 1)
+    }
+  }
+}
+
+/// Rows of D columns, `stride` apart, times `scale`, into rows of whole vectors with a zero pad.
+@inline(__always)
+private func gather(
+  _ target: UnsafeMutablePointer<Float>, _ source: UnsafePointer<Float>, stride: Int, rows: Int,
+  D: Int, scale: Float
+) {
+  let Dp = padded(D)
+  let factor = Vector(repeating: scale)
+  for row in 0..<rows {
+    let (from, to) = (source + row &* stride, target + row &* Dp)
+    forEachVector(D) { to.store(from.load($0, $1) * factor, $0) }
+  }
+}
+
+/// The way back of `gather`.
+@inline(__always)
+private func scatter(
+  _ target: UnsafeMutablePointer<Float>, _ source: UnsafePointer<Float>, stride: Int, rows: Int,
+  D: Int, scale: Float
+) {
+  let Dp = padded(D)
+  let factor = Vector(repeating: scale)
+  for row in 0..<rows {
+    let (from, to) = (source + row &* Dp, target + row &* stride)
+    forEachVector(D) { to.store(from.vector($0) * factor, $0, $1) }
+  }
+}
+
+/// Turns a row of scores into e^(s − max) for the keys below `block + lanes` and zeros up to
+/// `block + 16`; returns max and sum.
+@inline(__always)
+private func causalSoftmax(
+  _ row: UnsafeMutablePointer<Float>, block: Int, lanes: Int
+) -> (Float, Float) {
+  let last = firstLanes(lanes, of: row.vector(block), else: -1e30)
+  var best = last
+  var index = 0
+  while index < block {
+    let next = row.vector(index)
+    best.replace(with: next, where: next .> best)
+    index &+= 16
+  }
+  let top = maximum(best)
+  var total = Vector.zero
+  index = 0
+  while index < block {
+    let e = exponential(row.vector(index) - Vector(repeating: top))
+    row.store(e, index)
+    total += e
+    index &+= 16
+  }
+  let e = firstLanes(lanes, of: exponential(last - Vector(repeating: top)), else: 0)
+  row.store(e, block)
+  return (top, sum(total + e))
+}
+
+/// p ← e^(s − lse), dS ← p ∘ (dP − dot) for the keys below `block + lanes`, zeros up to
+/// `block + 16`.
+@inline(__always)
+private func softmaxBackward(
+  _ p: UnsafeMutablePointer<Float>, _ dS: UnsafeMutablePointer<Float>, logSumExp: Float, dot: Float,
+  block: Int, lanes: Int
+) {
+  let (shift, delta) = (Vector(repeating: logSumExp), Vector(repeating: dot))
+  var index = 0
+  while index < block {
+    let e = exponential(p.vector(index) - shift)
+    p.store(e, index)
+    dS.store(e * (dS.vector(index) - delta), index)
+    index &+= 16
+  }
+  let e = firstLanes(lanes, of: exponential(p.vector(block) - shift), else: 0)
+  p.store(e, block)
+  // Scores right of the diagonal may be anything finite; their e is zero.
+  dS.store(e * (dS.vector(block) - delta), block)
+}
+
+// MARK: - One query per sequence
+
+/// Floats of one sequence's cache in one layer: keys (H, D, padded context), values
+/// (H, context, padded D).
+package func attentionCache(context: Int, H: Int, D: Int) -> Int {
+  H * D * padded(context) + H * context * padded(D)
+}
+
+/// Floats of scratch for `cachedAttention`.
+package func cachedAttentionScratch(context: Int, D: Int) -> Int { padded(context) + padded(D) }
+
+/// Attention of one new row per live sequence over its cache, which the row's key and value join.
+///
+/// - Parameters:
+///   - o: (N, H·D); row n belongs to the sequence in cache slot `slots[n]` at `positions[n]`.
+///   - cache: (slots, `attentionCache`), of this layer. Positions before the row's are filled.
+package func cachedAttention(
+  into o: inout MutableSpan<Float>, cache: inout MutableSpan<Float>, qkv: Span<Float>,
+  slots: Span<Int32>, positions: Span<Int32>, context: Int, H: Int, D: Int,
+  scratch: inout MutableSpan<Float>
+) {
+  let (N, C, Dp, Tp) = (slots.count, H * D, padded(D), padded(context))
+  let perSlot = attentionCache(context: context, H: H, D: D)
+  precondition(
+    o.count == N * C && qkv.count == 3 * N * C && positions.count == N
+      && scratch.count >= cachedAttentionScratch(context: context, D: D),
+    "cachedAttention: o \(o.count), qkv \(qkv.count), N \(N), H \(H), D \(D)")
+  let (target, source, caches, scores) = (o.base, qkv.base, cache.base, scratch.base)
+  let out = scores + Tp
+  let scale = Vector(repeating: 1 / Float(D).squareRoot())
+  for n in 0..<N {
+    let (slot, position) = (Int(slots[n]), Int(positions[n]))
+    precondition(
+      slot >= 0 && (slot + 1) * perSlot <= cache.count && position >= 0 && position < context,
+      "cachedAttention: slot \(slot), position \(position) of \(context)")
+    let seen = position + 1
+    let block = position & ~15
+    for h in 0..<H {
+      let keysT = caches + slot * perSlot + h * D * Tp
+      let values = caches + slot * perSlot + H * D * Tp + h * context * Dp
+      let q = source + n * 3 * C + h * D
+      for d in 0..<D { keysT[d &* Tp &+ position] = q[C &+ d] }
+      forEachVector(D) { (values + position &* Dp).store((q + 2 &* C).load($0, $1), $0) }
+      smallMatmul(
+        scores, cRow: Tp, StridedMatrix(q, row: 0), keysT, bRow: Tp, rows: 1, depth: D,
+        columns: block + 16, adding: false)
+      forEachVector(block + 16) { index, _ in scores.store(scores.vector(index) * scale, index) }
+      let (_, total) = causalSoftmax(scores, block: block, lanes: seen - block)
+      smallMatmul(
+        out, cRow: Dp, StridedMatrix(scores, row: 0), values, bRow: Dp, rows: 1, depth: seen,
+        columns: Dp, adding: false)
+      let inverse = Vector(repeating: 1 / total)
+      let to = target + n * C + h * D
+      forEachVector(D) { to.store(out.vector($0) * inverse, $0, $1) }
+    }
+  }
+}

@@ -1,0 +1,249 @@
+/// Matrix products whose right factor fits the first caches: a register tile over unpacked rows.
+/// Every element is one chain of fused multiply-adds in the order of k, whatever the tile that
+/// computes it, so its bits depend neither on the number of rows nor on the machine.
+
+/// Some vectors side by side in registers.
+protocol Strip {
+  static var width: Int { get }
+  init()
+  init(_ source: UnsafePointer<Float>)
+  mutating func add(_ factor: Float, times other: Self)
+  func store(_ target: UnsafeMutablePointer<Float>)
+  func storeSum(_ target: UnsafeMutablePointer<Float>)
+}
+
+struct Strip1: Strip {
+  var a: Vector
+  static var width: Int { 16 }
+  @inline(__always) init() { a = .zero }
+  @inline(__always) init(_ source: UnsafePointer<Float>) { a = source.vector(0) }
+  @inline(__always) mutating func add(_ factor: Float, times other: Self) {
+    a = a.addingProduct(Vector(repeating: factor), other.a)
+  }
+  @inline(__always) func store(_ target: UnsafeMutablePointer<Float>) { target.store(a, 0) }
+  @inline(__always) func storeSum(_ target: UnsafeMutablePointer<Float>) {
+    target.store(target.vector(0) + a, 0)
+  }
+}
+
+/// Two strips side by side.
+struct Pair<Half: Strip>: Strip {
+  var a: Half
+  var b: Half
+  static var width: Int { 2 &* Half.width }
+  @inline(__always) init() {
+    a = Half()
+    b = Half()
+  }
+  @inline(__always) init(_ source: UnsafePointer<Float>) {
+    a = Half(source)
+    b = Half(source + Half.width)
+  }
+  @inline(__always) mutating func add(_ factor: Float, times other: Self) {
+    a.add(factor, times: other.a)
+    b.add(factor, times: other.b)
+  }
+  @inline(__always) func store(_ target: UnsafeMutablePointer<Float>) {
+    a.store(target)
+    b.store(target + Half.width)
+  }
+  @inline(__always) func storeSum(_ target: UnsafeMutablePointer<Float>) {
+    a.storeSum(target)
+    b.storeSum(target + Half.width)
+  }
+}
+
+typealias Strip2 = Pair<Strip1>
+typealias Strip4 = Pair<Strip2>
+
+/// A matrix read through two strides: element (i, k) is at `base[i · row + k · column]`.
+struct StridedMatrix {
+  var base: UnsafePointer<Float>
+  var row: Int
+  var column: Int
+
+  @inline(__always)
+  init(_ base: UnsafePointer<Float>, row: Int, column: Int = 1) {
+    self.base = base
+    self.row = row
+    self.column = column
+  }
+}
+
+/// C (rows, columns) = or += A (rows, depth) · B (depth, columns); `columns` a multiple of 16, rows
+/// of B and C contiguous with strides `bRow`, `cRow`. C overlaps neither A nor B.
+func smallMatmul(
+  _ c: UnsafeMutablePointer<Float>, cRow: Int, _ a: StridedMatrix, _ b: UnsafePointer<Float>,
+  bRow: Int, rows: Int, depth: Int, columns: Int, adding: Bool
+) {
+  var column = 0
+  while column &+ 64 <= columns {
+    panel4(
+      c + column, cRow, a, b + column, bRow, rows: rows, depth: depth, adding: adding,
+      as: Strip4.self)
+    column &+= 64
+  }
+  if column &+ 32 <= columns {
+    panel8(
+      c + column, cRow, a, b + column, bRow, rows: rows, depth: depth, adding: adding,
+      as: Strip2.self)
+    column &+= 32
+  }
+  if column < columns {
+    panel8(
+      c + column, cRow, a, b + column, bRow, rows: rows, depth: depth, adding: adding,
+      as: Strip1.self)
+  }
+}
+
+@inline(__always)
+private func panel8<S: Strip>(
+  _ c: UnsafeMutablePointer<Float>, _ cRow: Int, _ a: StridedMatrix, _ b: UnsafePointer<Float>,
+  _ bRow: Int, rows: Int, depth: Int, adding: Bool, as _: S.Type
+) {
+  var row = 0
+  while row &+ 8 <= rows {
+    let left = a.base + row &* a.row
+    var (s0, s1, s2, s3) = (S(), S(), S(), S())
+    var (s4, s5, s6, s7) = (S(), S(), S(), S())
+    var (p, q, right) = (left, left + 4 &* a.row, b)
+    for _ in 0..<depth {
+      let strip = S(right)
+      s0.add(p[0], times: strip)
+      s1.add(p[a.row], times: strip)
+      s2.add(p[2 &* a.row], times: strip)
+      s3.add(p[3 &* a.row], times: strip)
+      s4.add(q[0], times: strip)
+      s5.add(q[a.row], times: strip)
+      s6.add(q[2 &* a.row], times: strip)
+      s7.add(q[3 &* a.row], times: strip)
+      p += a.column
+      q += a.column
+      right += bRow
+    }
+    let target = c + row &* cRow
+    finish(s0, target, adding)
+    finish(s1, target + cRow, adding)
+    finish(s2, target + 2 &* cRow, adding)
+    finish(s3, target + 3 &* cRow, adding)
+    finish(s4, target + 4 &* cRow, adding)
+    finish(s5, target + 5 &* cRow, adding)
+    finish(s6, target + 6 &* cRow, adding)
+    finish(s7, target + 7 &* cRow, adding)
+    row &+= 8
+  }
+  if row < rows {
+    panel4(
+      c + row &* cRow, cRow, StridedMatrix(a.base + row &* a.row, row: a.row, column: a.column), b,
+      bRow, rows: rows &- row, depth: depth, adding: adding, as: S.self)
+  }
+}
+
+@inline(__always)
+private func panel4<S: Strip>(
+  _ c: UnsafeMutablePointer<Float>, _ cRow: Int, _ a: StridedMatrix, _ b: UnsafePointer<Float>,
+  _ bRow: Int, rows: Int, depth: Int, adding: Bool, as _: S.Type
+) {
+  var row = 0
+  while row &+ 4 <= rows {
+    var (s0, s1, s2, s3) = (S(), S(), S(), S())
+    var (p, right) = (a.base + row &* a.row, b)
+    for _ in 0..<depth {
+      let strip = S(right)
+      s0.add(p[0], times: strip)
+      s1.add(p[a.row], times: strip)
+      s2.add(p[2 &* a.row], times: strip)
+      s3.add(p[3 &* a.row], times: strip)
+      p += a.column
+      right += bRow
+    }
+    let target = c + row &* cRow
+    finish(s0, target, adding)
+    finish(s1, target + cRow, adding)
+    finish(s2, target + 2 &* cRow, adding)
+    finish(s3, target + 3 &* cRow, adding)
+    row &+= 4
+  }
+  while row < rows {
+    var sum = S()
+    var (p, right) = (a.base + row &* a.row, b)
+    for _ in 0..<depth {
+      sum.add(p[0], times: S(right))
+      p += a.column
+      right += bRow
+    }
+    finish(sum, c + row &* cRow, adding)
+    row &+= 1
+  }
+}
+
+@inline(__always)
+private func finish<S: Strip>(_ sum: S, _ target: UnsafeMutablePointer<Float>, _ adding: Bool) {
+  if adding { sum.storeSum(target) } else { sum.store(target) }
+}
+
+// MARK: - Transposition
+
+/// target (columns, rows) = source (rows, columns)ᵀ, both with row strides. The target's stride is
+/// at least `padded(rows)`: columns rows…padded(rows) of the target are filled with zeros.
+func transpose(
+  _ target: UnsafeMutablePointer<Float>, targetRow: Int, _ source: UnsafePointer<Float>,
+  sourceRow: Int, rows: Int, columns: Int
+) {
+  var row = 0
+  while row < rows {
+    var column = 0
+    let height = min(16, rows &- row)
+    while column < columns {
+      let width = min(16, columns &- column)
+      let from = source + row &* sourceRow + column
+      let to = target + column &* targetRow + row
+      if width == 16 {
+        transposeTile(to, targetRow, from, sourceRow, height: height)
+      } else {
+        for j in 0..<width {
+          for i in 0..<height { to[j &* targetRow &+ i] = from[i &* sourceRow &+ j] }
+          for i in height..<16 { to[j &* targetRow &+ i] = 0 }
+        }
+      }
+      column &+= 16
+    }
+    row &+= 16
+  }
+}
+
+/// One tile of 16 columns in four rounds of perfect shuffles: interleaving rows i and i + 8 rotates
+/// the eight bits of an element's (row, column) index by one.
+private func transposeTile(
+  _ target: UnsafeMutablePointer<Float>, _ targetRow: Int, _ source: UnsafePointer<Float>,
+  _ sourceRow: Int, height: Int
+) {
+  withUnsafeTemporaryAllocation(of: Vector.self, capacity: 32) { tile in
+    guard let a = tile.baseAddress else { return }
+    let b = a + 16
+    for i in 0..<height { a[i] = source.vector(i &* sourceRow) }
+    for i in height..<16 { a[i] = .zero }
+    shuffle(b, a)
+    shuffle(a, b)
+    shuffle(b, a)
+    shuffle(a, b)
+    for i in 0..<16 { target.store(a[i], i &* targetRow) }
+  }
+}
+
+@inline(__always)
+private func shuffle(_ target: UnsafeMutablePointer<Vector>, _ source: UnsafePointer<Vector>) {
+  for i in 0..<8 {
+    let (x, y) = (source[i], source[i &+ 8])
+    target[2 &* i] = interleave(x.lowHalf, y.lowHalf)
+    target[2 &* i &+ 1] = interleave(x.highHalf, y.highHalf)
+  }
+}
+
+@inline(__always)
+private func interleave(_ even: SIMD8<Float>, _ odd: SIMD8<Float>) -> Vector {
+  var result = Vector()
+  result.evenHalf = even
+  result.oddHalf = odd
+  return result
+}

@@ -1,0 +1,66 @@
+import Engine
+import Kernels
+
+extension ModelConfiguration {
+  /// Traces the model for `mode` and plans it for lanes of up to `rows` rows.
+  package func plan(_ mode: GraphMode, rows: Int) -> Plan {
+    var builder = GraphBuilder(mode: mode)
+    let result: Tensor
+    switch architecture {
+    case .gpt2: result = GPT2(configuration: self)(in: &builder)
+    }
+    return Plan(builder, result: result, limits: Limits(rows: rows, segment: min(rows, context)))
+  }
+
+  /// Names and shapes of the parameters.
+  package var layout: ParameterLayout { plan(.training, rows: 1).layout }
+
+  /// Parameters of this model, all zeros, to be filled by `initialize(seed:)` or a checkpoint.
+  package func makeParameters(moments: Bool) -> ParameterStore {
+    ParameterStore(layout: layout, moments: moments)
+  }
+}
+
+extension TrainingEngine {
+  /// A model with the weights of `seed`.
+  ///
+  /// - Parameters:
+  ///   - lanes: lanes of a batch, a power of two.
+  ///   - laneCapacity: rows that a lane may have; untouched capacity costs no memory.
+  package convenience init(
+    _ configuration: ModelConfiguration, seed: UInt64, lanes: Int, laneCapacity: Int, threads: Int
+  ) {
+    let plan = configuration.plan(.training, rows: laneCapacity)
+    let parameters = ParameterStore(layout: plan.layout, moments: true)
+    parameters.initialize(seed: seed)
+    self.init(plan: plan, parameters: parameters, lanes: lanes, threads: threads)
+  }
+}
+
+extension ScoringEngine {
+  /// - Parameters:
+  ///   - parameters: weights of this configuration.
+  ///   - laneCapacity: rows that a lane may have.
+  package convenience init(
+    _ configuration: ModelConfiguration, parameters: ParameterStore, laneCapacity: Int, threads: Int
+  ) {
+    self.init(
+      plan: configuration.plan(.scoring, rows: laneCapacity), parameters: parameters,
+      labels: configuration.labels, threads: threads)
+  }
+}
+
+extension DecodingEngine {
+  /// - Parameters:
+  ///   - parameters: weights of this configuration.
+  ///   - capacity: sequences that live at a time.
+  package convenience init(
+    _ configuration: ModelConfiguration, parameters: ParameterStore, capacity: Int
+  ) {
+    let (C, H) = (configuration.width, configuration.heads)
+    self.init(
+      plan: configuration.plan(.decoding(context: configuration.context), rows: capacity),
+      parameters: parameters, labels: configuration.labels, layers: configuration.layers,
+      cacheFloats: attentionCache(context: configuration.context, H: H, D: C / H))
+  }
+}
