@@ -1,1 +1,104 @@
-// Models tests
+import Engine
+import Models
+import Support
+import Testing
+
+/// A batch of sentences of unequal length, dealt to lanes in turn.
+func makeLanes(
+  _ configuration: ModelConfiguration, lengths: [Int], lanes: Int, seed: UInt64 = 1
+) -> [PackedLane] {
+  var result = (0..<lanes).map { _ in PackedLane(tables: configuration.inputs.count) }
+  for (i, length) in lengths.enumerated() {
+    var stream = RandomStream(seed: seed, name: "sentence", index: UInt64(i))
+    for _ in 0..<length {
+      result[i % lanes].appendRow(label: Int32(stream.below(UInt32(configuration.labels)))) {
+        Int32(stream.below(UInt32(configuration.inputs[$0].rows)))
+      }
+    }
+    result[i % lanes].endSegment()
+  }
+  return result
+}
+
+func smallConfiguration(
+  width: Int = 16, heads: Int = 2, layers: Int = 2, labels: Int = 14, tied: Bool = false
+) throws -> ModelConfiguration {
+  let inputs =
+    tied
+    ? [InputTable(order: 1, rows: labels)]
+    : [InputTable(order: 1, rows: 5), InputTable(order: 3, rows: 41)]
+  return try ModelConfiguration(
+    layers: layers, width: width, heads: heads, context: 40, inputs: inputs, labels: labels,
+    tied: tied)
+}
+
+@Suite struct TrainingBitsTests {
+  private func weights(threads: Int, lanes: Int, configuration: ModelConfiguration) throws -> (
+    [Float], [StepStatistics]
+  ) {
+    let engine = TrainingEngine(
+      configuration, seed: 3, lanes: lanes, laneCapacity: 300, threads: threads)
+    let lengths = [19, 1, 33, 16, 17, 2, 40, 15, 7]
+    var statistics: [StepStatistics] = []
+    for step in 0..<4 {
+      let batch = makeLanes(configuration, lengths: lengths, lanes: lanes, seed: UInt64(step))
+      statistics.append(try engine.step(batch, learningRate: 1e-2, optimizer: .init()))
+    }
+    return (
+      engine.parameters.layout.slots.flatMap { engine.parameters.values($0) }, statistics
+    )
+  }
+
+  @Test(arguments: [(1, 16), (2, 24), (8, 16), (16, 64)])
+  func threadsChangeNoBit(lanes: Int, width: Int) throws {
+    let configuration = try smallConfiguration(width: width)
+    let one = try weights(threads: 1, lanes: lanes, configuration: configuration)
+    for threads in [2, 3, 4] {
+      let many = try weights(threads: threads, lanes: lanes, configuration: configuration)
+      #expect(one.0 == many.0)
+      #expect(one.1 == many.1)
+    }
+    let isFinite = one.0.allSatisfy { $0.isFinite }
+    #expect(isFinite)
+  }
+}
+
+@Suite struct GradientTests {
+  /// Central differences of the mean loss in a direction, against the analytic gradient.
+  @Test(arguments: [(16, 2, false), (8, 1, true), (20, 5, false), (64, 4, true)])
+  func finiteDifferences(width: Int, heads: Int, tied: Bool) throws {
+    let configuration = try smallConfiguration(width: width, heads: heads, tied: tied)
+    let engine = TrainingEngine(configuration, seed: 5, lanes: 2, laneCapacity: 200, threads: 1)
+    let store = engine.parameters
+    // Larger weights than at initialisation, so that no gradient is lost in rounding.
+    for slot in store.layout.slots {
+      var stream = RandomStream(seed: 9, name: slot.name)
+      store.withMutableFloats(slot, of: .weights) { floats in
+        for i in floats.indices { floats[i] += Float(0.15 * stream.normal()) }
+      }
+    }
+    let batch = makeLanes(configuration, lengths: [5, 17, 1, 20], lanes: 2)
+    _ = try engine.computeGradients(batch)
+    for slot in store.layout.slots {
+      let gradient = engine.gradient(of: slot)
+      let norm = gradient.reduce(0.0) { $0 + Double($1) * Double($1) }.squareRoot()
+      let original = store.values(slot)
+      // Along its own gradient the loss changes fastest: slope = |g|.
+      let h = 5e-3
+      func loss(_ sign: Double) throws -> Double {
+        store.withMutableFloats(slot, of: .weights) { floats in
+          for i in floats.indices {
+            floats[i] = original[i] + Float(sign * h * Double(gradient[i]) / max(norm, 1e-12))
+          }
+        }
+        return try engine.computeGradients(batch).meanLoss
+      }
+      let slope = (try loss(1) - loss(-1)) / (2 * h)
+      store.withMutableFloats(slot, of: .weights) { floats in
+        for i in floats.indices { floats[i] = original[i] }
+      }
+      #expect(
+        abs(slope - norm) < 2e-2 * norm + 2e-4, "\(slot.name): slope \(slope), |gradient| \(norm)")
+    }
+  }
+}
