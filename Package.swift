@@ -64,7 +64,7 @@ let package = Package(
       ]),
 
     // MARK: Experiments
-    library("Planning", ["Support", "Grammar", "Models", "Kernels"]),
+    library("Planning", ["Support", "Grammar", "Tokenization", "Models", "COpenBLAS"]),
     library("Reporting", ["Support", "Statistics"]),
 
     // MARK: Executables
@@ -88,9 +88,7 @@ let package = Package(
     tests("NGrams", ["NGrams", "Tokenization", "Support"]),
     tests("Kernels", ["Kernels", "Support"]),
     tests("Engine", ["Engine", "Kernels", "Parallel", "Support"]),
-    tests(
-      "Models", ["Models", "Engine", "Checkpoints", "Parallel", "Support"],
-      resources: [.copy("Fixtures")]),
+    tests("Models", ["Models", "Engine", "Checkpoints", "Parallel", "Support"]),
     tests("Checkpoints", ["Checkpoints", "Engine", "Support"]),
     tests("Training", ["Training", "Models", "Engine", "Checkpoints", "Shards", "Parallel", "Support"]),
     tests(

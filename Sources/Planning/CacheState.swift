@@ -1,0 +1,99 @@
+import Foundation
+import Support
+
+/// Whether a node's output is there, is to be made, or is not needed; and why.
+package enum CacheState: Sendable, Equatable {
+  case cached
+  /// Missing, but everything made from it is there.
+  case notNeeded
+  /// To be made; the text says what differs from the nearest finished output.
+  case stale(reason: String)
+
+  package var isStale: Bool {
+    if case .stale = self { true } else { false }
+  }
+
+  package var description: String {
+    switch self {
+    case .cached: "cached"
+    case .notNeeded: "not needed"
+    case .stale(let reason): "stale: \(reason)"
+    }
+  }
+
+  /// The state of every node of `graph`, in its order: what `make` would do now.
+  ///
+  /// Walks from the report down; an output that is there hides what it was made from. Reads file
+  /// names and, for reasons, the configurations of finished outputs below `directory`/data; writes
+  /// nothing.
+  package static func states(of graph: StageGraph, in directory: String = ".") -> [CacheState] {
+    let exists = graph.nodes.map { FileBytes.exists(directory + "/" + $0.index) }
+    var states = exists.map { $0 ? CacheState.cached : .notNeeded }
+    var finished: [Stage: [StageConfiguration]] = [:]
+    var pending = [graph.report]
+    var seen: Set<Int> = []
+    while let position = pending.popLast() {
+      guard seen.insert(position).inserted, !exists[position] else { continue }
+      let node = graph.nodes[position]
+      let others = finished[node.stage] ?? finishedConfigurations(of: node.stage, in: directory)
+      finished[node.stage] = others
+      states[position] = .stale(reason: reason(for: node, among: others, in: directory))
+      pending += node.inputs
+    }
+    return states
+  }
+
+  // MARK: - Reasons
+
+  /// Configurations whose output is finished.
+  private static func finishedConfigurations(
+    of stage: Stage, in directory: String
+  ) -> [StageConfiguration] {
+    let folder = "\(directory)/data/\(stage.rawValue)"
+    let ids = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+    return ids.sorted().compactMap { id in
+      guard FileBytes.exists("\(folder)/\(id)/\(StageIndex.fileName)") else { return nil }
+      return try? StageConfiguration.load(
+        from: "\(directory)/data/config/\(stage.rawValue)/\(id).json")
+    }
+  }
+
+  private static func reason(
+    for node: StageGraph.Node, among others: [StageConfiguration], in directory: String
+  ) -> String {
+    if FileBytes.exists("\(directory)/\(node.directory)/checkpoint.safetensors") {
+      return "unfinished, resumes from its checkpoint"
+    }
+    if FileBytes.exists("\(directory)/\(node.directory)") { return "unfinished" }
+    let wanted = leaves(of: node.configuration.identity)
+    let nearest = others.map { differences(leaves(of: $0.identity), wanted) }
+      .min { $0.count < $1.count }
+    guard let nearest else { return "no output yet" }
+    // Beyond a few differences the nearest output is no kin of this one.
+    guard nearest.count <= 3 else { return "no output yet" }
+    return nearest.joined(separator: ", ")
+  }
+
+  /// "optimizer.learningRate 0.002 → 0.001" for every leaf that differs, inputs last.
+  private static func differences(_ old: [String: String], _ new: [String: String]) -> [String] {
+    let keys = Set(old.keys).union(new.keys).filter { old[$0] != new[$0] }.sorted { a, b in
+      (a.hasPrefix("inputs.") ? 1 : 0, a) < (b.hasPrefix("inputs.") ? 1 : 0, b)
+    }
+    let parameters = keys.filter { !$0.hasPrefix("inputs.") }
+    // When parameters differ, inputs often do as a consequence; they say nothing more.
+    return (parameters.isEmpty ? keys : parameters).map { key in
+      if key.hasPrefix("inputs.") { return "input \(key.dropFirst(7)) changed" }
+      let name = key.hasPrefix("parameters.") ? String(key.dropFirst(11)) : key
+      return "\(name) \(old[key] ?? "none") → \(new[key] ?? "none")"
+    }
+  }
+
+  private static func leaves(of value: ConfigValue, path: String = "") -> [String: String] {
+    guard case .object(let members) = value else { return [path: value.canonicalJSON] }
+    var result: [String: String] = [:]
+    for (key, member) in members {
+      result.merge(leaves(of: member, path: path.isEmpty ? key : path + "." + key)) { a, _ in a }
+    }
+    return result
+  }
+}

@@ -1,0 +1,198 @@
+import Support
+
+/// What a stage run takes, on one thread.
+package struct Cost: Sendable, Equatable {
+  /// Multiplications and additions of matrix products; 0 for stages that do none.
+  package var flops = 0.0
+  package var memoryBytes = 0.0
+  package var diskBytes = 0.0
+  package var seconds = 0.0
+
+  package init(
+    flops: Double = 0, memoryBytes: Double = 0, diskBytes: Double = 0, seconds: Double = 0
+  ) {
+    self.flops = flops
+    self.memoryBytes = memoryBytes
+    self.diskBytes = diskBytes
+    self.seconds = seconds
+  }
+
+  /// Sums flops, disk and seconds; memory is the larger of both, since it is given back.
+  package static func + (a: Cost, b: Cost) -> Cost {
+    Cost(
+      flops: a.flops + b.flops, memoryBytes: max(a.memoryBytes, b.memoryBytes),
+      diskBytes: a.diskBytes + b.diskBytes, seconds: a.seconds + b.seconds)
+  }
+}
+
+/// How fast one thread of this machine is: matrix products as calibrated just now, the other stages
+/// as measured once (PERFORMANCE.md; they are minutes where training is hours).
+package struct Rates: Sendable {
+  /// FLOP/s of a matrix product of `rows` × `width` by `width` × 4 `width`.
+  package let product: @Sendable (_ rows: Int, _ width: Int) -> Double
+  /// Share of the product's rate that a whole training step reaches.
+  package var trainingShare = 0.5
+  /// The same for generating with a cache, where products are narrow.
+  package var generationShare = 0.1
+  /// Symbols or positions a second.
+  package var sample = 60e6
+  package var tokenize = 60e6
+  package var map = 60e6
+  /// Seconds to start a process and to open and close its files.
+  package var startSeconds = 0.05
+
+  package init(product: @escaping @Sendable (_ rows: Int, _ width: Int) -> Double) {
+    self.product = product
+  }
+}
+
+/// Costs of the nodes of a graph.
+package struct CostModel {
+  /// Compressed bytes a symbol of cfg3f with zstd level 3, documents included.
+  package static let bytesPerSymbol = 0.3
+  package static let bytesPerToken = 0.4
+  /// A row of a map set holds inputs and label, each nearly as compressible as a symbol.
+  package static let bytesPerMapColumn = 0.4
+
+  package let graph: StageGraph
+  package let rates: Rates
+
+  package init(_ graph: StageGraph, rates: Rates) {
+    self.graph = graph
+    self.rates = rates
+  }
+
+  /// The sizes of a run that costs follow from.
+  package struct RunSize: Sendable {
+    package let parameters: Int
+    package let steps: Int
+    package let sentences: Int
+    package let epochs: Double
+    /// Predictions trained on.
+    package let rows: Double
+    package let snapshots: Int
+    package let trainingFlops: Double
+    package let forwardFlopsPerRow: Double
+  }
+
+  package func size(of run: Int) throws -> RunSize {
+    let settings = graph.experiment.runs[run].settings
+    let grammar = graph.grammars[run]
+    let order = try settings.int("tokenizer.order")
+    let model = try modelFacts(of: run)
+    let steps = try settings.int("training.steps")
+    let sentences = steps * (try settings.int("training.batchSentences"))
+    let rowsPerSentence = grammar.meanRows(tokenizerOrder: order)
+    let rows = Double(sentences) * rowsPerSentence
+    let forward = model.forwardFlops(rowsPerSentence: rowsPerSentence)
+    return RunSize(
+      parameters: model.parameterCount, steps: steps, sentences: sentences,
+      epochs: Double(sentences) / Double(try settings.int("data.trainDocuments")),
+      rows: rows, snapshots: try settings.int("snapshots.count", in: 1...1 << 20),
+      trainingFlops: 3 * forward * rows, forwardFlopsPerRow: forward)
+  }
+
+  /// The cost of every node, in the order of the graph.
+  package func costs() throws -> [Cost] {
+    try graph.nodes.map { try cost(of: $0) }
+  }
+
+  package func cost(of node: StageGraph.Node) throws -> Cost {
+    let settings = graph.experiment.runs[node.run].settings
+    let grammar = graph.grammars[node.run]
+    let order = try settings.int("tokenizer.order")
+    let train = Double(try settings.int("data.trainDocuments"))
+    let characters = train * grammar.meanCharacters
+    let rows = train * grammar.meanRows(tokenizerOrder: order)
+    switch node.stage {
+    case .sample:
+      let heldout = node.configuration.parameters["stream"] == "heldout"
+      let documents = heldout ? Double(try settings.int("data.heldoutDocuments")) : train
+      return streaming(
+        elements: documents * grammar.meanCharacters, rate: rates.sample,
+        bytesPerElement: Self.bytesPerSymbol)
+    case .tokenize:
+      return streaming(
+        elements: characters, rate: rates.tokenize,
+        bytesPerElement: Self.bytesPerToken * (rows + train) / characters)
+    case .map:
+      let columns = Double(try settings.ints("map.inputOrders", in: 1...16).count + 1)
+      return streaming(
+        elements: rows, rate: rates.map, bytesPerElement: Self.bytesPerMapColumn * columns)
+    case .train: return try training(node, settings: settings, rows: rows, documents: train)
+    case .evaluate: return try evaluation(node, settings: settings, grammar: grammar)
+    case .report: return Cost(memoryBytes: 32e6, diskBytes: 200e3, seconds: 0.5)
+    }
+  }
+
+  // MARK: - Parts
+
+  private func streaming(elements: Double, rate: Double, bytesPerElement: Double) -> Cost {
+    // Shards pass through memory one at a time.
+    Cost(
+      memoryBytes: 64e6, diskBytes: elements * bytesPerElement,
+      seconds: rates.startSeconds + elements / rate)
+  }
+
+  private func training(
+    _ node: StageGraph.Node, settings: Settings, rows: Double, documents: Double
+  ) throws -> Cost {
+    let size = try size(of: node.run)
+    let model = try modelFacts(of: node.run)
+    let lanes = Double(try settings.int("training.lanes"))
+    let laneRows = size.rows / Double(size.steps) / lanes
+    let columns = Double(try settings.ints("map.inputOrders", in: 1...16).count + 1)
+    let weights = 4 * Double(size.parameters)
+    // Weights and both moments once, gradients for every lane, activations of the lanes at work.
+    let memory =
+      weights * (3 + lanes) + model.activationBytes(rows: laneRows) * lanes
+      + rows * columns + documents * 8
+    let speed = rates.product(Int(laneRows.rounded(.up)), model.width) * rates.trainingShare
+    return Cost(
+      flops: size.trainingFlops, memoryBytes: memory,
+      diskBytes: Double(size.snapshots + 3) * weights,
+      seconds: rates.startSeconds + size.trainingFlops / speed)
+  }
+
+  private func evaluation(
+    _ node: StageGraph.Node, settings: Settings, grammar: GrammarFacts
+  ) throws -> Cost {
+    let size = try size(of: node.run)
+    let model = try modelFacts(of: node.run)
+    let order = try settings.int("tokenizer.order")
+    let perSentence = grammar.meanRows(tokenizerOrder: order)
+    let batch = try settings.int("evaluation.batch", in: 1...1 << 16)
+    let generated =
+      perSentence
+      * Double(
+        (size.snapshots - 1) * (try settings.int("evaluation.samples", in: 0...1 << 40))
+          + (try settings.int("evaluation.finalSamples", in: 0...1 << 40)))
+    let scored =
+      perSentence * Double(size.snapshots * (try settings.int("evaluation.heldoutSentences")))
+    let generation = generated * size.forwardFlopsPerRow
+    let scoring = scored * size.forwardFlopsPerRow
+    let product = rates.product(batch, model.width)
+    return Cost(
+      flops: generation + scoring,
+      memoryBytes: 4 * Double(size.parameters)
+        + model.cacheBytes(rows: perSentence * Double(batch)) + 64e6,
+      diskBytes: Double(size.snapshots * (try settings.int("evaluation.heldoutSentences"))) * 12
+        + generated * 0.4,
+      seconds: rates.startSeconds + generation / (product * rates.generationShare)
+        + scoring / (product * rates.trainingShare))
+  }
+
+  private func modelFacts(of run: Int) throws -> ModelFacts {
+    let train = graph.nodes[graph.chains[run].train]
+    let settings = graph.experiment.runs[run].settings
+    let grammar = graph.grammars[run]
+    let order = try settings.int("tokenizer.order")
+    return try ModelFacts(
+      model: train.configuration.parameters["model"] ?? .null, source: train.configurationPath,
+      inputs: settings.ints("map.inputOrders", in: 1...16).map {
+        (order: $0, rows: try grammar.inputRows(order: $0, tokenizerOrder: order))
+      },
+      labels: grammar.labels(
+        outputOrder: settings.int("map.outputOrder"), tokenizerOrder: order))
+  }
+}

@@ -1,0 +1,86 @@
+import Foundation
+import Support
+
+/// The folder `pipeline/`: how its files are found, read and laid over one another.
+struct ExperimentFolder {
+  /// The directory that all paths in the files are relative to.
+  let directory: String
+
+  func text(_ path: String) throws -> String {
+    guard let text = String(validating: try FileBytes.read(directory + "/" + path), as: UTF8.self)
+    else { throw UserError(path, expected: "UTF-8 text", found: "other bytes") }
+    return text
+  }
+
+  func reader(_ path: String) throws -> ConfigReader {
+    try ConfigReader(ConfigValue.parse(yaml: text(path), source: path), source: path)
+  }
+
+  func defaults() throws -> Settings {
+    let path = "pipeline/defaults.yaml"
+    return try Settings(
+      defaults: ConfigValue.parse(yaml: text(path), source: path), origin: path)
+  }
+
+  /// The path of `pipeline/<name>.yaml`, or an error that lists what there is.
+  func path(of name: String, kind: String, suffixes prefixes: [String] = [""]) throws -> String {
+    let path = "pipeline/\(name).yaml"
+    if FileBytes.exists(directory + "/" + path) { return path }
+    let folder = name.contains("/") ? String(name.prefix { $0 != "/" }) + "/" : ""
+    let names = try FileManager.default
+      .contentsOfDirectory(atPath: "\(directory)/pipeline/\(folder)")
+      .filter { file in file.hasSuffix(".yaml") && prefixes.contains { file.hasPrefix($0) } }
+      .map { String($0.dropLast(5)) }.sorted()
+    let short = String(name.dropFirst(folder.count))
+    throw UserError(
+      "\(kind) '\(short)'", expected: "one of \(names.joined(separator: ", "))",
+      found: "no file \(path)",
+      remedy: EditDistance.nearest(to: short, among: names).map { "Did you mean '\($0)'?" })
+  }
+
+  /// Applies the `parts` (names of files of this folder, in order) and then the `set` of an object.
+  func apply(from reader: inout ConfigReader, source: String, to settings: inout Settings) throws {
+    for part in try reader.strings("parts", default: []) {
+      let partPath = try path(of: part, kind: "\(source): parts: part")
+      var partReader = try self.reader(partPath)
+      try settings.apply(partReader.value("set") ?? .object([:]), origin: partPath)
+      try partReader.finish()
+    }
+    try settings.apply(reader.value("set") ?? .object([:]), origin: source)
+  }
+
+  /// A `name` that can stand in a file name, a CSV field and a run's name.
+  static func name(_ reader: inout ConfigReader) throws -> String {
+    let name = try reader.string("name")
+    let allowed = name.unicodeScalars.allSatisfy {
+      $0.isASCII && ($0.properties.isAlphabetic || $0.properties.numericType != nil)
+        || " -_.+".unicodeScalars.contains($0)
+    }
+    guard allowed, !name.isEmpty else {
+      throw reader.fault(
+        "name", expected: "letters, digits, spaces and - _ . +", found: "'\(name)'")
+    }
+    return name
+  }
+
+  /// `jobs: cores` or a number.
+  static func jobs(_ reader: inout ConfigReader) throws -> Int? {
+    guard let value = reader.value("jobs") else {
+      throw reader.fault("jobs", expected: "'cores' or a number", found: "no such key")
+    }
+    switch value {
+    case "cores": return nil
+    case .integer(let jobs) where (1...1024).contains(jobs): return jobs
+    default:
+      throw reader.fault("jobs", expected: "'cores' or 1...1024", found: value.summary)
+    }
+  }
+
+  static func requireDistinct(_ names: [String], what: String) throws {
+    var seen: Set<String> = []
+    for name in names where !seen.insert(name).inserted {
+      throw UserError(what, expected: "different names", found: "'\(name)' twice")
+    }
+    if names.isEmpty { throw UserError(what, expected: "at least one", found: "none") }
+  }
+}

@@ -1,0 +1,124 @@
+import Foundation
+import Support
+
+/// A figure's graph with the state and the cost of every node, and its text.
+package struct Plan {
+  package let graph: StageGraph
+  package let states: [CacheState]
+  package let costs: [Cost]
+  private let model: CostModel
+
+  package init(_ graph: StageGraph, rates: Rates, in directory: String = ".") throws {
+    self.graph = graph
+    states = CacheState.states(of: graph, in: directory)
+    model = CostModel(graph, rates: rates)
+    costs = try model.costs()
+  }
+
+  /// Stages at a time on a machine of `cores`.
+  package func jobs(cores: Int) -> Int { graph.experiment.jobs ?? cores }
+
+  /// What is left to do: the costs of all stale nodes, as the sum over one thread.
+  package var remaining: Cost {
+    zip(states, costs).reduce(Cost()) { $1.0.isStale ? $0 + $1.1 : $0 }
+  }
+
+  /// Nodes in the order in which they should start: report, then runs by falling cost, so that no
+  /// long run begins when the others have ended; in a run from its end to its beginning.
+  package static func startOrder(of graph: StageGraph, costs: [Cost]) -> [Int] {
+    let runs = graph.chains.indices.sorted { a, b in
+      let (x, y) = (costs[graph.chains[a].train].seconds, costs[graph.chains[b].train].seconds)
+      return x != y ? x > y : a < b
+    }
+    var order = [graph.report]
+    var seen: Set<Int> = [graph.report]
+    for run in runs {
+      let chain = graph.chains[run]
+      let nodes = [
+        chain.evaluate, chain.train, chain.map, chain.tokenize, chain.sample, chain.heldout,
+      ]
+      for node in nodes where seen.insert(node).inserted { order.append(node) }
+    }
+    return order
+  }
+
+  // MARK: - Text
+
+  /// The run table, the stages, and the totals.
+  package func text(cores: Int) throws -> String {
+    let experiment = graph.experiment
+    let jobs = jobs(cores: cores)
+    let threads = max(1, cores / jobs)
+    var text =
+      "\(experiment.figure), preset \(experiment.preset): \(experiment.title)\n\n"
+    text += try runTable() + "\n" + stageTable() + "\n"
+    let left = remaining
+    let stale = states.count { $0.isStale }
+    if stale == 0 {
+      text += "Nothing to run: every output is there.\n"
+    } else {
+      let seconds = left.seconds / Double(jobs * threads)
+      text +=
+        "To run: \(stale) of \(states.count) stage runs, \(Quantity.flops(left.flops)), "
+        + "\(Quantity.bytes(left.diskBytes)) of disk, "
+        + "\(Quantity.bytes(left.memoryBytes * Double(jobs))) of memory, about "
+        + "\(Quantity.time(seconds)) with \(jobs) at a time and \(threads) "
+        + "thread\(threads == 1 ? "" : "s") each.\n"
+      text += "Times are estimates from a calibration of \(Host.cpuModel).\n"
+    }
+    return text
+  }
+
+  private func runTable() throws -> String {
+    var table = TextTable([
+      "run", "parameters", "steps", "sentences", "epochs", "FLOPs", "memory", "disk", "time",
+      "state",
+    ])
+    for (position, run) in graph.experiment.runs.enumerated() {
+      let size = try model.size(of: position)
+      let chain = graph.chains[position]
+      let cost = costs[chain.train] + costs[chain.evaluate]
+      table.add([
+        run.name, Quantity.count(size.parameters), String(size.steps),
+        Quantity.count(size.sentences), String(format: "%.3g", size.epochs),
+        Quantity.flops(cost.flops), Quantity.bytes(cost.memoryBytes),
+        Quantity.bytes(cost.diskBytes), Quantity.time(cost.seconds), state(of: chain),
+      ])
+    }
+    return table.text
+  }
+
+  /// What a run still has to do, the stage that matters most first.
+  private func state(of chain: StageGraph.Chain) -> String {
+    switch (states[chain.train], states[chain.evaluate]) {
+    case (.stale(let reason), _): "train: \(reason)"
+    case (_, .stale(let reason)): "evaluate: \(reason)"
+    default: "cached"
+    }
+  }
+
+  private func stageTable() -> String {
+    var table = TextTable(["stage", "runs", "cached", "stale", "disk", "time", "reasons"])
+    for stage in Stage.allCases {
+      let positions = graph.nodes.indices.filter { graph.nodes[$0].stage == stage }
+      let stale = positions.filter { states[$0].isStale }
+      let cost = stale.reduce(Cost()) { $0 + costs[$1] }
+      var reasons: [String] = []
+      for position in stale {
+        guard case .stale(let reason) = states[position], !reasons.contains(reason) else {
+          continue
+        }
+        reasons.append(reason)
+      }
+      let more = reasons.count > 2 ? "; and \(reasons.count - 2) more" : ""
+      table.add([
+        stage.rawValue, String(positions.count),
+        String(positions.count { states[$0] == .cached }), String(stale.count),
+        stale.isEmpty ? "-" : Quantity.bytes(cost.diskBytes),
+        stale.isEmpty ? "-" : Quantity.time(cost.seconds),
+        reasons.prefix(2).joined(separator: "; ") + more,
+      ])
+    }
+    return table.text
+  }
+}

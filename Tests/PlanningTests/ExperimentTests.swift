@@ -1,0 +1,100 @@
+import Planning
+import Support
+import Testing
+
+@Suite struct ExperimentTests {
+  @Test(arguments: ["smoke", "laptop", "workstation", "paper"])
+  func everyPresetExpands(preset: String) throws {
+    let project = try TemporaryProject()
+    let experiment = try Experiment(figure: "figure2", preset: preset, in: project.directory)
+    #expect(experiment.sizes == ["large", "small"])
+    #expect(
+      experiment.variants == ["1-gram", "3-gram tokenizer", "3-gram input", "3-gram output"])
+    #expect(experiment.runs.count == 8 * experiment.seeds.count)
+    #expect(Set(experiment.runs.map(\.name)).count == experiment.runs.count)
+    #expect(experiment.claims.count == 6)
+    let claim = try #require(experiment.claims.first)
+    #expect(claim.row == "3-gram tokenizer 85M vs 1-gram 85M")
+    #expect(
+      [claim.panel, claim.variant, claim.baseline] == ["left", "3-gram tokenizer", "1-gram"])
+    #expect([claim.size, claim.statement] == ["large", "better"])
+    // The comparison is fair only if all variants of a size take the same sentences a step.
+    for size in experiment.sizes {
+      let runs = experiment.runs.filter { $0.size == size }
+      let keys = ["training.steps", "training.batchSentences", "data.trainDocuments"]
+      for key in keys + ["optimizer.learningRate", "model.width", "model.layers"] {
+        #expect(Set(runs.map { $0.settings.value(key).canonicalJSON }).count == 1)
+      }
+    }
+  }
+
+  @Test func everyResultScaleHasAtLeastThreeSeeds() throws {
+    let project = try TemporaryProject()
+    for preset in ["laptop", "workstation", "paper"] {
+      let experiment = try Experiment(figure: "figure2", preset: preset, in: project.directory)
+      #expect(experiment.seeds.count >= 3)
+    }
+  }
+
+  @Test func originsOfSettings() throws {
+    let project = try TemporaryProject()
+    try project.write(tinyPreset, to: "pipeline/presets/tiny.yaml")
+    let experiment = try Experiment(figure: "figure2", preset: "tiny", in: project.directory)
+    let settings = try experiment.run("3-gram input/small/2").settings
+    let origins = settings.entries.mapValues(\.origin)
+    #expect(origins["map.inputOrders"] == "pipeline/figure2.yaml (3-gram input)")
+    #expect(origins["training.steps"] == "pipeline/presets/tiny.yaml (small)")
+    #expect(origins["optimizer.learningRate"] == "pipeline/presets/tiny.yaml")
+    #expect(origins["model.width"] == "pipeline/model/gpt2-4x16.yaml")
+    #expect(origins["training.batchSentences"] == "pipeline/defaults.yaml")
+  }
+
+  @Test func unknownNamesAreAnsweredWithTheNearest() throws {
+    let project = try TemporaryProject()
+    let preset = #expect(throws: UserError.self) {
+      try Experiment(figure: "figure2", preset: "labtop", in: project.directory)
+    }
+    #expect(preset?.remedy == "Did you mean 'laptop'?")
+    let figure = #expect(throws: UserError.self) {
+      try Experiment(figure: "figure3", preset: "smoke", in: project.directory)
+    }
+    #expect(figure?.description.contains("expected one of figure2") == true)
+    let experiment = try Experiment(figure: "figure2", preset: "smoke", in: project.directory)
+    let run = #expect(throws: UserError.self) { try experiment.run("3-gram input/large/3") }
+    #expect(run?.remedy == "Did you mean '3-gram input/large/1'?")
+  }
+
+  @Test(arguments: [
+    ("learningRate: 0.002", "learningrate: 0.002", "Did you mean 'optimizer.learningRate'?"),
+    ("seeds: [1, 2]", "seeds: [1, 1]", "expected different names, found '1' twice"),
+    ("seeds: [1, 2]", "seeds: []", "expected at least one, found none"),
+    ("jobs: cores", "jobs: all", "expected 'cores' or 1...1024"),
+    ("jobs: cores", "job: cores", "expected 'cores' or a number, found no such key"),
+    ("parts: [model/gpt2-4x16]", "parts: [model/gpt2-4x17]", "Did you mean 'gpt2-4x16'?"),
+    ("name: small", "name: 'small,'", "expected letters, digits"),
+  ])
+  func badPresets(old: String, new: String, message: String) throws {
+    let project = try TemporaryProject()
+    try project.write(tinyPreset, to: "pipeline/presets/tiny.yaml")
+    try project.replace(old, by: new, in: "pipeline/presets/tiny.yaml")
+    let error = #expect(throws: UserError.self) {
+      try Experiment(figure: "figure2", preset: "tiny", in: project.directory)
+    }
+    #expect(error?.description.contains(message) == true, "\(error?.description ?? "no error")")
+    #expect(error?.description.contains("tiny.yaml") == true)
+  }
+
+  @Test(arguments: [
+    ("variants: [1-gram, 3-gram tokenizer]", "variants: [1-gram, 3-gram token]", "3-gram token"),
+    ("paperSizes: {large: 85M, small: 2.4M}", "paperSizes: {large: 80M, small: 2.4M}", "85M"),
+    ("title:", "tilte:", "title"),
+  ])
+  func badFigures(old: String, new: String, message: String) throws {
+    let project = try TemporaryProject()
+    try project.replace(old, by: new, in: "pipeline/figure2.yaml")
+    let error = #expect(throws: UserError.self) {
+      try Experiment(figure: "figure2", preset: "smoke", in: project.directory)
+    }
+    #expect(error?.description.contains(message) == true, "\(error?.description ?? "no error")")
+  }
+}

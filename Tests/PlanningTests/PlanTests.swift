@@ -1,0 +1,109 @@
+import Foundation
+import Planning
+import Support
+import Testing
+
+@Suite struct PlanTests {
+  let project: TemporaryProject
+  let rates = Rates { rows, width in Double(rows * width) * 1e6 }
+
+  init() throws {
+    project = try TemporaryProject()
+    try project.write(tinyPreset, to: "pipeline/presets/tiny.yaml")
+  }
+
+  func graph(preset: String = "tiny") throws -> StageGraph {
+    try StageGraph(
+      Experiment(figure: "figure2", preset: preset, in: project.directory), in: project.directory)
+  }
+
+  @Test func planningWritesNothing() throws {
+    let before = try project.listing()
+    let plan = try Plan(graph(), rates: rates, in: project.directory)
+    let text = try plan.text(cores: 2)
+    #expect(try project.listing() == before)
+    #expect(text.contains("To run: 49 of 49 stage runs"))
+    for run in plan.graph.experiment.runs { #expect(text.contains(run.name + " ")) }
+  }
+
+  @Test func paperSizes() throws {
+    let graph = try graph(preset: "paper")
+    let model = CostModel(graph, rates: rates)
+    let runs = graph.experiment.runs
+    let large = try #require(runs.firstIndex { $0.name == "1-gram/large/1" })
+    let small = try #require(runs.firstIndex { $0.name == "1-gram/small/1" })
+    // The paper: 85 M and 2.4 M parameters, 10 epochs of 20 million sentences of 249.86 characters.
+    #expect(abs(Double(try model.size(of: large).parameters) / 85e6 - 1) < 0.02)
+    #expect(abs(Double(try model.size(of: small).parameters) / 2.4e6 - 1) < 0.05)
+    let size = try model.size(of: large)
+    #expect(size.sentences == 200_000_000)
+    #expect(size.epochs == 10)
+    #expect(abs(size.rows / (200e6 * 250.86) - 1) < 1e-4)
+    // At least 6 FLOPs a parameter of the trunk and token.
+    #expect(size.trainingFlops > 6 * 85e6 * size.rows)
+    #expect(size.trainingFlops < 8 * 85e6 * size.rows)
+  }
+
+  @Test func costsAddUp() throws {
+    let plan = try Plan(graph(), rates: rates, in: project.directory)
+    #expect(plan.costs.count == plan.graph.nodes.count)
+    #expect(plan.costs.allSatisfy { $0.seconds > 0 && $0.memoryBytes > 0 && $0.diskBytes > 0 })
+    let sum = plan.costs.reduce(0) { $0 + $1.seconds }
+    #expect(abs(plan.remaining.seconds - sum) < 1e-9 * sum)
+    let two =
+      Cost(flops: 1, memoryBytes: 2, diskBytes: 3, seconds: 4)
+      + Cost(flops: 1, memoryBytes: 5, diskBytes: 1, seconds: 1)
+    #expect(two == Cost(flops: 2, memoryBytes: 5, diskBytes: 4, seconds: 5))
+  }
+
+  @Test func theLongestRunsStartFirst() throws {
+    let graph = try graph()
+    let costs = try CostModel(graph, rates: rates).costs()
+    let order = Plan.startOrder(of: graph, costs: costs)
+    #expect(order.sorted() == Array(graph.nodes.indices))
+    let trains = order.filter { graph.nodes[$0].stage == .train }.map { costs[$0].seconds }
+    #expect(trains == trains.sorted(by: >))
+  }
+
+  @Test func rulesNameEveryNodeOnce() throws {
+    let graph = try graph()
+    let order = Array(graph.nodes.indices.reversed())
+    let rules = MakeRules(graph)
+    let lines = rules.text(order: order).split(separator: "\n")
+    for node in graph.nodes {
+      #expect(lines.count { $0.hasPrefix(node.index + ":") } == 1)
+      #expect(lines.contains { $0 == "\t$(call runStage,\(node.stage.rawValue),\(node.id))" })
+    }
+    try rules.write(order: order, in: project.directory)
+    for node in graph.nodes {
+      let path = project.directory + "/" + node.configurationPath
+      #expect(try StageConfiguration.load(from: path).id == node.id)
+    }
+    // Configurations that are there are left alone.
+    let before = try project.listing().filter { $0.key.hasPrefix("data/config/") }
+    try rules.write(order: order, in: project.directory)
+    #expect(try project.listing().filter { $0.key.hasPrefix("data/config/") } == before)
+  }
+
+  @Test(arguments: [
+    (0.0, "0 s"), (0.0123, "0.0123 s"), (99, "99 s"), (100, "1.67 min"), (7_200, "2 h"),
+    (200_000, "2.31 d"), (63_115_200, "2 a"),
+  ])
+  func times(seconds: Double, text: String) {
+    #expect(Quantity.time(seconds) == text)
+  }
+
+  @Test func quantities() {
+    #expect(Quantity.count(9_999) == "9999")
+    #expect(Quantity.count(85_600_000) == "85.6M")
+    #expect(Quantity.bytes(999.6) == "1 kB")
+    #expect(Quantity.flops(2.5e18) == "2.5 EFLOP")
+  }
+
+  @Test func tables() {
+    var table = TextTable(["run", "steps", "state"])
+    table.add(["a", "10", "cached"])
+    table.add(["long", "9", ""])
+    #expect(table.text == "run   steps  state\na        10  cached\nlong      9\n")
+  }
+}

@@ -1,0 +1,111 @@
+import Foundation
+import Planning
+import Support
+import Testing
+
+@Suite struct StageGraphTests {
+  let project: TemporaryProject
+
+  init() throws {
+    project = try TemporaryProject()
+    try project.write(tinyPreset, to: "pipeline/presets/tiny.yaml")
+  }
+
+  func graph() throws -> StageGraph {
+    try StageGraph(
+      Experiment(figure: "figure2", preset: "tiny", in: project.directory), in: project.directory)
+  }
+
+  func ids(_ graph: StageGraph) -> [Stage: Set<String>] {
+    Dictionary(grouping: graph.nodes, by: \.stage).mapValues { Set($0.map(\.id)) }
+  }
+
+  @Test func dataStagesAreShared() throws {
+    let graph = try graph()
+    let counts = ids(graph).mapValues(\.count)
+    // Two seeds: two streams each, two tokenizers, four variants, and two sizes of those.
+    #expect(
+      counts == [.sample: 4, .tokenize: 4, .map: 8, .train: 16, .evaluate: 16, .report: 1])
+    for (position, node) in graph.nodes.enumerated() {
+      #expect(node.inputs.allSatisfy { $0 < position })
+      #expect(node.configuration.id == node.id)
+      for (name, input) in node.configuration.inputs {
+        #expect(graph.nodes.contains { $0.id == input.id && $0.directory == input.path }, "\(name)")
+      }
+    }
+  }
+
+  @Test func variantsOfASeedShareSentencesAndOrder() throws {
+    let graph = try graph()
+    for seed in [1, 2] {
+      let chains = zip(graph.experiment.runs, graph.chains).filter { $0.0.seed == seed }.map(\.1)
+      #expect(Set(chains.map(\.sample)).count == 1)
+      #expect(Set(chains.map(\.heldout)).count == 1)
+      let orders = chains.map { graph.nodes[$0.train].configuration.parameters["dataSeed"] }
+      #expect(orders.allSatisfy { $0 == .integer(seed) })
+    }
+  }
+
+  @Test func aParameterChangesOnlyWhatDependsOnIt() throws {
+    let before = ids(try graph())
+    try project.replace(
+      "learningRate: 0.002", by: "learningRate: 0.003", in: "pipeline/presets/tiny.yaml")
+    let rate = ids(try graph())
+    for stage in [Stage.sample, .tokenize, .map] { #expect(before[stage] == rate[stage]) }
+    for stage in [Stage.train, .evaluate, .report] {
+      #expect(before[stage]?.isDisjoint(with: rate[stage] ?? []) == true)
+    }
+    try project.replace(
+      "learningRate: 0.003", by: "learningRate: 0.002", in: "pipeline/presets/tiny.yaml")
+    #expect(ids(try graph()) == before)
+
+    try project.replace("outputOrder: 3", by: "outputOrder: 2", in: "pipeline/figure2.yaml")
+    let output = ids(try graph())
+    for stage in [Stage.sample, .tokenize] { #expect(before[stage] == output[stage]) }
+    #expect(before[.map]?.subtracting(output[.map] ?? []).count == 2)
+    #expect(before[.train]?.subtracting(output[.train] ?? []).count == 4)
+  }
+
+  @Test func theGrammarAndTheDrawingArePartOfTheIdentity() throws {
+    let before = ids(try graph())
+    let grammar = "data/grammars/cfg3f.grammar"
+    let text = String(
+      decoding: try FileBytes.read(project.directory + "/" + grammar), as: UTF8.self)
+    try project.write(text + "\n", to: grammar)
+    let after = ids(try graph())
+    #expect(before[.sample]?.isDisjoint(with: after[.sample] ?? []) == true)
+    try project.write(text, to: grammar)
+    try project.write("# empty\n", to: "pipeline/figure2.gnuplot")
+    let drawn = ids(try graph())
+    #expect(before[.evaluate] == drawn[.evaluate])
+    #expect(before[.report] != drawn[.report])
+  }
+
+  @Test func contextFitsTheLongestSentence() throws {
+    let graph = try graph()
+    let train = graph.nodes[graph.chains[0].train].configuration.parameters
+    #expect(train["model"]?["context"] == .integer(graph.grammars[0].longest + 1))
+  }
+
+  @Test func nodesByRun() throws {
+    let graph = try graph()
+    #expect(try graph.nodes(of: .map, run: "all").count == 8)
+    #expect(try graph.nodes(of: .map, run: "first").count == 1)
+    let name = "3-gram tokenizer/small/2"
+    for (stage, count) in [(Stage.sample, 2), (.tokenize, 1), (.map, 1), (.train, 1)] {
+      #expect(try graph.nodes(of: stage, run: name).count == count)
+    }
+    #expect(try graph.nodes(of: .train, run: name).first?.label == name)
+    #expect(throws: UserError.self) { try graph.nodes(of: .map, run: "last") }
+  }
+
+  @Test func contradictionsAreRefused() throws {
+    try project.replace(
+      "heldoutDocuments: 1000", by: "heldoutDocuments: 999", in: "pipeline/presets/tiny.yaml")
+    let error = #expect(throws: UserError.self) { try graph() }
+    #expect(
+      error?.description
+        == "pipeline/presets/tiny.yaml: data.heldoutDocuments: expected at least the 1000 sentences "
+        + "to be scored, found 999")
+  }
+}
