@@ -1,4 +1,23 @@
 import ArgumentParser
+import Reporting
+import Stages
+import Support
 
 @main
-struct Report: ParsableCommand {}
+struct Report: Command {
+  static let configuration = CommandConfiguration(
+    commandName: "ott-report",
+    abstract:
+      "Makes a figure's CSV, verdicts on the paper's claims, and picture from evaluated runs.",
+    version: versionText("ott-report", stage: FigureReport.version))
+
+  @OptionGroup var options: StageOptions
+
+  func run() throws {
+    try runStage("report", version: FigureReport.version, options: options) { context in
+      let claims = try FigureReport.write(context.configuration, to: context.output)
+      context.evidence["stages"] = FigureReport.evidence(context.configuration)
+      for claim in claims { context.say(claim) }
+    }
+  }
+}

@@ -1,0 +1,82 @@
+import Support
+
+/// One finished evaluation as the report reads it.
+package struct EvaluatedRun: Sendable {
+  /// The scores of one snapshot.
+  package struct Point: Sendable, Equatable {
+    package let step, sentences, characters: Int
+    package let accuracy, accuracyLow, accuracyHigh: Double
+    package let natsPerCharacter, excessNatsPerCharacter, excessStandardError: Double
+  }
+
+  package let variant: String
+  package let size: String
+  package let seed: Int
+  /// Id of the evaluation and of the training run it scores.
+  package let id, trainID: String
+  package let parameters: Int
+  package let model: ConfigValue
+  /// Ascending steps; at least one.
+  package let points: [Point]
+
+  /// The snapshot after the last step.
+  package var final: Point { points[points.count - 1] }
+
+  /// "3-gram input/large/2": the name under which a configuration lists a run.
+  package static func name(variant: String, size: String, seed: Int) -> String {
+    "\(variant)/\(size)/\(seed)"
+  }
+
+  package init(
+    variant: String, size: String, seed: Int, id: String = "", trainID: String = "",
+    parameters: Int, model: ConfigValue = .object([:]), points: [Point]
+  ) {
+    precondition(!points.isEmpty, "a run has a snapshot")
+    self.variant = variant
+    self.size = size
+    self.seed = seed
+    self.id = id
+    self.trainID = trainID
+    self.parameters = parameters
+    self.model = model
+    self.points = points
+  }
+
+  /// Reads the index of the evaluation that `input` names.
+  ///
+  /// - Throws: `UserError` when it is missing, of another stage or id, or lacks a score.
+  package init(variant: String, size: String, seed: Int, input: StageConfiguration.Input) throws {
+    let index = try StageIndex(directory: input.path)
+    guard index.stage == "evaluate", index.id == input.id else {
+      throw UserError(
+        "\(input.path)/\(StageIndex.fileName)", expected: "stage evaluate, id \(input.id)",
+        found: "stage \(index.stage), id \(index.id)", remedy: StageIndex.remedy(input.path))
+    }
+    let source = "\(input.path)/\(StageIndex.fileName): metadata"
+    // Strictness is the writer's: a report takes what it needs and leaves the rest.
+    var reader = try ConfigReader(index.metadata, source: source)
+    let points = try reader.objects("snapshots").map { try Point(reader: $0) }
+    guard !points.isEmpty, zip(points, points.dropFirst()).allSatisfy({ $0.step < $1.step }) else {
+      throw UserError(source, expected: "snapshots with ascending steps", found: "\(points.count)")
+    }
+    self.init(
+      variant: variant, size: size, seed: seed, id: index.id, trainID: index.inputs["run"] ?? "",
+      parameters: try reader.int("parameters"), model: reader.value("model") ?? .object([:]),
+      points: points)
+  }
+}
+
+extension EvaluatedRun.Point {
+  init(reader: ConfigReader) throws {
+    var reader = reader
+    step = try reader.int("step", in: 0...Int.max)
+    sentences = try reader.int("sentences", in: 0...Int.max)
+    characters = try reader.int("characters", in: 0...Int.max)
+    accuracy = try reader.double("accuracy", in: 0...1)
+    accuracyLow = try reader.double("accuracyLow", in: 0...1)
+    accuracyHigh = try reader.double("accuracyHigh", in: 0...1)
+    natsPerCharacter = try reader.double("natsPerCharacter")
+    excessNatsPerCharacter = try reader.double("excessNatsPerCharacter")
+    excessStandardError = try reader.double("excessStandardError")
+  }
+}

@@ -1,0 +1,195 @@
+import Foundation
+import Reporting
+import Support
+import Testing
+
+/// A finished figure of made-up scores in a temporary directory.
+final class TemporaryFigure {
+  let directory = NSTemporaryDirectory() + "reporting-" + UUID().uuidString
+  static let variants = ["1-gram", "3-gram input"]
+  static let sizes = ["large", "small"]
+  static let seeds = [1, 2, 3]
+
+  init() throws {
+    try AtomicFile.makeDirectory(directory)
+    try AtomicFile.write(
+      """
+      set terminal svg
+      set output svg
+      set datafile separator ","
+      plot csv using 6:10 skip 1 with points
+
+      """, to: directory + "/figure.gnuplot")
+  }
+
+  deinit { try? FileManager.default.removeItem(atPath: directory) }
+
+  func accuracy(_ variant: String, _ size: String, _ seed: Int, step: Int) -> Double {
+    (variant == "1-gram" ? 0.25 : 0.5) * (size == "large" ? 1 : 0.5) + 0.001 * Double(seed * step)
+  }
+
+  /// Writes the index of one evaluation and returns it as an input.
+  func evaluation(
+    _ variant: String, _ size: String, _ seed: Int, steps: [Int] = [10, 20]
+  ) throws -> StageConfiguration.Input {
+    let configuration = StageConfiguration(
+      stage: "evaluate", version: 1,
+      parameters: ["variant": .string(variant), "size": .string(size), "seed": .integer(seed)],
+      inputs: ["run": .init(id: "0123456789ab", path: "nowhere")])
+    let path = directory + "/" + configuration.id
+    try AtomicFile.makeDirectory(path)
+    let snapshots = steps.map { step -> ConfigValue in
+      let accuracy = accuracy(variant, size, seed, step: step)
+      return [
+        "step": .integer(step), "sentences": .integer(64 * step),
+        "characters": .integer(1000 * step + seed), "samples": 1000,
+        "accuracy": .double(accuracy), "accuracyLow": .double(accuracy - 0.01),
+        "accuracyHigh": .double(accuracy + 0.01), "natsPerCharacter": .double(0.75),
+        "excessNatsPerCharacter": .double(0.5 - accuracy / 4), "excessStandardError": 0.001,
+      ]
+    }
+    try StageIndex.write(
+      to: path, configuration: configuration,
+      content: [
+        "metadata": [
+          "parameters": 1234, "model": ["width": 64], "snapshots": .array(snapshots),
+        ]
+      ])
+    return .init(id: configuration.id, path: path)
+  }
+
+  func configuration(
+    change: (inout [String: StageConfiguration.Input]) throws -> Void = { _ in }
+  ) throws -> StageConfiguration {
+    var inputs: [String: StageConfiguration.Input] = [:]
+    for variant in Self.variants {
+      for size in Self.sizes {
+        for seed in Self.seeds {
+          inputs[EvaluatedRun.name(variant: variant, size: size, seed: seed)] =
+            try evaluation(variant, size, seed)
+        }
+      }
+    }
+    try change(&inputs)
+    let script = directory + "/figure.gnuplot"
+    return StageConfiguration(
+      stage: "report", version: 1,
+      parameters: [
+        "figure": "figure2", "preset": "test", "title": "A test", "drawing": .string(script),
+        "drawingDigest": .string(SHA256.hex(of: try FileBytes.read(script))),
+        "panels": [["name": "right", "variants": ["1-gram", "3-gram input"]]],
+        "sizes": ["large", "small"], "seeds": [1, 2, 3],
+        "claims": [
+          [
+            "panel": "right", "variant": "3-gram input", "baseline": "1-gram", "size": "large",
+            "statement": "better", "row": "3-gram input 85M vs 1-gram 85M",
+          ],
+          [
+            "panel": "right", "variant": "3-gram input", "baseline": "1-gram", "size": "small",
+            "statement": "worse", "row": "made up",
+          ],
+        ],
+      ], inputs: inputs)
+  }
+}
+
+@Suite struct FigureTests {
+  let files: TemporaryFigure
+
+  init() throws { files = try TemporaryFigure() }
+
+  @Test func csvHasOneRowAnObservation() throws {
+    let figure = try Figure(files.configuration())
+    let lines = figure.csv.split(separator: "\n").map(String.init)
+    #expect(lines.count == 1 + 2 * 2 * 3 * 2)
+    #expect(
+      lines[0]
+        == "panel,model,size,parameters,seed,step,characters,nats_per_char,excess_nats_per_char,"
+        + "accuracy,accuracy_low,accuracy_high,sentences")
+    #expect(lines[1] == "right,1-gram,large,1234,1,10,10001,0.75,0.435,0.26,0.25,0.27,640")
+    #expect(lines.allSatisfy { $0.split(separator: ",").count == 13 })
+  }
+
+  @Test func claimsAreJudgedAtTheEnd() throws {
+    let figure = try Figure(files.configuration())
+    let claims = figure.judgedClaims
+    #expect(claims.map(\.verdict) == [.reproduced, .notReproduced])
+    #expect(abs(claims[0].accuracy.effect - 0.25) < 1e-12)
+    #expect(abs(claims[1].excess.effect + 0.125 / 4) < 1e-12)
+    let json = figure.json
+    #expect(json["claims"] == .array(claims.map(\.value)))
+    guard case .array(let values)? = json["claims"] else { Issue.record("no claims"); return }
+    #expect(values[0]["verdict"] == "reproduced")
+    #expect(values[0]["excessNatsPerCharacter"]?["verdict"] == "reproduced")
+    #expect(values[1]["accuracy"]?["verdict"] == "not reproduced")
+    #expect(
+      claims[0].summary
+        == "3-gram input vs 1-gram, large: accuracy +0.250 [+0.242, +0.258], paper says better: "
+        + "reproduced")
+  }
+
+  @Test func theSameBytesTwice() throws {
+    let configuration = try files.configuration()
+    var bytes: [[[UInt8]]] = []
+    for name in ["a", "b"] {
+      let output = files.directory + "/" + name
+      try AtomicFile.makeDirectory(output)
+      #expect(try FigureReport.write(configuration, to: output).count == 2)
+      bytes.append(
+        try ["figure2.csv", "figure2.json", "figure2.svg", "index.json"].map {
+          try FileBytes.read(output + "/" + $0)
+        })
+    }
+    #expect(bytes[0] == bytes[1])
+    #expect(bytes[0][2].count > 1000)
+    #expect(try StageIndex(directory: files.directory + "/a").id == configuration.id)
+  }
+
+  func message(_ change: (inout [String: StageConfiguration.Input]) throws -> Void) throws -> String
+  {
+    let configuration = try files.configuration(change: change)
+    return #expect(throws: UserError.self) { _ = try Figure(configuration) }?.description ?? ""
+  }
+
+  @Test func missingAndForeignRunsAreRefused() throws {
+    let name = "3-gram input/small/2"
+    #expect(
+      try message { $0[name] = nil }
+        == "run '\(name)': expected an evaluated run among the inputs, found none. "
+        + "Write the configuration anew: make plan, then make the figure.")
+    let other = try message {
+      $0[name] = try files.evaluation("3-gram input", "small", 2, steps: [10, 30])
+    }
+    #expect(other.hasPrefix("run '\(name)': expected snapshots at steps [10, 20]"))
+    let foreign = try message {
+      $0[name] = .init(id: "0123456789ab", path: try files.evaluation("1-gram", "large", 1).path)
+    }
+    #expect(foreign.contains("expected stage evaluate, id 0123456789ab, found stage evaluate"))
+    let absent = try message { $0[name] = .init(id: "0123456789ab", path: "nowhere") }
+    #expect(absent.hasPrefix("nowhere/index.json: expected the index of a finished stage"))
+  }
+
+  @Test func anotherScriptThanMeantIsRefused() throws {
+    let configuration = try files.configuration()
+    try AtomicFile.write("# changed\n", to: files.directory + "/figure.gnuplot")
+    let output = files.directory + "/out"
+    try AtomicFile.makeDirectory(output)
+    let error = #expect(throws: UserError.self) {
+      try FigureReport.write(configuration, to: output)
+    }
+    #expect(error?.description.contains("figure.gnuplot: expected the script with digest") == true)
+    #expect(!FileBytes.exists(output + "/index.json"))
+  }
+
+  @Test func aFailingScriptIsReported() throws {
+    try AtomicFile.write("plot nothing at all\n", to: files.directory + "/figure.gnuplot")
+    let configuration = try files.configuration()
+    let output = files.directory + "/out"
+    try AtomicFile.makeDirectory(output)
+    let error = #expect(throws: UserError.self) {
+      try FigureReport.write(configuration, to: output)
+    }
+    #expect(error?.description.contains("expected a picture, found status 1") == true)
+    #expect(!FileBytes.exists(output + "/index.json"))
+  }
+}
