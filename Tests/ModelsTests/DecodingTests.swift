@@ -1,0 +1,119 @@
+import Engine
+import Foundation
+import Models
+import Support
+import Testing
+
+@Suite struct DecodingTests {
+  /// Decoding token by token, sequences leaving as they end, against packed scoring.
+  @Test(arguments: [(16, 2), (20, 5), (64, 4), (32, 8)])
+  func agreesWithPackedScoring(width: Int, heads: Int) throws {
+    let configuration = try smallConfiguration(width: width, heads: heads)
+    let store = configuration.makeParameters(moments: false)
+    store.initialize(seed: 2)
+    let lengths = [19, 1, 40, 16, 17]
+    let lane = makeLanes(configuration, lengths: lengths, lanes: 1)[0]
+    let V = configuration.labels
+    let expected = ScoringEngine(configuration, parameters: store, laneCapacity: 100, threads: 1)
+      .logProbabilities([lane])[0]
+    let engine = DecodingEngine(configuration, parameters: store, capacity: 8)
+    for _ in 0..<2 {
+      engine.reset(sequences: lengths.count)
+      var live = Array(lengths.indices)
+      var position = 0
+      while !live.isEmpty {
+        let inputs = live.flatMap { segment in
+          let row = lane.segmentOffsets[segment] + position
+          return lane.inputs[row * lane.tables..<(row + 1) * lane.tables]
+        }
+        engine.step(inputs: inputs, tables: lane.tables) { rows in
+          #expect(rows.count == live.count * V)
+          for (i, segment) in live.enumerated() {
+            let row = lane.segmentOffsets[segment] + position
+            for v in 0..<V { #expect(abs(rows[i * V + v] - expected[row * V + v]) < 2e-5) }
+          }
+        }
+        position += 1
+        let going = live.map { lengths[$0] > position }
+        engine.retain { going[$0] }
+        live = live.filter { lengths[$0] > position }
+        #expect(engine.live == live.count)
+      }
+    }
+  }
+
+  /// Who else is in the batch changes no bit, where products run through the register tile.
+  @Test func companyChangesNoBit() throws {
+    let configuration = try smallConfiguration(width: 32, heads: 2)
+    let store = configuration.makeParameters(moments: false)
+    store.initialize(seed: 2)
+    func rows(sequences: Int) -> [Float] {
+      let engine = DecodingEngine(configuration, parameters: store, capacity: 9)
+      engine.reset(sequences: sequences)
+      var result: [Float] = []
+      for position in 0..<20 {
+        let inputs = (0..<sequences).flatMap { [Int32(($0 + position) % 5), Int32(position)] }
+        engine.step(inputs: inputs, tables: 2) { result += $0[..<configuration.labels] }
+      }
+      return result
+    }
+    let alone = rows(sequences: 1)
+    for sequences in [2, 5, 9] { #expect(rows(sequences: sequences) == alone) }
+  }
+}
+
+@Suite struct ConfigurationTests {
+  @Test func parametersInClosedForm() throws {
+    for configuration in try [
+      smallConfiguration(), smallConfiguration(tied: true), smallConfiguration(width: 20, heads: 5),
+      .paperSmall(inputs: [InputTable(order: 1, rows: 5)], labels: 41, context: 768),
+    ] {
+      #expect(configuration.layout.parameterCount == configuration.parameterCount)
+    }
+    let large = try ModelConfiguration.paperLarge(
+      inputs: [InputTable(order: 1, rows: 5)], labels: 5, context: 768)
+    #expect(large.parameterCount == (5 + 768 + 5) * 768 + 12 * (12 * 768 * 768 + 13 * 768) + 1_536)
+  }
+
+  @Test func costsOfThePlan() throws {
+    let configuration = try smallConfiguration(width: 64, heads: 4)
+    let plan = configuration.plan(.training, rows: 200)
+    let closed = configuration.forwardFLOPs(perTokenAt: 30) * 30
+    // The plan counts norms, GELU and softmax as well.
+    #expect(plan.forwardFLOPs(sentence: 30) > closed)
+    #expect(plan.forwardFLOPs(sentence: 30) < 1.15 * closed)
+    #expect(plan.description.contains("causal attention"))
+    let scoring = configuration.plan(.scoring, rows: 200)
+    #expect(scoring.arenaCount < plan.arenaCount / 2)
+  }
+
+  @Test(arguments: [
+    ("width: 16", "width: 15", "width"), ("layers: 1", "layers: 0", "layers"),
+    ("tied: false", "tied: true", "tied"), ("order: 3", "order: 1", "distinct"),
+    ("rows: 41", "row: 41", "rows"),
+  ])
+  func rejects(part: String, replacement: String, named: String) throws {
+    let text = """
+      architecture: gpt2
+      layers: 1
+      width: 16
+      heads: 2
+      context: 10
+      inputs: [{order: 1, rows: 5}, {order: 3, rows: 41}]
+      labels: 5
+      tied: false
+      """
+    #expect(try configuration(text).labels == 5)
+    let error = #expect(throws: UserError.self) {
+      try configuration(text.replacingOccurrences(of: part, with: replacement))
+    }
+    #expect(error?.description.contains(named) == true)
+  }
+
+  private func configuration(_ text: String) throws -> ModelConfiguration {
+    var reader = try ConfigReader(ConfigValue.parse(yaml: text, source: "model"), source: "model")
+    let result = try ModelConfiguration(reader: &reader)
+    try reader.finish()
+    return result
+  }
+}

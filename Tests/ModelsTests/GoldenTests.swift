@@ -1,0 +1,189 @@
+import Engine
+import Foundation
+import Models
+import Support
+import Testing
+
+/// A fixture of Tests/Peers/golden.py.
+struct Golden: CustomTestStringConvertible {
+  let name: String
+  let configuration: ModelConfiguration
+  let sentences: [(inputs: [[Int32]], labels: [Int32])]
+  let losses: [Double]
+  let norms: [Double]
+  let learningRates: [Double]
+  let arrays: [String: [Float]]
+
+  var testDescription: String { name }
+
+  init(_ name: String) throws {
+    self.name = name
+    let url = try #require(
+      Bundle.module.url(forResource: name, withExtension: "golden", subdirectory: "Fixtures"))
+    let lines = try String(contentsOf: url, encoding: .utf8).split(separator: "\n")
+    var header = try ConfigReader(
+      ConfigValue.parse(yaml: String(lines[0]), source: name), source: name)
+    var model = try header.object("model")
+    configuration = try ModelConfiguration(reader: &model)
+    try model.finish()
+    sentences = try header.objects("sentences").map { reader in
+      var sentence = reader
+      guard case .array(let tables)? = sentence.value("inputs") else {
+        throw UserError("\(name): the inputs of a sentence are no list")
+      }
+      let inputs = tables.map { column in
+        guard case .array(let ids) = column else { return [Int32]() }
+        return ids.compactMap { id -> Int32? in
+          guard case .integer(let id) = id else { return nil }
+          return Int32(id)
+        }
+      }
+      return (inputs, try sentence.ints("labels").map(Int32.init))
+    }
+    losses = try header.doubles("losses")
+    norms = try header.doubles("norms")
+    learningRates = try header.doubles("learningRates")
+    var arrays: [String: [Float]] = [:]
+    for line in lines.dropFirst() {
+      let parts = line.split(separator: " ")
+      let data = try #require(Data(base64Encoded: String(parts[1])))
+      arrays[String(parts[0])] = data.withUnsafeBytes { bytes in
+        (0..<bytes.count / 4).map {
+          Float(
+            bitPattern: UInt32(
+              littleEndian: bytes.loadUnaligned(fromByteOffset: 4 * $0, as: UInt32.self)))
+        }
+      }
+    }
+    self.arrays = arrays
+  }
+
+  func array(_ kind: String, _ name: String) throws -> [Float] {
+    try #require(arrays[kind + ":" + name], "the fixture has no \(kind) of \(name)")
+  }
+
+  func load(into store: ParameterStore) throws {
+    for slot in store.layout.slots {
+      let values = try array("weight", slot.name)
+      #expect(values.count == slot.count)
+      store.withMutableFloats(slot, of: .weights) { _ = $0.update(from: values) }
+    }
+  }
+
+  /// The sentences in order, cut into lanes.
+  func lanes(_ count: Int) -> [PackedLane] {
+    var lanes = (0..<count).map { _ in PackedLane(tables: configuration.inputs.count) }
+    for (i, sentence) in sentences.enumerated() {
+      lanes[i * count / sentences.count].append(inputs: sentence.inputs, labels: sentence.labels)
+    }
+    return lanes
+  }
+}
+
+/// Largest |a − b| over largest |b|.
+private func distance(_ a: [Float], _ b: [Float]) -> Double {
+  let scale = b.reduce(0) { max($0, abs(Double($1))) }
+  let error = zip(a, b).reduce(0) { max($0, abs(Double($1.0) - Double($1.1))) }
+  return a.count == b.count ? error / max(scale, 1e-12) : .infinity
+}
+
+/// Both sides round to 24 bits. A sum of n terms errs by up to n·2⁻²⁴ of their size, n is at most 64
+/// columns or 62 rows here, and 12 such sums follow each other in the model and again in its
+/// gradient: 2·12·64·2⁻²⁴ ≈ 1e-4 of the largest element.
+private let tolerance = 2.0 * 12 * 64 / Double(1 << 24)
+
+@Suite struct GoldenTests {
+  @Test(arguments: ["baseline", "joint"])
+  func scoresAgree(fixture: String) throws {
+    let golden = try Golden(fixture)
+    let store = golden.configuration.makeParameters(moments: false)
+    try golden.load(into: store)
+    let engine = ScoringEngine(
+      golden.configuration, parameters: store, laneCapacity: 100, threads: 2)
+    let expected = try #require(golden.arrays["logProbabilities"])
+    for lanes in [1, 3] {
+      let rows = engine.logProbabilities(golden.lanes(lanes)).flatMap { $0 }
+      #expect(distance(rows, expected) < tolerance)
+      let labels = golden.sentences.flatMap(\.labels)
+      let picked = labels.enumerated().map {
+        rows[$0.offset * golden.configuration.labels + Int($0.element)]
+      }
+      #expect(engine.labelLogProbabilities(golden.lanes(lanes)).flatMap { $0 } == picked)
+    }
+  }
+
+  @Test(arguments: ["baseline", "joint"], [1, 2, 4])
+  func gradientsAgree(fixture: String, lanes: Int) throws {
+    let golden = try Golden(fixture)
+    let engine = TrainingEngine(
+      golden.configuration, seed: 0, lanes: lanes, laneCapacity: 100, threads: 2)
+    try golden.load(into: engine.parameters)
+    let statistics = try engine.computeGradients(golden.lanes(lanes))
+    #expect(abs(statistics.meanLoss - golden.losses[0]) < tolerance * golden.losses[0])
+    #expect(abs(statistics.gradientNorm - golden.norms[0]) < tolerance * golden.norms[0])
+    for slot in engine.parameters.layout.slots {
+      let error = distance(engine.gradient(of: slot), try golden.array("gradient", slot.name))
+      #expect(error < tolerance, "gradient of \(slot.name): \(error)")
+    }
+  }
+
+  /// Ten steps of AdamW with warm-up, cosine, decay and clipping. Where a gradient is nothing but
+  /// rounding, AdamW still moves by the full learning rate: the key biases, which softmax cancels,
+  /// are therefore left out, and the others may drift by ten roundings of the direction.
+  @Test(arguments: ["baseline", "joint"], [1, 4])
+  func tenStepsAgree(fixture: String, lanes: Int) throws {
+    let golden = try Golden(fixture)
+    let engine = TrainingEngine(
+      golden.configuration, seed: 0, lanes: lanes, laneCapacity: 100, threads: 2)
+    try golden.load(into: engine.parameters)
+    let batch = golden.lanes(lanes)
+    for (i, rate) in golden.learningRates.enumerated() {
+      let statistics = try engine.step(batch, learningRate: rate, optimizer: .init())
+      #expect(
+        abs(statistics.meanLoss - golden.losses[i]) < 2 * tolerance * golden.losses[i], "step \(i)")
+      #expect(
+        abs(statistics.gradientNorm - golden.norms[i]) < 10 * tolerance * golden.norms[i],
+        "step \(i)")
+    }
+    let C = golden.configuration.width
+    for slot in engine.parameters.layout.slots {
+      var values = engine.parameters.values(slot)
+      var expected = try golden.array("final", slot.name)
+      if slot.name.hasSuffix("c_attn.bias") {
+        values.replaceSubrange(C..<2 * C, with: [])
+        expected.replaceSubrange(C..<2 * C, with: [])
+      }
+      let error = distance(values, expected)
+      #expect(error < 10 * tolerance, "\(slot.name): \(error)")
+    }
+  }
+
+  /// Another sentence in the same lane changes no bit of a sentence's log-probabilities.
+  @Test(arguments: [16, 20, 64])
+  func packingLeaksNothing(width: Int) throws {
+    let configuration = try smallConfiguration(width: width)
+    let store = configuration.makeParameters(moments: false)
+    store.initialize(seed: 1)
+    let engine = ScoringEngine(configuration, parameters: store, laneCapacity: 200, threads: 1)
+    let lengths = [17, 16, 1, 31]
+    let before = makeLanes(configuration, lengths: lengths, lanes: 1, seed: 1)[0]
+    let other = makeLanes(configuration, lengths: lengths, lanes: 1, seed: 2)[0]
+    let scores = engine.logProbabilities([before])[0]
+    for changed in 0..<lengths.count {
+      var lane = PackedLane(tables: configuration.inputs.count)
+      for segment in 0..<lengths.count {
+        let source = segment == changed ? other : before
+        for row in before.segmentOffsets[segment]..<before.segmentOffsets[segment + 1] {
+          lane.appendRow(label: 0) { source.inputs[row * source.tables + $0] }
+        }
+        lane.endSegment()
+      }
+      let after = engine.logProbabilities([lane])[0]
+      for segment in 0..<lengths.count {
+        let V = configuration.labels
+        let rows = before.segmentOffsets[segment] * V..<before.segmentOffsets[segment + 1] * V
+        #expect((scores[rows] == after[rows]) == (segment != changed))
+      }
+    }
+  }
+}
