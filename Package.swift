@@ -88,7 +88,9 @@ let package = Package(
     tests("NGrams", ["NGrams", "Tokenization", "Support"]),
     tests("Kernels", ["Kernels", "Support"]),
     tests("Engine", ["Engine", "Kernels", "Parallel", "Support"]),
-    tests("Models", ["Models", "Engine", "Checkpoints", "Parallel", "Support"]),
+    tests(
+      "Models", ["Models", "Engine", "Checkpoints", "Parallel", "Support"],
+      resources: [.copy("Fixtures")]),
     tests("Checkpoints", ["Checkpoints", "Engine", "Support"]),
     tests("Training", ["Training", "Models", "Engine", "Checkpoints", "Shards", "Parallel", "Support"]),
     tests(
