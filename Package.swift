@@ -55,7 +55,8 @@ let package = Package(
     library("Engine", ["Kernels", "Parallel", "Support"]),
     library("Models", ["Engine", "Kernels", "Support"]),
     library("Checkpoints", ["Engine", "Support"]),
-    library("Training", ["Models", "Checkpoints", "Engine", "Parallel", "Shards", "Support"]),
+    library(
+      "Training", ["Models", "Checkpoints", "Engine", "Kernels", "Parallel", "Shards", "Support"]),
     library(
       "Evaluation",
       [
@@ -71,7 +72,7 @@ let package = Package(
     stage("ott-sample", ["Grammar", "Shards", "Parallel", "Support"]),
     stage("ott-tokenize", ["Tokenization", "Shards", "Parallel", "Support"]),
     stage("ott-map", ["NGrams", "Tokenization", "Shards", "Parallel", "Support"]),
-    stage("ott-train", ["Training", "Support"]),
+    stage("ott-train", ["Training", "Kernels", "Support"]),
     stage("ott-evaluate", ["Evaluation", "Support"]),
     stage("ott-plan", ["Planning", "Support"]),
     stage("ott-report", ["Reporting", "Support"]),
@@ -92,7 +93,7 @@ let package = Package(
       "Models", ["Models", "Engine", "Checkpoints", "Parallel", "Support"],
       resources: [.copy("Fixtures")]),
     tests("Checkpoints", ["Checkpoints", "Engine", "Support"]),
-    tests("Training", ["Training", "Models", "Engine", "Checkpoints", "Shards", "Parallel", "Support"]),
+tests("Training", ["Training", "Models", "Engine", "Checkpoints", "Shards", "Parallel", "Support"]),
     tests(
       "Evaluation",
       [

@@ -26,6 +26,16 @@ package struct TrainingRunIndex: Sendable {
       self.characters = characters
     }
 
+    /// Reads the form in the index.
+    package init(reader: inout ConfigReader) throws {
+      step = try reader.int("step", in: 0...Int.max)
+      file = try reader.string("file")
+      sha256 = try reader.string("sha256")
+      sentences = try reader.int("sentences", in: 0...Int.max)
+      rows = try reader.int("rows", in: 0...Int.max)
+      characters = try reader.int("characters", in: 0...Int.max)
+    }
+
     /// The form in the index.
     package var value: ConfigValue {
       [
@@ -89,10 +99,7 @@ package struct TrainingRunIndex: Sendable {
     _ = reader.value("metrics")
     snapshots = try reader.objects("snapshots").map { entry in
       var entry = entry
-      return Snapshot(
-        step: try entry.int("step", in: 0...steps), file: try entry.string("file"),
-        sha256: try entry.string("sha256"), sentences: try entry.int("sentences"),
-        rows: try entry.int("rows"), characters: try entry.int("characters"))
+      return try Snapshot(reader: &entry)
     }
     try reader.finish()
     let ascending = zip(snapshots, snapshots.dropFirst()).allSatisfy { $0.step < $1.step }

@@ -23,6 +23,14 @@ package struct TrainingProgress: Sendable, Equatable {
     windowLoss += lossSum
     windowRows += rows
   }
+
+  /// Mean loss of the window, in nats per row, and the start of a new one.
+  package mutating func closeWindow() -> Double {
+    let loss = windowLoss / Double(windowRows)
+    windowLoss = 0
+    windowRows = 0
+    return loss
+  }
 }
 
 /// One line of `metrics.jsonl`: deterministic content only, so that the file is identity.

@@ -11,6 +11,8 @@ package struct SnapshotSchedule: Sendable, Equatable {
   /// initialisation.
   package let steps: [Int]
 
+  package func contains(_ step: Int) -> Bool { steps.contains(step) }
+
   /// Step `round(k·S/K)` for `k = 1 … K`, without duplicates.
   package static func linear(count: Int, steps: Int) -> [Int] {
     precondition(count >= 1 && steps >= 1, "at least one snapshot of at least one step")

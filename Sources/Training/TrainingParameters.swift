@@ -1,3 +1,4 @@
+import Engine
 import Support
 
 /// Everything of a training run that its configuration file decides, with no default left open.
@@ -20,10 +21,16 @@ package struct TrainingParameters: Sendable {
     package let learningRate, beta1, beta2, epsilon, weightDecay: Double
     /// Largest global L2 norm of the gradient; 0 leaves gradients as they are.
     package let clipNorm: Double
+
+    package var constants: OptimizerConstants {
+      OptimizerConstants(
+        beta1: beta1, beta2: beta2, epsilon: epsilon, weightDecay: weightDecay,
+        gradientClip: clipNorm > 0 ? clipNorm : .infinity)
+    }
   }
 
-  /// The object `parameters.model` as written.
-  package let model: ConfigValue
+  /// The members of `parameters.model` as written.
+  package let model: [String: ConfigValue]
   package let optimizer: Optimizer
   package let schedule: LearningRateSchedule
   package let batchSentences: Int
@@ -72,8 +79,8 @@ package struct TrainingParameters: Sendable {
 
   private static func readModel(
     _ reader: inout ConfigReader, source: String
-  ) throws -> ConfigValue {
-    guard let value = reader.value("model"), case .object(let members) = value else {
+  ) throws -> [String: ConfigValue] {
+    guard case .object(let members) = reader.value("model") else {
       throw UserError("\(source): parameters.model", expected: "an object", found: "none")
     }
     for key in ["inputs", "labels"] where members[key] != nil {
@@ -81,7 +88,17 @@ package struct TrainingParameters: Sendable {
         "\(source): parameters.model.\(key)", expected: "no such key: it comes from the map set",
         found: members[key]?.summary, remedy: "delete it")
     }
-    return value
+    return members
+  }
+
+  /// The object that a model configuration is read from: as written, with the input tables and label
+  /// count of the data.
+  package func modelValue(for data: TrainingData) -> ConfigValue {
+    var members = model
+    members["inputs"] = .array(
+      data.tables.map { ["order": .integer($0.order), "rows": .integer($0.rows)] })
+    members["labels"] = .integer(data.labels)
+    return .object(members)
   }
 
   private static func largestPowerOfTwo(upTo limit: Int) -> Int {

@@ -18,7 +18,9 @@ import Training
   ]
 
   /// `valid` with the value at a dotted path replaced, or removed when nil.
-  static func changed(_ path: String, to value: ConfigValue?) -> ConfigValue {
+  static func changed(
+    _ path: String, to value: ConfigValue?, in parameters: ConfigValue = valid
+  ) -> ConfigValue {
     func change(_ node: ConfigValue, _ keys: ArraySlice<Substring>) -> ConfigValue {
       guard case .object(var members) = node, let key = keys.first else { return node }
       if keys.count == 1 {
@@ -28,7 +30,7 @@ import Training
       }
       return .object(members)
     }
-    return change(valid, path.split(separator: ".")[...])
+    return change(parameters, path.split(separator: ".")[...])
   }
 
   private func read(_ value: ConfigValue, documents: Int = 100) throws -> TrainingParameters {

@@ -1,0 +1,79 @@
+import Engine
+import Support
+
+/// Parameter stores as safetensors files: a snapshot has the weights, a resume checkpoint the moments
+/// too.
+///
+/// A weight has the name of its slot; moments are `firstMoment/<slot>` and `secondMoment/<slot>`.
+package enum ParameterFile {
+  /// Writes arrays of `store` atomically; returns the SHA-256 of the file.
+  @discardableResult
+  package static func write(
+    _ store: ParameterStore, arrays: [ParameterArray], metadata: [String: String] = [:],
+    to path: String
+  ) throws -> String {
+    var tensors: [SafeTensors.Tensor] = []
+    for array in arrays {
+      for slot in store.layout.slots {
+        // The store outlives the tensors: it is kept alive to the end of this call.
+        store.withFloats(slot, of: array) {
+          tensors.append(
+            SafeTensors.Tensor(name: name(of: slot, in: array), shape: slot.shape, values: $0))
+        }
+      }
+    }
+    return try withExtendedLifetime(store) {
+      try SafeTensors.write(to: path, metadata: metadata, tensors: tensors)
+    }
+  }
+
+  /// Fills arrays of `store` from a file and returns the file's metadata.
+  ///
+  /// Every slot must be there in its shape, and nothing else but arrays that were not asked for. All
+  /// names and shapes are checked before the first value is read.
+  ///
+  /// - Throws: `UserError` naming the first tensor that is missing, foreign or of another shape.
+  @discardableResult
+  package static func read(
+    into store: ParameterStore, arrays: [ParameterArray], from path: String
+  ) throws -> [String: String] {
+    let file = try SafeTensorsFile(path: path)
+    try check(file, against: store.layout, arrays: arrays)
+    for array in arrays {
+      for slot in store.layout.slots {
+        try store.withMutableFloats(slot, of: array) {
+          try file.read(name(of: slot, in: array), shape: slot.shape, into: $0)
+        }
+      }
+    }
+    return file.metadata
+  }
+
+  private static func check(
+    _ file: SafeTensorsFile, against layout: ParameterLayout, arrays: [ParameterArray]
+  ) throws {
+    let remedy = "It is a checkpoint of another model: choose another file or configuration."
+    for array in arrays {
+      for slot in layout.slots {
+        let name = name(of: slot, in: array)
+        let shape = file.tensors[name]?.shape
+        guard shape == slot.shape else {
+          throw UserError(
+            "\(file.path): tensor \(name)", expected: "shape \(slot.shape)",
+            found: shape.map { "\($0)" } ?? "no such tensor", remedy: remedy)
+        }
+      }
+    }
+    let known = Set(
+      ParameterArray.allCases.flatMap { array in layout.slots.map { name(of: $0, in: array) } })
+    if let foreign = file.tensors.keys.sorted().first(where: { !known.contains($0) }) {
+      throw UserError(
+        "\(file.path): tensor \(foreign)", expected: "only tensors of the model",
+        found: "one that it does not have", remedy: remedy)
+    }
+  }
+
+  private static func name(of slot: ParameterSlot, in array: ParameterArray) -> String {
+    array == .weights ? slot.name : "\(array.rawValue)/\(slot.name)"
+  }
+}

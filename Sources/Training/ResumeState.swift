@@ -1,0 +1,61 @@
+import Checkpoints
+import Support
+
+/// What a checkpoint holds besides weights and moments: who wrote it and how far the run had come.
+///
+/// The position in the data is the step; see `DataOrder`.
+package struct ResumeState: Sendable, Equatable {
+  package static let format = "overtoken checkpoint"
+
+  /// Stage id of the run, so that a checkpoint of another configuration is recognised.
+  package var id: String
+  package var progress = TrainingProgress()
+  /// Length of `metrics.jsonl` at this step.
+  package var metricsBytes = 0
+  /// Snapshots written so far.
+  package var snapshots: [TrainingRunIndex.Snapshot] = []
+
+  package init(id: String) { self.id = id }
+
+  /// The form in a safetensors header. Doubles keep their bits.
+  package var metadata: [String: String] {
+    let state: ConfigValue = [
+      "step": .integer(progress.step), "sentences": .integer(progress.sentences),
+      "rows": .integer(progress.rows), "characters": .integer(progress.characters),
+      "windowLoss": .double(progress.windowLoss), "windowRows": .integer(progress.windowRows),
+      "metricsBytes": .integer(metricsBytes), "snapshots": .array(snapshots.map(\.value)),
+    ]
+    return ["format": Self.format, "id": id, "state": state.canonicalJSON]
+  }
+
+  /// Reads the header of the checkpoint at `path`, which must belong to the run `id`.
+  ///
+  /// - Throws: `UserError` for a foreign file or a checkpoint of another configuration.
+  package init(metadata: [String: String], id: String, path: String) throws {
+    guard metadata["format"] == Self.format, let state = metadata["state"] else {
+      throw UserError(
+        path, expected: "a checkpoint of a training run", found: "another safetensors file",
+        remedy: "Choose another --output.")
+    }
+    guard metadata["id"] == id else {
+      throw UserError(
+        "\(path): checkpoint of another configuration", expected: "id \(id)",
+        found: "id \(metadata["id"] ?? "none")",
+        remedy: "Choose another --output, or delete this one to train from the start.")
+    }
+    var reader = try ConfigReader(ConfigValue.parse(yaml: state, source: path), source: path)
+    self.id = id
+    progress.step = try reader.int("step", in: 0...Int.max)
+    progress.sentences = try reader.int("sentences", in: 0...Int.max)
+    progress.rows = try reader.int("rows", in: 0...Int.max)
+    progress.characters = try reader.int("characters", in: 0...Int.max)
+    progress.windowLoss = try reader.double("windowLoss")
+    progress.windowRows = try reader.int("windowRows", in: 0...Int.max)
+    metricsBytes = try reader.int("metricsBytes", in: 0...Int.max)
+    snapshots = try reader.objects("snapshots").map { entry in
+      var entry = entry
+      return try TrainingRunIndex.Snapshot(reader: &entry)
+    }
+    try reader.finish()
+  }
+}

@@ -1,0 +1,271 @@
+import Checkpoints
+import Engine
+import Foundation
+import Models
+import Support
+
+/// How a call of `Trainer.run` ended.
+package enum TrainingOutcome: Sendable, Equatable {
+  /// All steps are done and `index.json` is written.
+  case finished
+  /// The checkpoint of this step is written; the same configuration and directory go on from it.
+  case stopped(step: Int)
+}
+
+/// The training loop: a configuration and a map set in, a directory of snapshots, metrics and an index
+/// out.
+///
+/// Files of the output directory, all written whole or not at all:
+///
+///     weights-<step>.safetensors  after each step of the snapshot schedule
+///     metrics.jsonl               one line every `logEverySteps` steps and for the last
+///     checkpoint.safetensors      weights, moments and `ResumeState`, every `checkpointEverySteps`
+///                                 steps and when stopped; removed when the run is finished
+///     index.json                  written last
+///
+/// Weights, metrics and index are functions of the configuration and the data: the same bytes for any
+/// number of threads, and after any number of interruptions, kills included.
+package final class Trainer {
+  package static let stage = "train"
+  package static let version = 1
+
+  /// What is seen of a running loop.
+  package struct Tick: Sendable {
+    package let progress: TrainingProgress
+    package let steps: Int
+    /// Nats per predicted token of this step's batch.
+    package let loss: Double
+  }
+
+  package let parameters: TrainingParameters
+  package let model: ModelConfiguration
+  /// Step at which this process began: 0, or the step of the checkpoint it found.
+  package let resumedStep: Int
+  package private(set) var state: ResumeState
+  package let engine: TrainingEngine
+  /// Rows that a lane is laid out for.
+  package let laneCapacity: Int
+
+  private let configuration: StageConfiguration
+  private let modelValue: ConfigValue
+  private let data: TrainingData
+  private let output: String
+  private let order: DataOrder
+  private var assignment: LaneAssignment
+  private var lanes: [PackedLane]
+  private var batch: [Int] = []
+  private var lengths: [Int] = []
+  private var finalLoss = 0.0
+
+  private var checkpointPath: String { "\(output)/checkpoint.safetensors" }
+  private var metricsPath: String { "\(output)/metrics.jsonl" }
+
+  /// Prepares a run, or the rest of one when `output` holds its checkpoint.
+  ///
+  /// - Throws: `UserError` for parameters that are wrong in themselves or do not fit the data, and for
+  ///   a checkpoint that is damaged or of another configuration.
+  package init(
+    configuration: StageConfiguration, data: TrainingData, output: String, threads: Int
+  ) throws {
+    self.configuration = configuration
+    self.data = data
+    self.output = output
+    parameters = try TrainingParameters(
+      configuration.parameters, source: configuration.source, documents: data.documents)
+    modelValue = parameters.modelValue(for: data)
+    var reader = try ConfigReader(
+      modelValue, source: configuration.source, path: "parameters.model")
+    model = try ModelConfiguration(reader: &reader)
+    try reader.finish()
+    guard data.longestDocument <= model.context else {
+      throw UserError(
+        "\(configuration.source): parameters.model.context is shorter than the longest document",
+        expected: "at least \(data.longestDocument) positions", found: "\(model.context)",
+        remedy: "Raise context to \(data.longestDocument).")
+    }
+    let (lanes, sentences) = (parameters.lanes, parameters.batchSentences)
+    let capacity = LaneAssignment.capacity(
+      lengths: data.lengths, batchSentences: sentences, lanes: lanes)
+    laneCapacity = capacity
+    order = DataOrder(
+      documents: data.documents, batchSentences: sentences, seed: parameters.dataSeed)
+    assignment = LaneAssignment(lanes: lanes, batchSentences: sentences)
+    self.lanes = (0..<lanes).map { [data] _ in
+      PackedLane(tables: data.tables.count, capacity: capacity)
+    }
+    engine = TrainingEngine(
+      model, seed: parameters.seed, lanes: lanes, laneCapacity: capacity, threads: threads)
+    state = ResumeState(id: configuration.id)
+    let path = "\(output)/checkpoint.safetensors"
+    if FileBytes.exists(path) {
+      state = try ResumeState(
+        metadata: SafeTensorsFile(path: path).metadata, id: configuration.id, path: path)
+      try ParameterFile.read(
+        into: engine.parameters, arrays: ParameterArray.allCases, from: path)
+    }
+    resumedStep = state.progress.step
+    engine.step = resumedStep
+    guard resumedStep < parameters.steps else {
+      throw UserError(
+        path, expected: "a step before \(parameters.steps)", found: "step \(resumedStep)",
+        remedy: "Delete it to train from the start.")
+    }
+    try removeLaterFiles()
+  }
+
+  /// Trains to the end, or until `shouldStop`, asked between steps with the number of steps done,
+  /// says so.
+  ///
+  /// - Parameter report: called after every step.
+  /// - Throws: `UserError` for a loss or gradient that is not finite, and for files that cannot be
+  ///   written. The last checkpoint stays.
+  package func run(
+    shouldStop: (_ step: Int) -> Bool = { _ in false }, report: (Tick) -> Void = { _ in }
+  ) throws -> TrainingOutcome {
+    var metrics = try MetricsLog(path: metricsPath, bytes: state.metricsBytes)
+    if state.progress.step == 0 && parameters.snapshots.steps.first == 0 && state.snapshots.isEmpty
+    {
+      try saveSnapshot()
+    }
+    while state.progress.step < parameters.steps {
+      if shouldStop(state.progress.step) {
+        try saveCheckpoint(metrics)
+        return .stopped(step: state.progress.step)
+      }
+      let statistics = try step(&metrics)
+      report(
+        Tick(progress: state.progress, steps: parameters.steps, loss: statistics.meanLoss))
+    }
+    try metrics.synchronize()
+    try writeIndex()
+    if FileBytes.exists(checkpointPath), unlink(checkpointPath) != 0 {
+      throw FileFault.error("cannot remove \(checkpointPath)")
+    }
+    return .finished
+  }
+
+  // MARK: - One step
+
+  private func step(_ metrics: inout MetricsLog) throws -> StepStatistics {
+    let number = state.progress.step + 1
+    let characters = packBatch(step: number)
+    let rate = parameters.schedule.rate(step: number)
+    let statistics: StepStatistics
+    do {
+      statistics = try engine.step(
+        lanes, learningRate: rate, optimizer: parameters.optimizer.constants)
+    } catch let error as NonFiniteError {
+      throw divergence(error)
+    }
+    state.progress.add(
+      sentences: batch.count, rows: statistics.rows, characters: characters,
+      lossSum: statistics.lossSum)
+    if number % parameters.logEverySteps == 0 || number == parameters.steps {
+      finalLoss = state.progress.closeWindow()
+      try metrics.append(
+        MetricsLine(
+          progress: state.progress, loss: finalLoss, gradientNorm: statistics.gradientNorm,
+          learningRate: rate))
+      state.metricsBytes = metrics.bytes
+    }
+    if parameters.snapshots.contains(number) { try saveSnapshot() }
+    if number % parameters.checkpointEverySteps == 0 && number < parameters.steps {
+      try saveCheckpoint(metrics)
+    }
+    return statistics
+  }
+
+  /// Packs the batch of a step into the lanes; returns its characters.
+  private func packBatch(step: Int) -> Int {
+    order.fill(&batch, step: step)
+    lengths.removeAll(keepingCapacity: true)
+    var characters = 0
+    for document in batch {
+      lengths.append(data.rows(of: document))
+      characters += data.characters(of: document)
+    }
+    assignment.assign(lengths: lengths)
+    for lane in lanes.indices {
+      lanes[lane].removeAll()
+      for position in assignment.sentences[lane] {
+        data.append(batch[position], to: &lanes[lane])
+      }
+    }
+    return characters
+  }
+
+  private func divergence(_ error: NonFiniteError) -> UserError {
+    let remedy: String
+    if let file = try? SafeTensorsFile(path: checkpointPath),
+      let good = try? ResumeState(
+        metadata: file.metadata, id: configuration.id, path: checkpointPath)
+    {
+      remedy = "The last good checkpoint is \(checkpointPath), step \(good.progress.step)."
+    } else {
+      remedy = "No checkpoint was written before it."
+    }
+    return UserError(
+      "training diverged at step \(error.step)", expected: "finite numbers",
+      found: "\(error.tensor) that is not", remedy: remedy + " Lower optimizer.learningRate.")
+  }
+
+  // MARK: - Files
+
+  private func saveSnapshot() throws {
+    let progress = state.progress
+    let file = Self.snapshotName(step: progress.step)
+    let digest = try ParameterFile.write(
+      engine.parameters, arrays: [.weights],
+      metadata: [
+        "format": "overtoken weights", "id": configuration.id, "step": "\(progress.step)",
+      ], to: "\(output)/\(file)")
+    state.snapshots.append(
+      TrainingRunIndex.Snapshot(
+        step: progress.step, file: file, sha256: digest, sentences: progress.sentences,
+        rows: progress.rows, characters: progress.characters))
+  }
+
+  private func saveCheckpoint(_ metrics: borrowing MetricsLog) throws {
+    try metrics.synchronize()
+    try ParameterFile.write(
+      engine.parameters, arrays: ParameterArray.allCases, metadata: state.metadata,
+      to: checkpointPath)
+  }
+
+  private func writeIndex() throws {
+    let metrics = try StageIndex.describe(files: ["metrics.jsonl"], in: output)
+    try StageIndex.write(
+      to: output, configuration: configuration,
+      content: [
+        "model": modelValue, "data": data.metadata,
+        "parameterCount": .integer(engine.parameters.layout.parameterCount),
+        "steps": .integer(parameters.steps), "sentences": .integer(state.progress.sentences),
+        "rows": .integer(state.progress.rows), "characters": .integer(state.progress.characters),
+        "finalLoss": .double(finalLoss), "seed": .integer(Int(parameters.seed)),
+        "dataSeed": .integer(Int(parameters.dataSeed)), "metrics": metrics,
+        "snapshots": .array(state.snapshots.map(\.value)),
+      ])
+  }
+
+  private static func snapshotName(step: Int) -> String { "weights-\(step).safetensors" }
+
+  /// Checks the snapshots that the checkpoint lists and removes those of later steps: a run that was
+  /// killed may have got beyond its last checkpoint.
+  private func removeLaterFiles() throws {
+    for snapshot in state.snapshots {
+      let path = "\(output)/\(snapshot.file)"
+      guard try SHA256.hex(of: FileBytes.read(path)) == snapshot.sha256 else {
+        throw UserError(
+          path, expected: "the snapshot that the checkpoint lists", found: "other bytes",
+          remedy: "Delete \(output) and train again.")
+      }
+    }
+    let listed = Set(state.snapshots.map(\.file))
+    for step in parameters.snapshots.steps where !listed.contains(Self.snapshotName(step: step)) {
+      let path = "\(output)/\(Self.snapshotName(step: step))"
+      if FileBytes.exists(path), unlink(path) != 0 {
+        throw FileFault.error("cannot remove \(path)")
+      }
+    }
+  }
+}

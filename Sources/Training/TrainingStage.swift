@@ -1,0 +1,100 @@
+import Engine
+import Kernels
+import Support
+
+/// What a call of the stage has to say when it is over.
+package struct TrainingSummary: Sendable {
+  package let outcome: TrainingOutcome
+  package let steps: Int
+  /// Consumed since step 0.
+  package let progress: TrainingProgress
+  package let parameterCount: Int
+  package let resumedStep: Int
+  /// Of the loop, in this process.
+  package let seconds: Double
+  /// Characters, rows and steps a second of the loop in this process.
+  package let symbolsPerSecond, rowsPerSecond, stepsPerSecond: Double
+  /// Bytes of the decoded data, and of weights, moments, gradients and activations at capacity.
+  package let dataBytes, workingBytes: Int
+
+  /// For `evidence.json`.
+  package var facts: [String: ConfigValue] {
+    [
+      "seconds": .double(seconds), "symbolsPerSecond": .double(symbolsPerSecond),
+      "rowsPerSecond": .double(rowsPerSecond), "stepsPerSecond": .double(stepsPerSecond),
+      "resumedStep": .integer(resumedStep), "dataBytes": .integer(dataBytes),
+      "workingBytes": .integer(workingBytes), "blasCore": .string(BLAS.coreName),
+      "blasVersion": .string(BLAS.version),
+    ]
+  }
+
+  /// One or two lines for people; `output` is the run's directory.
+  package func text(output: String) -> String {
+    let rate =
+      "\(Progress.short(symbolsPerSecond)) symbols/s, \(Progress.short(rowsPerSecond)) rows/s"
+    switch outcome {
+    case .finished:
+      return "\(output): \(steps) steps, \(Progress.short(Double(progress.characters))) symbols, "
+        + "\(parameterCount) parameters, \(Progress.clock(seconds)) at \(rate)"
+    case .stopped(let step):
+      return "\(output): stopped after step \(step) of \(steps), checkpoint written. "
+        + "Run the same command again to go on."
+    }
+  }
+}
+
+/// The stage behind `ott-train`.
+package enum TrainingStage {
+  /// Loads the data that `configuration` names and trains in `output`, from the start or from the
+  /// checkpoint there.
+  ///
+  /// - Parameters:
+  ///   - stopAfter: step after which to write a checkpoint and stop, unless it is the last.
+  ///   - shouldStop: asked between steps; true stops likewise.
+  /// - Throws: as `TrainingData` and `Trainer`.
+  package static func run(
+    _ configuration: StageConfiguration, output: String, threads: Int, isQuiet: Bool,
+    stopAfter: Int? = nil, shouldStop: () -> Bool = { false }
+  ) throws -> TrainingSummary {
+    guard configuration.inputs.count == 1 else {
+      throw UserError(
+        "\(configuration.source): inputs", expected: "only 'data', a map set",
+        found: configuration.inputs.keys.sorted().joined(separator: ", "))
+    }
+    let data = try TrainingData(configuration.input("data"), threads: threads)
+    let trainer = try Trainer(
+      configuration: configuration, data: data, output: output, threads: threads)
+    let before = trainer.state.progress
+    let steps = trainer.parameters.steps
+    let start = Host.monotonicSeconds
+    var display = Progress(
+      "train", unit: "steps", total: steps, done: before.step, isQuiet: isQuiet)
+    let outcome = try trainer.run(
+      shouldStop: { step in shouldStop() || stopAfter.map { step >= $0 } ?? false },
+      report: { tick in
+        display.update(
+          done: tick.progress.step,
+          detail: Self.detail(tick, since: before, seconds: Host.monotonicSeconds - start))
+      })
+    display.finish()
+    let seconds = Host.monotonicSeconds - start
+    let after = trainer.state.progress
+    let rate = { (count: Int) in seconds > 0 ? Double(count) / seconds : 0 }
+    return TrainingSummary(
+      outcome: outcome, steps: steps, progress: after,
+      parameterCount: trainer.engine.parameters.layout.parameterCount, resumedStep: before.step,
+      seconds: seconds, symbolsPerSecond: rate(after.characters - before.characters),
+      rowsPerSecond: rate(after.rows - before.rows), stepsPerSecond: rate(after.step - before.step),
+      dataBytes: data.bytes,
+      workingBytes: trainer.engine.workingBytes + 3 * 4 * trainer.engine.parameters.layout.count)
+  }
+
+  private static func detail(
+    _ tick: Trainer.Tick, since before: TrainingProgress, seconds: Double
+  ) -> String {
+    let symbols = Double(tick.progress.characters - before.characters) / seconds
+    let rows = Double(tick.progress.rows - before.rows) / seconds
+    let loss = (tick.loss * 1e4).rounded() / 1e4
+    return "loss \(loss), \(Progress.short(symbols)) symbols/s, \(Progress.short(rows)) tokens/s"
+  }
+}

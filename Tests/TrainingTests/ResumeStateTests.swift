@@ -1,0 +1,43 @@
+import Checkpoints
+import Support
+import Testing
+import Training
+
+@Suite struct ResumeStateTests {
+  private var state: ResumeState {
+    var state = ResumeState(id: "0123456789ab")
+    for _ in 0..<3 { state.progress.add(sentences: 4, rows: 31, characters: 27, lossSum: 0.1) }
+    state.metricsBytes = 120
+    state.snapshots = [
+      TrainingRunIndex.Snapshot(
+        step: 2, file: "weights-2.safetensors", sha256: "ff", sentences: 8, rows: 62, characters: 54
+      )
+    ]
+    return state
+  }
+
+  @Test func survivesTheHeaderToTheLastBit() throws {
+    let read = try ResumeState(metadata: state.metadata, id: state.id, path: "x")
+    #expect(read == state)
+    #expect(read.progress.windowLoss == 0.1 + 0.1 + 0.1)
+    #expect(read.metadata == state.metadata)
+  }
+
+  @Test func anotherConfigurationIsRefusedWithBothIds() throws {
+    let error = #expect(throws: UserError.self) {
+      _ = try ResumeState(metadata: state.metadata, id: "ba9876543210", path: "run/checkpoint")
+    }
+    let message = try #require(error).description
+    #expect(message.contains("run/checkpoint: checkpoint of another configuration"))
+    #expect(message.contains("ba9876543210") && message.contains("0123456789ab"))
+  }
+
+  @Test func foreignFilesAreRefused() throws {
+    #expect(throws: UserError.self) { _ = try ResumeState(metadata: [:], id: "a", path: "x") }
+    var metadata = state.metadata
+    metadata["state"] = #"{"step":1}"#
+    #expect(throws: UserError.self) {
+      _ = try ResumeState(metadata: metadata, id: state.id, path: "x")
+    }
+  }
+}
