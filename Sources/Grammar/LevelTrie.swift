@@ -16,13 +16,16 @@ struct LevelTrie: Sendable {
 
   struct Node: Sendable {
     /// The local index, one level below, of the symbol that leads here.
-    let symbol: Int
-    let parent: Int
+    let symbol: Int32
+    let parent: Int32
     /// Number of symbols from the root of the trie.
-    let depth: Int
-    /// The alternatives that end here, as a range of `completions`.
-    let completions: Range<Int>
+    let depth: Int32
     let isLeaf: Bool
+    fileprivate let completionStart: Int32
+    fileprivate let completionEnd: Int32
+
+    /// The alternatives that end here, as a range of `LevelTrie.completions`.
+    var completions: Range<Int> { Int(completionStart)..<Int(completionEnd) }
   }
 
   /// Number of symbols of this level and of the one below.
@@ -76,16 +79,17 @@ struct LevelTrie: Sendable {
       }
       nodes.append(
         Node(
-          symbol: prefix.last ?? -1, parent: indexOf[prefix.dropLast()] ?? 0, depth: prefix.count,
-          completions: start..<completions.count, isLeaf: !inner.contains(prefix)))
+          symbol: Int32(prefix.last ?? -1), parent: Int32(indexOf[prefix.dropLast()] ?? 0),
+          depth: Int32(prefix.count), isLeaf: !inner.contains(prefix),
+          completionStart: Int32(start), completionEnd: Int32(completions.count)))
     }
     var children = [Int32](repeating: -1, count: order.count * localIndex.count)
     for (index, node) in nodes.enumerated().dropFirst() {
-      children[node.parent * localIndex.count + node.symbol] = Int32(index)
+      children[Int(node.parent) * localIndex.count + Int(node.symbol)] = Int32(index)
     }
     var starts = [1]
     for symbol in 0..<localIndex.count {
-      starts.append((starts.last ?? 1) + nodes.count { $0.symbol == symbol })
+      starts.append((starts.last ?? 1) + nodes.count { Int($0.symbol) == symbol })
     }
     passes = alternatives.map { list in
       var passing: [Int: Int] = [:]

@@ -20,29 +20,29 @@ import Foundation
 /// All values at k carry the scale 2^exponent(k), so nothing underflows however long the string.
 ///
 /// It is a value: a copy is an independent branch. Cheaper is `extend` … `retract()`, which undoes
-/// exactly. One step costs about the number of live items, a few dozen for cfg3f.
+/// exactly and costs nothing. One step costs about the number of live items, a few dozen for cfg3f.
 ///
 /// Source: Stolcke, "An efficient probabilistic context-free parsing algorithm that computes prefix
 /// probabilities" (CL 1995), specialised to strict layers.
 package struct PrefixParser: Sendable {
   package let grammar: Grammar
   private let scale: Scale
-  private let tries: [LevelTrie]
-  /// Where the nodes of each trie, and the symbols of each level, begin among all.
-  private let nodeOffsets: [Int]
-  private let symbolOffsets: [Int]
-  private let nodeCount: Int
-  private let symbolCount: Int
-  /// For each level and symbol, the nodes in which an alternative of the symbol ends.
-  private let finals: [[[(node: Int, probability: Double)]]]
+  private let tables: PrefixTables
 
+  /// A symbol or a part of an alternative that began at `origin`.
   private struct Item: Sendable {
-    var origin: Int32
-    var value: Double
+    var origin: Int32 = 0
+    var value = 0.0
   }
 
+  /// Number of symbols of the prefix.
+  package private(set) var count = 0
+
+  // Everything below is laid out position after position and grows in steps; what lies beyond the
+  // newest position is left over from `retract`.
+
   /// The items of all positions; those of (position k, node v) are
-  /// `items[itemStarts[k * nodeCount + v]..<itemEnds[…]]`.
+  /// `items[itemStarts[k * nodes + v]..<itemEnds[k * nodes + v]]`.
   private var items: [Item] = []
   private var itemStarts: [Int32] = []
   private var itemEnds: [Int32] = []
@@ -52,64 +52,29 @@ package struct PrefixParser: Sendable {
   /// Joint probability of the prefix and the sentence's end, and of the prefix, both scaled.
   private var ends: [Double] = []
   private var totals: [Double] = []
-  /// `items.count` before each position, for `retract`.
-  private var marks: [Int] = []
+  /// Number of items up to and with each position.
+  private var itemCounts: [Int] = []
 
-  /// The spans of one level that end at the newest position, grouped by symbol.
-  private struct Completed: Sendable {
-    var spans: [Item] = []
-    var starts: [Int] = []
-  }
-  private var lower = Completed()
-  private var upper = Completed()
+  /// Scratch: the spans of one symbol, the slot of each origin in the group in work, and the nodes
+  /// that got items.
+  private var spans: [Item] = []
   private var slots: [Int32] = []
+  private var active: [Int32] = []
 
   /// The state of the empty prefix.
   package init(_ grammar: Grammar) {
     self.grammar = grammar
     scale = Scale(grammar)
-    tries = (1...grammar.depth).map { LevelTrie(grammar, level: $0) }
-    var nodeOffsets: [Int] = []
-    var nodes = 0
-    for trie in tries {
-      nodeOffsets.append(nodes)
-      nodes += trie.count
-    }
-    var symbolOffsets: [Int] = []
-    var symbols = 0
-    for level in grammar.levels {
-      symbolOffsets.append(symbols)
-      symbols += level.count
-    }
-    self.nodeOffsets = nodeOffsets
-    self.symbolOffsets = symbolOffsets
-    nodeCount = nodes
-    symbolCount = symbols
-    finals = tries.map { trie in
-      var finals = [[(node: Int, probability: Double)]](repeating: [], count: trie.width)
-      for (index, node) in trie.nodes.enumerated() {
-        for completion in trie.completions[node.completions] {
-          finals[completion.symbol].append((index, completion.probability))
-        }
-      }
-      return finals
-    }
-    begin()
-  }
-
-  private mutating func begin() {
-    marks.append(0)
-    appendEmptyPosition()
-    predicted[symbolOffsets[grammar.depth]] = 1
-    predict()
-    ends.append(0)
-    totals.append(nextJoint().reduce(0, +))
+    tables = PrefixTables(grammar)
+    reserve(positions: min(grammar.lengthRange.upperBound, 255) + 1)
+    predicted[tables.symbols - 1] = 1
+    predict(activeCount: 0)
+    ends[0] = 0
+    totals[0] = jointOfTerminals
+    itemCounts[0] = 0
   }
 
   // MARK: The state
-
-  /// Number of symbols of the prefix.
-  package var count: Int { marks.count - 1 }
 
   /// Whether the prefix begins a sentence, or is one: P(prefix) > 0.
   package var isViable: Bool { totals[count] > 0 }
@@ -128,7 +93,7 @@ package struct PrefixParser: Sendable {
   package func probability(ofNext terminal: UInt8) -> Double? {
     guard isViable else { return nil }
     guard terminal >= 1, Int(terminal) <= grammar.terminalCount else { return 0 }
-    return predicted[count * symbolCount + Int(terminal) - 1] / totals[count]
+    return predicted[count * tables.symbols + Int(terminal) - 1] / totals[count]
   }
 
   /// P(the sentence ends here | prefix), nil if the prefix has probability 0.
@@ -140,12 +105,27 @@ package struct PrefixParser: Sendable {
   /// Sums to 1.
   package var distribution: [Double]? {
     guard isViable else { return nil }
-    return nextJoint().map { $0 / totals[count] } + [ends[count] / totals[count]]
+    var distribution: [Double] = []
+    appendDistribution(to: &distribution)
+    return distribution
   }
 
-  private func nextJoint() -> ArraySlice<Double> {
-    let base = (marks.count - 1) * symbolCount
-    return predicted[base..<base + grammar.terminalCount]
+  /// Appends P(next | prefix), A + 1 numbers, to `distribution`; nothing if the prefix has
+  /// probability 0.
+  package func appendDistribution(to distribution: inout [Double]) {
+    guard isViable else { return }
+    let (base, total) = (count * tables.symbols, totals[count])
+    for terminal in 0..<grammar.terminalCount {
+      distribution.append(predicted[base + terminal] / total)
+    }
+    distribution.append(ends[count] / total)
+  }
+
+  private var jointOfTerminals: Double {
+    let base = count * tables.symbols
+    var sum = 0.0
+    for terminal in 0..<grammar.terminalCount { sum += predicted[base + terminal] }
+    return sum
   }
 
   // MARK: Moving
@@ -153,22 +133,21 @@ package struct PrefixParser: Sendable {
   /// Appends `symbol` to the prefix; any byte may be appended. Returns whether the prefix is viable.
   @discardableResult
   package mutating func extend(_ symbol: UInt8) -> Bool {
-    let probability = probability(ofNext: symbol) ?? 0
-    marks.append(items.count)
-    appendEmptyPosition()
-    guard probability > 0 else {
-      ends.append(0)
-      totals.append(0)
+    let isPossible =
+      symbol >= 1 && Int(symbol) <= grammar.terminalCount
+      && predicted[count * tables.symbols + Int(symbol) - 1] > 0
+    reserve(positions: count + 2)
+    count += 1
+    clear(position: count)
+    itemCounts[count] = itemCounts[count - 1]
+    guard isPossible else {
+      ends[count] = 0
+      totals[count] = 0
       return false
     }
-    completeTerminal(Int(symbol) - 1)
-    for level in 1...grammar.depth {
-      makeItems(level)
-      complete(level)
-    }
-    ends.append(upper.spans.first?.value ?? 0)
-    predict()
-    totals.append(nextJoint().reduce(0, +) + (ends.last ?? 0))
+    let activeCount = complete(Int(symbol) - 1)
+    predict(activeCount: activeCount)
+    totals[count] = jointOfTerminals + ends[count]
     return isViable
   }
 
@@ -176,140 +155,211 @@ package struct PrefixParser: Sendable {
   /// - Precondition: the prefix is not empty.
   package mutating func retract() {
     precondition(count > 0, "the empty prefix has nothing to retract")
-    let mark = marks.removeLast()
-    items.removeLast(items.count - mark)
-    itemStarts.removeLast(nodeCount)
-    itemEnds.removeLast(nodeCount)
-    predicted.removeLast(symbolCount)
-    passing.removeLast(nodeCount)
-    ends.removeLast()
-    totals.removeLast()
+    count -= 1
   }
 
-  /// Undoes as many `extend`s as needed to leave a prefix of `count` symbols.
-  package mutating func retract(to count: Int) {
-    while self.count > count { retract() }
+  /// Undoes as many `extend`s as needed to leave a prefix of `length` symbols.
+  /// - Precondition: length ≤ count.
+  package mutating func retract(to length: Int) {
+    precondition((0...count).contains(length), "cannot retract \(count) symbols to \(length)")
+    count = length
   }
 
-  private mutating func appendEmptyPosition() {
-    for _ in 0..<nodeCount {
-      itemStarts.append(0)
-      itemEnds.append(0)
-      passing.append(0)
+  /// Makes room for `positions` positions and for all items that the last of them can have.
+  private mutating func reserve(positions: Int) {
+    if totals.count < positions {
+      let more = max(positions, 2 * totals.count) - totals.count
+      itemStarts += repeatElement(0, count: more * tables.nodes)
+      itemEnds += repeatElement(0, count: more * tables.nodes)
+      predicted += repeatElement(0, count: more * tables.symbols)
+      passing += repeatElement(0, count: more * tables.nodes)
+      ends += repeatElement(0, count: more)
+      totals += repeatElement(0, count: more)
+      itemCounts += repeatElement(0, count: more)
+      spans += repeatElement(Item(), count: more)
+      slots += repeatElement(0, count: more)
+      if active.isEmpty { active = [Int32](repeating: 0, count: tables.nodes) }
     }
-    for _ in 0..<symbolCount { predicted.append(0) }
+    let needed = itemCounts[count] + tables.nodes * positions
+    if items.count < needed {
+      items += repeatElement(Item(), count: max(needed, 2 * items.count) - items.count)
+    }
+  }
+
+  private mutating func clear(position: Int) {
+    func zero<Number: Numeric>(_ array: inout [Number], _ width: Int) {
+      var span = array.mutableSpan
+      for i in position * width..<(position + 1) * width { span[i] = 0 }
+    }
+    zero(&itemStarts, tables.nodes)
+    zero(&itemEnds, tables.nodes)
+    zero(&passing, tables.nodes)
+    zero(&predicted, tables.symbols)
   }
 
   // MARK: Completing upward
 
-  /// The newest symbol is a span of level 0.
-  private mutating func completeTerminal(_ local: Int) {
-    upper.spans.removeAll(keepingCapacity: true)
-    upper.starts.removeAll(keepingCapacity: true)
-    for symbol in 0...grammar.terminalCount { upper.starts.append(symbol > local ? 1 : 0) }
-    upper.spans.append(Item(origin: Int32(count - 1), value: scale.factor(at: count - 1)))
+  private mutating func complete(_ terminal: Int) -> Int {
+    let begin = Begin(
+      terminal: terminal, count: count, itemCount: itemCounts[count],
+      factor: scale.factor(at: count - 1))
+    let end = PrefixParser.complete(
+      begin, &items, &itemStarts, &itemEnds, &spans, &slots, &active, predicted: predicted,
+      passing: passing, tables)
+    itemCounts[count] = end.itemCount
+    ends[count] = end.rootValue
+    return end.activeCount
   }
 
-  /// Makes the items of `level` that end at the newest position from the spans of the level below.
-  private mutating func makeItems(_ level: Int) {
-    swap(&lower, &upper)
-    if slots.count <= count { slots += [Int32](repeating: 0, count: count + 256) }
-    let offset = nodeOffsets[level - 1]
-    let trie = tries[level - 1]
-    let newest = count * nodeCount + offset
-    for symbol in 0..<trie.lowerWidth {
-      let spans = lower.starts[symbol]..<lower.starts[symbol + 1]
-      if spans.isEmpty { continue }
-      for node in trie.reached(by: symbol) {
-        let first = items.count
-        itemStarts[newest + node] = Int32(first)
-        let parent = trie.nodes[node].parent
-        for index in spans {
-          let span = lower.spans[index]
-          if parent == 0 {
-            if passing[Int(span.origin) * nodeCount + offset + node] > 0 { items.append(span) }
+  private struct Begin {
+    /// Local index of the newest symbol.
+    let terminal: Int
+    let count: Int
+    let itemCount: Int
+    let factor: Double
+  }
+
+  /// For every symbol from the lowest level up, finds the spans of the symbol that end at the newest
+  /// position, and makes the items that they extend. Returns the number of items, the number of nodes
+  /// that have items to go on from (listed in `active`), and the value of the root's span or 0.
+  private static func complete(
+    _ begin: Begin, _ itemArray: inout [Item], _ itemStartArray: inout [Int32],
+    _ itemEndArray: inout [Int32], _ spanArray: inout [Item], _ slotArray: inout [Int32],
+    _ activeArray: inout [Int32], predicted predictedArray: [Double],
+    passing passingArray: [Double], _ tables: PrefixTables
+  ) -> (itemCount: Int, activeCount: Int, rootValue: Double) {
+    let (symbols, nodes) = (tables.symbols, tables.nodes)
+    let newest = begin.count * nodes
+    let predicted = predictedArray.span
+    let passing = passingArray.span
+    var items = itemArray.mutableSpan
+    var itemStarts = itemStartArray.mutableSpan
+    var itemEnds = itemEndArray.mutableSpan
+    var spans = spanArray.mutableSpan
+    var slots = slotArray.mutableSpan
+    var active = activeArray.mutableSpan
+    let finals = tables.finals.span
+    let finalStarts = tables.finalStarts.span
+    let reachedStarts = tables.reachedStarts.span
+    let nodeTable = tables.nodeTable.span
+    var itemCount = begin.itemCount
+    var activeCount = 0
+    var spanCount = 0
+
+    for symbol in 0..<symbols {
+      spanCount = 0
+      if symbol == begin.terminal {
+        spans[0] = Item(origin: Int32(begin.count - 1), value: begin.factor)
+        spanCount = 1
+      }
+      for f in Int(finalStarts[symbol])..<Int(finalStarts[symbol + 1]) {
+        let final = finals[f]
+        let row = newest + Int(final.node)
+        for place in Int(itemStarts[row])..<Int(itemEnds[row]) {
+          let item = items[place]
+          let origin = Int(item.origin)
+          if predicted[origin * symbols + symbol] == 0 { continue }
+          let value = item.value * final.probability
+          let slot = Int(slots[origin])
+          if slot < spanCount, spans[slot].origin == item.origin {
+            spans[slot].value += value
+          } else {
+            slots[origin] = Int32(spanCount)
+            spans[spanCount] = Item(origin: item.origin, value: value)
+            spanCount += 1
+          }
+        }
+      }
+      if spanCount == 0 { continue }
+      for node in Int(reachedStarts[symbol])..<Int(reachedStarts[symbol + 1]) {
+        let first = itemCount
+        let entry = nodeTable[node]
+        for s in 0..<spanCount {
+          let span = spans[s]
+          if entry.parent < 0 {
+            if passing[Int(span.origin) * nodes + node] > 0 {
+              items[itemCount] = span
+              itemCount += 1
+            }
             continue
           }
-          let row = Int(span.origin) * nodeCount + offset + parent
+          let row = Int(span.origin) * nodes + Int(entry.parent)
           for place in Int(itemStarts[row])..<Int(itemEnds[row]) {
             let item = items[place]
-            if passing[Int(item.origin) * nodeCount + offset + node] > 0 {
-              append(Item(origin: item.origin, value: item.value * span.value), first)
+            let origin = Int(item.origin)
+            if passing[origin * nodes + node] == 0 { continue }
+            let value = item.value * span.value
+            let slot = Int(slots[origin])
+            if slot >= first, slot < itemCount, items[slot].origin == item.origin {
+              items[slot].value += value
+            } else {
+              slots[origin] = Int32(itemCount)
+              items[itemCount] = Item(origin: item.origin, value: value)
+              itemCount += 1
             }
           }
         }
-        itemEnds[newest + node] = Int32(items.count)
-      }
-    }
-  }
-
-  /// Appends an item to the group that begins at `first`, or adds it to the one of the same origin.
-  private mutating func append(_ item: Item, _ first: Int) {
-    let slot = Int(slots[Int(item.origin)])
-    if slot >= first, slot < items.count, items[slot].origin == item.origin {
-      items[slot].value += item.value
-    } else {
-      slots[Int(item.origin)] = Int32(items.count)
-      items.append(item)
-    }
-  }
-
-  /// Collects the symbols of `level` that end at the newest position.
-  private mutating func complete(_ level: Int) {
-    upper.spans.removeAll(keepingCapacity: true)
-    upper.starts.removeAll(keepingCapacity: true)
-    upper.starts.append(0)
-    let newest = count * nodeCount + nodeOffsets[level - 1]
-    for (symbol, nodes) in finals[level - 1].enumerated() {
-      let first = upper.spans.count
-      for (node, probability) in nodes {
-        for place in Int(itemStarts[newest + node])..<Int(itemEnds[newest + node]) {
-          let item = items[place]
-          let origin = Int(item.origin)
-          if predicted[origin * symbolCount + symbolOffsets[level] + symbol] == 0 { continue }
-          let value = item.value * probability
-          let slot = Int(slots[origin])
-          if slot >= first, slot < upper.spans.count, upper.spans[slot].origin == item.origin {
-            upper.spans[slot].value += value
-          } else {
-            slots[origin] = Int32(upper.spans.count)
-            upper.spans.append(Item(origin: item.origin, value: value))
-          }
+        if itemCount == first { continue }
+        itemStarts[newest + node] = Int32(first)
+        itemEnds[newest + node] = Int32(itemCount)
+        if entry.childStart < entry.childEnd {
+          active[activeCount] = Int32(node)
+          activeCount += 1
         }
       }
-      upper.starts.append(upper.spans.count)
     }
+    // The root is the last symbol, and only position 0 predicts it.
+    return (itemCount, activeCount, spanCount > 0 ? spans[0].value : 0)
   }
 
   // MARK: Predicting downward
 
-  /// Computes F of every level below the root's, and G, at the newest position.
-  private mutating func predict() {
-    let symbols = count * symbolCount
-    for level in (1...grammar.depth).reversed() {
-      let trie = tries[level - 1]
-      let offset = nodeOffsets[level - 1]
-      let newest = count * nodeCount + offset
-      let below = symbols + symbolOffsets[level - 1]
-      for symbol in 0..<trie.width {
-        let forward = predicted[symbols + symbolOffsets[level] + symbol]
-        if forward == 0 { continue }
-        for (node, probability) in trie.passes[symbol] {
-          passing[newest + node] += forward * probability
-          if trie.nodes[node].depth == 1 {
-            predicted[below + trie.nodes[node].symbol] += forward * probability
-          }
+  /// Computes F of every symbol but the root, and G, at the newest position.
+  private mutating func predict(activeCount: Int) {
+    PrefixParser.predict(
+      count, active: active[..<activeCount], items, itemStarts, itemEnds, &predicted, &passing,
+      terminalCount: grammar.terminalCount, tables)
+  }
+
+  private static func predict(
+    _ count: Int, active: ArraySlice<Int32>, _ itemArray: [Item], _ itemStartArray: [Int32],
+    _ itemEndArray: [Int32], _ predictedArray: inout [Double], _ passingArray: inout [Double],
+    terminalCount: Int, _ tables: PrefixTables
+  ) {
+    let nodes = tables.nodes
+    let newest = count * nodes
+    let base = count * tables.symbols
+    let items = itemArray.span
+    let itemStarts = itemStartArray.span
+    let itemEnds = itemEndArray.span
+    var predicted = predictedArray.mutableSpan
+    var passing = passingArray.mutableSpan
+    let nodeTable = tables.nodeTable.span
+    let childTable = tables.children.span
+    let passTable = tables.passes.span
+    let passStarts = tables.passStarts.span
+
+    for node in active.lazy.map(Int.init) {
+      let entry = nodeTable[node]
+      let places = Int(itemStarts[newest + node])..<Int(itemEnds[newest + node])
+      for c in Int(entry.childStart)..<Int(entry.childEnd) {
+        let child = Int(childTable[c])
+        var sum = 0.0
+        for place in places {
+          sum += items[place].value * passing[Int(items[place].origin) * nodes + child]
         }
+        predicted[base + Int(nodeTable[child].symbol)] += sum
       }
-      for node in 1..<trie.count where !trie.nodes[node].isLeaf {
-        for place in Int(itemStarts[newest + node])..<Int(itemEnds[newest + node]) {
-          let item = items[place]
-          let origin = Int(item.origin) * nodeCount + offset
-          for symbol in 0..<trie.lowerWidth {
-            let child = Int(trie.children[node * trie.lowerWidth + symbol])
-            if child > 0 { predicted[below + symbol] += item.value * passing[origin + child] }
-          }
-        }
+    }
+    for symbol in (terminalCount..<tables.symbols).reversed() {
+      let forward = predicted[base + symbol]
+      if forward == 0 { continue }
+      for p in Int(passStarts[symbol])..<Int(passStarts[symbol + 1]) {
+        let pass = passTable[p]
+        let share = forward * pass.probability
+        passing[newest + Int(pass.node)] += share
+        let entry = nodeTable[Int(pass.node)]
+        if entry.parent < 0 { predicted[base + Int(entry.symbol)] += share }
       }
     }
   }
@@ -345,8 +395,8 @@ extension PrefixParser {
     values.reserveCapacity((s.count + 1) * (grammar.terminalCount + 1))
     prefixes.reserveCapacity(s.count + 1)
     var position = 0
-    while let row = distribution {
-      values += row
+    while isViable {
+      appendDistribution(to: &values)
       prefixes.append(log2PrefixProbability)
       if position == s.count { break }
       extend(s[position])

@@ -1,6 +1,8 @@
 /// What a chart sums over the derivations of a span: a product over each derivation's parts, a sum
 /// over derivations.
 protocol Semiring: BitwiseCopyable, Sendable {
+  /// The value of the empty product.
+  static var one: Self { get }
   /// The value of a terminal, whose probability is scaled by `scale`.
   init(terminal scale: Double)
   static func * (a: Self, b: Self) -> Self
@@ -11,6 +13,8 @@ protocol Semiring: BitwiseCopyable, Sendable {
 
 /// Is there a derivation?
 struct MembershipValue: Semiring {
+  static var one: Self { Self(terminal: 1) }
+
   init(terminal scale: Double) {}
   static func * (a: Self, b: Self) -> Self { a }
   static func + (a: Self, b: Self) -> Self { a }
@@ -27,7 +31,8 @@ struct CountValue: Semiring {
     self.overflowed = overflowed
   }
 
-  init(terminal scale: Double) { self.init(count: 1, overflowed: false) }
+  static var one: Self { Self(count: 1, overflowed: false) }
+  init(terminal scale: Double) { self = .one }
 
   static func * (a: Self, b: Self) -> Self {
     let (count, overflow) = a.count.multipliedReportingOverflow(by: b.count)
@@ -47,6 +52,7 @@ struct ProbabilityValue: Semiring {
   var probability: Double
 
   init(probability: Double) { self.probability = probability }
+  static var one: Self { Self(probability: 1) }
   init(terminal scale: Double) { probability = scale }
 
   static func * (a: Self, b: Self) -> Self { Self(probability: a.probability * b.probability) }
@@ -70,6 +76,7 @@ struct InformationValue: Semiring {
     self.information = information
   }
 
+  static var one: Self { Self(probability: 1, information: 0) }
   init(terminal scale: Double) { self.init(probability: scale, information: 0) }
 
   static func * (a: Self, b: Self) -> Self {
