@@ -65,7 +65,7 @@ let package = Package(
       ]),
 
     // MARK: Experiments
-    library("Planning", ["Support", "Grammar", "Tokenization", "Models", "COpenBLAS"]),
+    library("Planning", ["Support", "Grammar", "Tokenization", "Models", "Kernels"]),
     library("Reporting", ["Support", "Statistics"]),
 
     // MARK: Executables

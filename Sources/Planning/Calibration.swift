@@ -1,11 +1,10 @@
-import COpenBLAS
+import Kernels
 import Support
 
 /// How fast this machine multiplies matrices, measured in a few milliseconds a shape.
 package enum Calibration {
   /// Rates of one thread of this machine. Each width is measured once, when it is first asked for.
   package static func rates() -> Rates {
-    openblas_set_num_threads(1)
     let measured = Measurements()
     return Rates { rows, width in
       // Rates level off: more rows than this tell nothing new and cost time.
@@ -33,9 +32,8 @@ package enum Calibration {
       let start = Host.monotonicSeconds
       repeat {
         let before = Host.monotonicSeconds
-        cblas_sgemm(
-          CblasRowMajor, CblasNoTrans, CblasNoTrans, blasint(rows), blasint(columns),
-          blasint(width), 1, a, blasint(width), b, blasint(columns), 0, &c, blasint(columns))
+        var product = c.mutableSpan
+        matmul(into: &product, a.span, b.span, N: rows, K: width, M: columns)
         best = min(best, Host.monotonicSeconds - before)
       } while Host.monotonicSeconds - start < 0.01
       return 2 * Double(rows * width * columns) / max(best, 1e-9)

@@ -1,3 +1,4 @@
+import Models
 import Support
 
 /// What a stage run takes, on one thread.
@@ -79,12 +80,12 @@ package struct CostModel {
     let settings = graph.experiment.runs[run].settings
     let grammar = graph.grammars[run]
     let order = try settings.int("tokenizer.order")
-    let model = try modelFacts(of: run)
+    let model = try model(of: run)
     let steps = try settings.int("training.steps")
     let sentences = steps * (try settings.int("training.batchSentences"))
     let rowsPerSentence = grammar.meanRows(tokenizerOrder: order)
     let rows = Double(sentences) * rowsPerSentence
-    let forward = model.forwardFlops(rowsPerSentence: rowsPerSentence)
+    let forward = model.forwardFLOPs(perTokenAt: Int(rowsPerSentence.rounded()))
     return RunSize(
       parameters: model.parameterCount, steps: steps, sentences: sentences,
       epochs: Double(sentences) / Double(try settings.int("data.trainDocuments")),
@@ -138,7 +139,7 @@ package struct CostModel {
     _ node: StageGraph.Node, settings: Settings, rows: Double, documents: Double
   ) throws -> Cost {
     let size = try size(of: node.run)
-    let model = try modelFacts(of: node.run)
+    let model = try model(of: node.run)
     let lanes = Double(try settings.int("training.lanes"))
     let laneRows = size.rows / Double(size.steps) / lanes
     let columns = Double(try settings.ints("map.inputOrders", in: 1...16).count + 1)
@@ -158,7 +159,7 @@ package struct CostModel {
     _ node: StageGraph.Node, settings: Settings, grammar: GrammarFacts
   ) throws -> Cost {
     let size = try size(of: node.run)
-    let model = try modelFacts(of: node.run)
+    let model = try model(of: node.run)
     let order = try settings.int("tokenizer.order")
     let perSentence = grammar.meanRows(tokenizerOrder: order)
     let batch = try settings.int("evaluation.batch", in: 1...1 << 16)
@@ -182,17 +183,38 @@ package struct CostModel {
         + scoring / (product * rates.trainingShare))
   }
 
-  private func modelFacts(of run: Int) throws -> ModelFacts {
+  /// The model of a run with the tables and classes that its map set will have.
+  private func model(of run: Int) throws -> ModelConfiguration {
     let train = graph.nodes[graph.chains[run].train]
     let settings = graph.experiment.runs[run].settings
     let grammar = graph.grammars[run]
     let order = try settings.int("tokenizer.order")
-    return try ModelFacts(
-      model: train.configuration.parameters["model"] ?? .null, source: train.configurationPath,
-      inputs: settings.ints("map.inputOrders", in: 1...16).map {
-        (order: $0, rows: try grammar.inputRows(order: $0, tokenizerOrder: order))
-      },
-      labels: grammar.labels(
-        outputOrder: settings.int("map.outputOrder"), tokenizerOrder: order))
+    guard case .object(var members)? = train.configuration.parameters["model"] else {
+      preconditionFailure("a train configuration has a model")
+    }
+    members["inputs"] = .array(
+      try settings.ints("map.inputOrders", in: 1...16).map {
+        [
+          "order": .integer($0),
+          "rows": .integer(try grammar.inputRows(order: $0, tokenizerOrder: order)),
+        ]
+      })
+    members["labels"] = .integer(
+      try grammar.labels(outputOrder: settings.int("map.outputOrder"), tokenizerOrder: order))
+    var reader = try ConfigReader(
+      .object(members), source: settings.entries["model.width"]?.origin ?? "", path: "model")
+    let model = try ModelConfiguration(reader: &reader)
+    try reader.finish()
+    return model
   }
+}
+
+extension ModelConfiguration {
+  /// Saved for the backward pass by `rows` positions: about 18 rows of C a layer.
+  fileprivate func activationBytes(rows: Double) -> Double {
+    4 * rows * Double(width) * Double(18 * layers + 6)
+  }
+
+  /// Keys and values of every layer.
+  fileprivate func cacheBytes(rows: Double) -> Double { 8 * rows * Double(width * layers) }
 }
