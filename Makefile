@@ -85,11 +85,11 @@ format: ## let swift-format rewrite the sources
 # MARK: Figures
 
 # Goals that need the rules of an experiment; everything else never reads them.
-FIGURE_GOALS := $(filter $(FIGURES),$(MAKECMDGOALS))
-ifneq (,$(filter data/% results/%,$(MAKECMDGOALS)))
-  FIGURE_GOALS += $(FIGURE)
-endif
-RULES := $(patsubst %,data/plan/$(PRESET)/%.mk,$(sort $(FIGURE_GOALS)))
+# A file of data/ is made by the rules that name it, or else by those of FIGURE and PRESET.
+rulesOf = $(or $(firstword $(shell grep -ls '^$(1):' data/plan/*/*.mk)),data/plan/$(PRESET)/$(FIGURE).mk)
+RULES := $(sort \
+  $(patsubst %,data/plan/$(PRESET)/%.mk,$(filter $(FIGURES),$(MAKECMDGOALS))) \
+  $(foreach goal,$(filter data/% results/%,$(MAKECMDGOALS)),$(call rulesOf,$(goal))))
 
 # Results are a copy of the report's output. Looking at the bytes beats looking at the clock: names
 # FORCE, which is never there, unless report directory $(1) and results $(2) agree on figure $(3).

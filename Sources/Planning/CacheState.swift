@@ -35,7 +35,9 @@ package enum CacheState: Sendable, Equatable {
     while let position = pending.popLast() {
       guard seen.insert(position).inserted, !exists[position] else { continue }
       let node = graph.nodes[position]
-      let others = finished[node.stage] ?? finishedConfigurations(of: node.stage, in: directory)
+      let others =
+        finished[node.stage]
+        ?? finishedConfigurations(of: node.stage, except: Set(graph.nodes.map(\.id)), in: directory)
       finished[node.stage] = others
       states[position] = .stale(reason: reason(for: node, among: others, in: directory))
       pending += node.inputs
@@ -45,14 +47,16 @@ package enum CacheState: Sendable, Equatable {
 
   // MARK: - Reasons
 
-  /// Configurations whose output is finished.
+  /// Configurations whose output is finished, but for those of the figure as it is now: a sibling
+  /// that differs by design explains nothing.
   private static func finishedConfigurations(
-    of stage: Stage, in directory: String
+    of stage: Stage, except present: Set<String>, in directory: String
   ) -> [StageConfiguration] {
     let folder = "\(directory)/data/\(stage.rawValue)"
     let ids = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
     return ids.sorted().compactMap { id in
-      guard FileBytes.exists("\(folder)/\(id)/\(StageIndex.fileName)") else { return nil }
+      guard !present.contains(id), FileBytes.exists("\(folder)/\(id)/\(StageIndex.fileName)")
+      else { return nil }
       return try? StageConfiguration.load(
         from: "\(directory)/data/config/\(stage.rawValue)/\(id).json")
     }

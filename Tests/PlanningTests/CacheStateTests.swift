@@ -71,6 +71,13 @@ import Testing
     #expect(states[chain.map] == .cached)
   }
 
+  @Test func siblingsOfTheSameFigureAreNoReason() throws {
+    let graph = try graph()
+    try finish(graph.nodes[graph.chains[0].train])
+    let states = CacheState.states(of: graph, in: project.directory)
+    #expect(states[graph.chains[1].train] == .stale(reason: "no output yet"))
+  }
+
   @Test func unfinishedOutputs() throws {
     let graph = try graph()
     let train = graph.nodes[graph.chains[0].train]
