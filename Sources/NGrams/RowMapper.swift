@@ -12,11 +12,11 @@ import Tokenization
 package struct InputTable: Sendable, Equatable {
   package let order: Int
   package let rows: Int
-  @usableFromInline let radix: UInt64
+  let radix: UInt64
   /// R^order modulo 2⁶⁴: weight of the token that leaves the window.
-  @usableFromInline let leaving: UInt64
+  let leaving: UInt64
   /// (order + 1), added modulo 2⁶⁴.
-  @usableFromInline let bias: [UInt64]
+  let bias: [UInt64]
 
   /// Table over 1-gram tokens of an alphabet of A symbols.
   init(characters alphabet: Int, order: Int) throws(UserError) {
@@ -140,7 +140,9 @@ package struct RowMapper: Sendable, Equatable {
 
   /// Checks that a document is BOS, tokens of the vocabulary that are neither mark, EOS.
   /// Everything below relies on it.
-  @inlinable
+  @specialized(where T == UInt8)
+  @specialized(where T == UInt16)
+  @specialized(where T == UInt32)
   package func validate<T: FixedWidthInteger & UnsignedInteger>(
     _ tokens: Span<T>
   ) throws(UserError) {
@@ -170,32 +172,42 @@ package struct RowMapper: Sendable, Equatable {
   ///   - tokens: (T) a document that `validate` accepts.
   ///   - rows: (≥ T − 1) overwritten in front; U must hold the table's rows.
   /// Complexity: O(T) whatever the order: a rolling code, one multiplication a position.
-  @inlinable
+  @specialized(where T == UInt8, U == UInt8)
+  @specialized(where T == UInt8, U == UInt16)
+  @specialized(where T == UInt8, U == UInt32)
+  @specialized(where T == UInt16, U == UInt16)
+  @specialized(where T == UInt16, U == UInt32)
+  @specialized(where T == UInt32, U == UInt32)
   package func mapRows<T: FixedWidthInteger & UnsignedInteger, U: FixedWidthInteger>(
     table: Int, tokens: Span<T>, into rows: inout MutableSpan<U>
   ) {
-    let order = tables[table].order
-    let radix = tables[table].radix
-    let leaving = tables[table].leaving
+    let table = tables[table]
+    let order = table.order
+    let bias = table.bias.span
     let positions = tokens.count - 1
     let head = min(order, positions)
     var code: UInt64 = 0
     for t in 0..<head {
-      code = code &* radix &+ UInt64(truncatingIfNeeded: tokens[t])
-      rows[t] = U(truncatingIfNeeded: code &+ tables[table].bias[t])
+      code = code &* table.radix &+ UInt64(truncatingIfNeeded: tokens[t])
+      rows[t] = U(truncatingIfNeeded: code &+ bias[t])
     }
-    let bias = tables[table].bias[order]
+    let full = bias[order]
     var t = head
     while t < positions {
-      let old = UInt64(truncatingIfNeeded: tokens[t - order]) &* leaving
-      code = code &* radix &+ UInt64(truncatingIfNeeded: tokens[t]) &- old
-      rows[t] = U(truncatingIfNeeded: code &+ bias)
+      let old = UInt64(truncatingIfNeeded: tokens[t - order]) &* table.leaving
+      code = code &* table.radix &+ UInt64(truncatingIfNeeded: tokens[t]) &- old
+      rows[t] = U(truncatingIfNeeded: code &+ full)
       t += 1
     }
   }
 
   /// Labels at the T − 1 positions of one valid document; shapes as `mapRows`.
-  @inlinable
+  @specialized(where T == UInt8, U == UInt8)
+  @specialized(where T == UInt8, U == UInt16)
+  @specialized(where T == UInt8, U == UInt32)
+  @specialized(where T == UInt16, U == UInt16)
+  @specialized(where T == UInt16, U == UInt32)
+  @specialized(where T == UInt32, U == UInt32)
   package func mapLabels<T: FixedWidthInteger & UnsignedInteger, U: FixedWidthInteger>(
     tokens: Span<T>, into labels: inout MutableSpan<U>
   ) {

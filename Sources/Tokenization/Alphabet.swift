@@ -6,7 +6,7 @@ package struct Alphabet: Sendable, Equatable {
   /// Raw values, strictly ascending.
   package let values: [UInt8]
   /// Raw value → digit; 255 for a value that is no terminal (an alphabet has at most 255 values).
-  @usableFromInline let digits: [UInt8]
+  let digits: [UInt8]
 
   package var count: Int { values.count }
 

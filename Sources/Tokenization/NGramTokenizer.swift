@@ -12,7 +12,6 @@ package struct NGramTokenizer: Sendable, Equatable {
   }
 
   /// Tokens of a document of `symbols` symbols: 2 + ⌈symbols/n⌉.
-  @inlinable
   package func tokenCount(symbols: Int) -> Int {
     2 + (symbols + vocabulary.order - 1) / vocabulary.order
   }
@@ -24,7 +23,9 @@ package struct NGramTokenizer: Sendable, Equatable {
   ///   - tokens: room for at least `tokenCount(symbols: S)` ids; T must hold the vocabulary.
   /// - Throws: at a symbol that is no terminal; then `tokens` holds garbage.
   /// Complexity: O(S), no allocation.
-  @inlinable
+  @specialized(where T == UInt8)
+  @specialized(where T == UInt16)
+  @specialized(where T == UInt32)
   package func encode<T: FixedWidthInteger & UnsignedInteger>(
     _ symbols: Span<UInt8>, into tokens: inout MutableSpan<T>
   ) throws(UserError) -> Int {
@@ -113,8 +114,7 @@ package struct NGramTokenizer: Sendable, Equatable {
     return symbols
   }
 
-  @usableFromInline
-  func foreignSymbol(in symbols: Span<UInt8>) -> UserError {
+  private func foreignSymbol(in symbols: Span<UInt8>) -> UserError {
     for i in symbols.indices where alphabet.digit(of: symbols[i]) == nil {
       return UserError(
         "symbol \(i) of a document",
