@@ -1,0 +1,90 @@
+import Checkpoints
+import Engine
+import Models
+import Support
+
+/// A trained model as evaluation sees it: weights that are replaced from snapshot to snapshot, and
+/// sessions whose plans and buffers are made once.
+// Unchecked: weights are written by `load` only, which is not called while sessions run.
+package final class EngineModel: LabelModel, @unchecked Sendable {
+  package let configuration: ModelConfiguration
+  private let parameters: ParameterStore
+
+  package var labels: Int { configuration.labels }
+  package var tables: Int { configuration.inputs.count }
+  package var context: Int { configuration.context }
+
+  /// All weights zero until `load`.
+  package init(_ configuration: ModelConfiguration) {
+    self.configuration = configuration
+    parameters = configuration.makeParameters(moments: false)
+  }
+
+  /// Takes the weights of a safetensors file.
+  /// - Throws: `UserError` for a file of another model.
+  package func load(_ path: String) throws {
+    try ParameterFile.read(into: parameters, arrays: [.weights], from: path)
+  }
+
+  package func makeSession(rows: Int, sequences: Int) -> any LabelSession {
+    EngineSession(
+      configuration,
+      scoring: ScoringEngine(
+        configuration, parameters: parameters, laneCapacity: max(1, rows), threads: 1),
+      decoding: DecodingEngine(
+        configuration, parameters: parameters, capacity: max(1, sequences)))
+  }
+}
+
+/// One worker's engines on the shared weights.
+private final class EngineSession: LabelSession {
+  private let configuration: ModelConfiguration
+  private let scoring: ScoringEngine
+  private let decoding: DecodingEngine
+  /// The slot of each live sequence, ascending, as the decoder orders its rows.
+  private var live: [Int] = []
+  private var inputs: [Int32] = []
+
+  init(_ configuration: ModelConfiguration, scoring: ScoringEngine, decoding: DecodingEngine) {
+    self.configuration = configuration
+    self.scoring = scoring
+    self.decoding = decoding
+  }
+
+  func score(rows: [[UInt32]], offsets: [Int], into logits: inout [Float]) {
+    var lane = PackedLane(tables: rows.count, capacity: offsets[offsets.count - 1])
+    for k in 0..<offsets.count - 1 {
+      for t in offsets[k]..<offsets[k + 1] {
+        lane.appendRow(label: 0) { Int32(bitPattern: rows[$0][t]) }
+      }
+      lane.endSegment()
+    }
+    let result = scoring.logProbabilities([lane])[0]
+    logits.replaceSubrange(0..<result.count, with: result)
+  }
+
+  func restart(sequences: Int) {
+    decoding.reset(sequences: sequences)
+    live = Array(0..<sequences)
+  }
+
+  func advance(rows: [[UInt32]], slots: [Int], into logits: inout [Float]) {
+    if slots != live {
+      var next = 0
+      decoding.retain { row in
+        let stays = next < slots.count && slots[next] == live[row]
+        if stays { next += 1 }
+        return stays
+      }
+      precondition(next == slots.count, "slots must be a subset of the live ones, ascending")
+      live = slots
+    }
+    inputs.removeAll(keepingCapacity: true)
+    for n in slots.indices {
+      for g in rows.indices { inputs.append(Int32(bitPattern: rows[g][n])) }
+    }
+    decoding.step(inputs: inputs, tables: rows.count) { row in
+      for k in row.indices { logits[k] = row[k] }
+    }
+  }
+}

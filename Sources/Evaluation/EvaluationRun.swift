@@ -1,0 +1,212 @@
+import Checkpoints
+import Grammar
+import Models
+import Parallel
+import Shards
+import Statistics
+import Support
+
+/// The parameters of the stage "evaluate", checked for themselves.
+package struct EvaluationParameters: Sendable, Equatable {
+  /// Path of the grammar file, and SHA-256 of its bytes.
+  package let grammar: String
+  package let grammarDigest: String
+  package let root: Int
+  /// Sentences generated at each snapshot but the last, and at the last.
+  package let samples: Int
+  package let finalSamples: Int
+  /// Held-out sentences scored at each snapshot: the first of the set.
+  package let heldoutSentences: Int
+  /// Of these, the first that are compared with the exact next-token distributions.
+  package let prefixSentences: Int
+  package let seed: UInt64
+  /// Sequences generated side by side.
+  package let batch: Int
+  /// Symbols after which a sentence is given up; nil for the grammar's longest sentence.
+  package let maxLength: Int?
+
+  package init(_ configuration: StageConfiguration) throws {
+    var reader = try configuration.reader()
+    grammar = try reader.string("grammar")
+    grammarDigest = try reader.string("grammarDigest")
+    root = try reader.int("root", in: 1...99_999)
+    samples = try reader.int("samples", in: 1...1 << 30)
+    finalSamples = try reader.int("finalSamples", default: samples, in: 1...1 << 30)
+    heldoutSentences = try reader.int("heldoutSentences", in: 1...1 << 30)
+    prefixSentences = try reader.int("prefixSentences", in: 0...1 << 30)
+    seed = UInt64(try reader.int("seed", in: 0...Int.max))
+    batch = try reader.int("batch", default: 64, in: 1...1 << 16)
+    maxLength = try reader.optionalInt("maxLength", in: 0...1 << 30)
+    try reader.finish()
+    guard prefixSentences <= heldoutSentences else {
+      throw UserError(
+        "\(configuration.source): prefixSentences",
+        expected: "at most heldoutSentences = \(heldoutSentences)", found: "\(prefixSentences)")
+    }
+  }
+}
+
+/// All scores of one snapshot.
+package struct SnapshotScores: Sendable {
+  package let snapshot: TrainingRunIndex.Snapshot
+  package let heldOut: HeldOutScores
+  /// Of generation as the model's output says: for a joint output by drawing n-grams.
+  package let accuracy: Accuracy
+  /// Of generation from the marginal of the first symbol; joint outputs, last snapshot only.
+  package let marginalAccuracy: Accuracy?
+}
+
+/// Evaluates every weight snapshot of one training run against its grammar.
+///
+/// A sample counts as right when the model ended it with EOS within the limits and its symbols are a
+/// sentence of the grammar. It is wrong when no EOS came within `maxLength` symbols or the model's
+/// context, when the model said BOS, or when the string is not in the language; grams of an n-gram
+/// tokenizer are strung together, wherever they stand.
+///
+/// Results depend on configuration and weights, not on threads: sentences are generated in groups of
+/// `batch` and scored in groups of fixed composition.
+package struct EvaluationRun {
+  package let parameters: EvaluationParameters
+  package let run: TrainingRunIndex
+  package let variant: Variant
+  private let configuration: StageConfiguration
+  private let grammar: Grammar
+  private let heldout: ShardSet
+  private let modelConfiguration: ModelConfiguration
+
+  /// Positions of held-out sentences that are scored in one pass.
+  private static let positionsPerGroup = 1024
+
+  /// Opens and checks grammar, run and held-out set.
+  ///
+  /// - Throws: `UserError` when a digest or id differs, when run or held-out set belong to another
+  ///   grammar, or when the set has too few sentences.
+  package init(_ configuration: StageConfiguration) throws {
+    self.configuration = configuration
+    parameters = try EvaluationParameters(configuration)
+    let bytes = try FileBytes.read(parameters.grammar)
+    let digest = SHA256.hex(of: bytes)
+    guard digest == parameters.grammarDigest else {
+      throw UserError(
+        "\(parameters.grammar): the grammar is not the one that was planned",
+        expected: "SHA-256 \(parameters.grammarDigest)", found: digest,
+        remedy: "Run: make plan, which plans with the grammar as it is now.")
+    }
+    grammar = try Grammar(bytes: bytes, source: parameters.grammar).rooted(at: parameters.root)
+    heldout = try ShardSet(input: configuration.input("heldout"))
+    try Self.check(heldout, parameters)
+    let input = try configuration.input("run")
+    run = try TrainingRunIndex(directory: input.path)
+    guard run.id == input.id else {
+      throw UserError(
+        "\(input.path)/\(StageIndex.fileName): id", expected: input.id, found: run.id,
+        remedy: StageIndex.remedy(input.path))
+    }
+    let source = "\(input.path)/\(StageIndex.fileName)"
+    variant = try Variant(mapMetadata: run.data, source: "\(source): data")
+    var reader = try ConfigReader(run.model, source: source, path: "model")
+    modelConfiguration = try ModelConfiguration(reader: &reader)
+    try reader.finish()
+    let tables = modelConfiguration.inputs.map { [$0.order, $0.rows] }
+    guard tables == variant.mapper.tables.map({ [$0.order, $0.rows] }),
+      modelConfiguration.labels == variant.labels
+    else {
+      throw UserError(
+        "\(source): model", expected: "the tables and labels of its data",
+        found: "tables \(tables), \(modelConfiguration.labels) labels",
+        remedy: StageIndex.remedy(input.path))
+    }
+  }
+
+  private static func check(_ heldout: ShardSet, _ parameters: EvaluationParameters) throws {
+    var metadata = try heldout.metadataReader()
+    let digest = try metadata.string("grammarDigest")
+    let root = try metadata.int("root")
+    guard digest == parameters.grammarDigest, root == parameters.root else {
+      throw UserError(
+        "\(heldout.directory): held-out sentences of another grammar",
+        expected: "root \(parameters.root) of SHA-256 \(parameters.grammarDigest)",
+        found: "root \(root) of SHA-256 \(digest)",
+        remedy: "sample held-out sentences from the grammar of the evaluation")
+    }
+    guard heldout.documents >= parameters.heldoutSentences else {
+      throw UserError(
+        "\(heldout.directory): held-out sentences",
+        expected: "at least heldoutSentences = \(parameters.heldoutSentences)",
+        found: "\(heldout.documents)", remedy: "sample more or score fewer")
+    }
+  }
+
+  /// The held-out sentences that are scored.
+  private func sentences() throws -> [[UInt8]] {
+    var result: [[UInt8]] = []
+    try heldout.forEachPiece(ofDocuments: 0..<parameters.heldoutSentences) { loaded, documents in
+      let column = loaded.buffer(try loaded.column("symbol"), as: UInt8.self)
+      for d in documents { result.append(Array(column[loaded.rows(ofDocument: d)])) }
+    }
+    return result
+  }
+
+  /// Scores all snapshots, writes the shards and last the index into `output`.
+  ///
+  /// - Parameter progress: called after each snapshot.
+  package func write(
+    to output: String, threads: Int, progress: (SnapshotScores) -> Void
+  ) throws -> [SnapshotScores] {
+    let pool = WorkerPool(threads: threads)
+    let model = EngineModel(modelConfiguration)
+    let sentences = try sentences()
+    let heldOut = try HeldOut(
+      sentences: sentences, variant: variant, positionsPerGroup: Self.positionsPerGroup,
+      context: model.context)
+    let truth = try Truth(
+      grammar: grammar, sentences: sentences, targetSentences: parameters.prefixSentences,
+      variant: variant, pool: pool)
+    let sessions = try WorkerSessions(
+      model, threads: threads, rows: heldOut.largest.positions, sequences: parameters.batch)
+    var scores: [SnapshotScores] = []
+    var files = EvaluationFiles(output: output, configuration: configuration, grammar: grammar)
+    for (position, snapshot) in run.snapshots.enumerated() {
+      try Interruption.check()
+      try run.verify(snapshot)
+      try model.load(run.path(of: snapshot))
+      let isLast = position == run.snapshots.count - 1
+      let compared = try scoreAll(
+        heldOut, truth: truth, variant: variant, sessions: sessions, pool: pool)
+      let count = isLast ? parameters.finalSamples : parameters.samples
+      let generated = try self.generated(count, .label, sessions, pool, model)
+      var marginal: Accuracy?
+      if isLast {
+        try files.write(samples: generated)
+        if variant.isJoint {
+          marginal = judge(
+            try self.generated(count, .token, sessions, pool, model), grammar: grammar, pool: pool)
+        }
+      }
+      let score = SnapshotScores(
+        snapshot: snapshot, heldOut: compared,
+        accuracy: judge(generated, grammar: grammar, pool: pool), marginalAccuracy: marginal)
+      scores.append(score)
+      progress(score)
+    }
+    try files.write(logP: truth.logP, scores: scores)
+    try files.finish(
+      metadata: EvaluationReport(run: run, variant: variant, scores: scores, limits: limits(model))
+        .value)
+    return scores
+  }
+
+  private func limits(_ model: EngineModel) -> GenerationLimits {
+    GenerationLimits(
+      symbols: parameters.maxLength ?? grammar.lengthRange.upperBound, positions: model.context)
+  }
+
+  private func generated(
+    _ count: Int, _ draw: Draw, _ sessions: WorkerSessions, _ pool: WorkerPool,
+    _ model: EngineModel
+  ) throws -> [GeneratedSentence] {
+    try generateAll(
+      count, batch: parameters.batch, seed: parameters.seed, variant: variant, sessions: sessions,
+      limits: limits(model), draw: draw, pool: pool)
+  }
+}

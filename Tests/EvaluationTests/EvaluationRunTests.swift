@@ -1,0 +1,284 @@
+import Checkpoints
+import Evaluation
+import Foundation
+import Grammar
+import Models
+import Parallel
+import Shards
+import Support
+import Testing
+import Tokenization
+
+private let grammarText = """
+  root: 9
+  terminals: 1..3
+
+  9 -> 6 7 | 7 6
+
+  6 -> 4 5 | 5 4 4
+  7 -> 5 5 | 4 4 5
+
+  4 -> 1 3 | 1 2
+  5 -> 2 | 3 1 2 | 2 2 1
+
+  """
+
+/// A directory with a grammar, held-out sentences and a finished training run, made by hand.
+private struct Workshop {
+  let directory = NSTemporaryDirectory() + "evaluation-\(UUID().uuidString)"
+  let grammar: Grammar
+  var grammarPath: String { directory + "/small.txt" }
+  let digest = SHA256.hex(of: grammarText)
+
+  init() throws {
+    try AtomicFile.makeDirectory(directory)
+    grammar = try Grammar(parsing: grammarText, source: "small")
+    try AtomicFile.write(grammarText, to: grammarPath)
+  }
+
+  func remove() { try? FileManager.default.removeItem(atPath: directory) }
+
+  func writeHeldOut(root: Int = 9, documents: Int = 60) throws -> StageConfiguration.Input {
+    let configuration = StageConfiguration(
+      stage: "sample", version: 1, parameters: ["root": .integer(root), "stream": "heldout"])
+    let path = directory + "/heldout\(root)"
+    try AtomicFile.makeDirectory(path)
+    let writer = try ShardSetWriter(
+      directory: path, element: .u8, columns: [Column("symbol", cardinality: 4)],
+      configuration: configuration)
+    let sampler = SentenceSampler(grammar, seed: 3, stream: "heldout")
+    try writer.writeShards(count: 2, threads: 1) { shard, sink in
+      for i in shard * documents / 2..<(shard + 1) * documents / 2 {
+        var bytes: [UInt8] = []
+        sampler.appendSentence(UInt64(i), to: &bytes)
+        try sink.append(document: bytes)
+      }
+    }
+    try writer.finish(metadata: [
+      "grammarDigest": .string(digest), "root": .integer(root), "terminals": [1, 2, 3],
+    ])
+    return StageConfiguration.Input(id: configuration.id, path: path)
+  }
+
+  func modelConfiguration(_ variant: Variant, width: Int = 16) throws -> ModelConfiguration {
+    try ModelConfiguration(
+      layers: 2, width: width, heads: 2, context: 24,
+      inputs: variant.mapper.tables.map { .init(order: $0.order, rows: $0.rows) },
+      labels: variant.labels)
+  }
+
+  /// - Parameter savedWidth: width of the model whose weights are saved.
+  func writeRun(_ variant: Variant, savedWidth: Int = 16) throws -> StageConfiguration.Input {
+    let configuration = StageConfiguration(
+      stage: "train", version: 1, parameters: ["labels": .integer(variant.labels)])
+    let path = directory + "/run\(variant.labels)-\(savedWidth)"
+    try AtomicFile.makeDirectory(path)
+    let model = try modelConfiguration(variant)
+    let snapshots = try [1, 2].map { step -> ConfigValue in
+      let store = try modelConfiguration(variant, width: savedWidth).makeParameters(moments: false)
+      store.initialize(seed: UInt64(step))
+      let name = "weights-\(step).safetensors"
+      let hash = try ParameterFile.write(store, arrays: [.weights], to: path + "/" + name)
+      return TrainingRunIndex.Snapshot(
+        step: step, file: name, sha256: hash, sentences: 8 * step, rows: 80 * step,
+        characters: 70 * step
+      ).value
+    }
+    let inputs = model.inputs.map { input -> ConfigValue in
+      ["order": .integer(input.order), "rows": .integer(input.rows)]
+    }
+    try StageIndex.write(
+      to: path, configuration: configuration,
+      content: [
+        "model": [
+          "architecture": "gpt2", "layers": 2, "width": 16, "heads": 2, "context": 24,
+          "tied": false, "inputs": .array(inputs), "labels": .integer(model.labels),
+        ],
+        "data": [
+          "kind": "ngram", "terminals": [1, 2, 3],
+          "tokenizerOrder": .integer(variant.tokenizer.vocabulary.order),
+          "inputs": .array(inputs), "outputOrder": .integer(variant.mapper.outputOrder),
+          "labels": .integer(variant.labels),
+        ],
+        "parameterCount": .integer(model.parameterCount), "steps": 2, "sentences": 16,
+        "rows": 160, "characters": 140, "finalLoss": 1.5, "seed": 7, "dataSeed": 7,
+        "snapshots": .array(snapshots),
+      ])
+    return StageConfiguration.Input(id: configuration.id, path: path)
+  }
+
+  func evaluation(
+    _ run: StageConfiguration.Input, _ heldout: StageConfiguration.Input,
+    _ changes: [String: ConfigValue] = [:]
+  ) throws -> EvaluationRun {
+    var parameters: [String: ConfigValue] = [
+      "grammar": .string(grammarPath), "grammarDigest": .string(digest), "root": 9, "samples": 40,
+      "finalSamples": 70, "heldoutSentences": 50, "prefixSentences": 10, "seed": 5, "batch": 16,
+    ]
+    parameters.merge(changes) { $1 }
+    return try EvaluationRun(
+      StageConfiguration(
+        stage: "evaluate", version: 1, parameters: .object(parameters),
+        inputs: ["run": run, "heldout": heldout]))
+  }
+}
+
+@Suite struct EvaluationRunTests {
+  private func variant(_ tokenizer: Int, _ inputs: [Int], _ output: Int) throws -> Variant {
+    try Variant(
+      alphabet: Alphabet([1, 2, 3]), tokenizerOrder: tokenizer, inputOrders: inputs,
+      outputOrder: output)
+  }
+
+  /// The whole stage, for each kind of variant: the same files with 1, 2 and 4 threads, and scores
+  /// that can be computed again from them.
+  @Test(arguments: [(1, [1], 1), (3, [1], 1), (1, [1, 3], 1), (1, [1], 3)])
+  func wholeStage(tokenizer: Int, inputs: [Int], output: Int) throws {
+    let shop = try Workshop()
+    defer { shop.remove() }
+    let variant = try variant(tokenizer, inputs, output)
+    let run = try shop.writeRun(variant)
+    let heldout = try shop.writeHeldOut()
+    var indexes: Set<String> = []
+    for threads in [1, 2, 4] {
+      let evaluation = try shop.evaluation(run, heldout)
+      let path = shop.directory + "/evaluate\(threads)"
+      try AtomicFile.makeDirectory(path)
+      var steps: [Int] = []
+      let scores = try evaluation.write(to: path, threads: threads) {
+        steps.append($0.snapshot.step)
+      }
+      #expect(steps == [1, 2] && scores.map(\.accuracy.samples) == [40, 70])
+      #expect((scores[1].marginalAccuracy != nil) == (output > 1))
+      indexes.insert(try String(contentsOfFile: path + "/index.json", encoding: .utf8))
+    }
+    #expect(indexes.count == 1)
+
+    let path = shop.directory + "/evaluate2"
+    let index = try StageIndex(directory: path)
+    let snapshot = try #require(
+      index.metadata["snapshots"].flatMap { value -> ConfigValue? in
+        if case .array(let all) = value { return all.last }
+        return nil
+      })
+    let set = try ShardSet(directory: path + "/scores")
+    #expect(set.columns.map(\.name) == ["logP", "logQ1", "logQ2"])
+    let columns = try set.load(threads: 1)
+    let logP = Array(columns.buffer(0, as: Double.self))
+    let logQ = Array(columns.buffer(2, as: Double.self))
+    let sentences = try ShardSet(input: heldout).load(threads: 1)
+    let characters = Double(sentences.documentOffsets[50])
+    let loss = -logQ.reduce(0, +) / characters
+    let excess = zip(logP, logQ).reduce(0) { $0 + $1.0 - $1.1 } / characters
+    #expect(snapshot["natsPerCharacter"] == .double(loss))
+    #expect(excess > 0)
+    guard case .double(let written) = snapshot["excessNatsPerCharacter"] else {
+      Issue.record("no excess")
+      return
+    }
+    #expect(abs(written - excess) < 1e-12)
+    // An untrained model is close to uniform over its labels, so far from the grammar.
+    guard case .double(let kl) = snapshot["klPerCharacter"] else {
+      Issue.record("no divergence")
+      return
+    }
+    #expect(kl > 0.1)
+
+    let samples = try ShardSet(directory: path + "/samples").load(threads: 1)
+    let judgement = try ShardSet(directory: path + "/judgement").load(threads: 1)
+    let endings = judgement.integers(column: 0, rows: 0..<70)
+    let correct = judgement.integers(column: 1, rows: 0..<70)
+    var parser = Parser(shop.grammar)
+    for i in 0..<70 {
+      let sentence = samples.integers(column: 0, rows: samples.rows(ofDocument: i)).map {
+        UInt8($0)
+      }
+      #expect((correct[i] == 1) == (endings[i] == 0 && parser.contains(sentence)))
+    }
+    #expect(snapshot["accurate"] == .integer(correct.reduce(0, +)))
+  }
+
+  /// Step by step with caches and all at once give the same distributions, and companions do not
+  /// change them.
+  @Test(arguments: [(1, [1], 1), (3, [1], 1), (1, [1, 2, 3], 1), (1, [3], 3)])
+  func incrementalEqualsBatch(tokenizer: Int, inputs: [Int], output: Int) throws {
+    let shop = try Workshop()
+    defer { shop.remove() }
+    let variant = try variant(tokenizer, inputs, output)
+    let run = try shop.writeRun(variant)
+    let model = EngineModel(try shop.modelConfiguration(variant))
+    try model.load(run.path + "/weights-1.safetensors")
+    let sampler = SentenceSampler(shop.grammar, seed: 8, stream: "x")
+    let sentences = (0..<9).map { i -> [UInt8] in
+      var bytes: [UInt8] = []
+      sampler.appendSentence(UInt64(i), to: &bytes)
+      return bytes
+    }
+    let heldOut = try HeldOut(
+      sentences: sentences, variant: variant, positionsPerGroup: 10_000, context: model.context)
+    let group = heldOut.groups[0]
+    let V = variant.labels
+    let session = model.makeSession(rows: group.next.count, sequences: 9)
+    var whole = [Float](repeating: 0, count: group.next.count * V)
+    try session.score(rows: group.rows, offsets: group.offsets, into: &whole)
+    var stepped = [Float](repeating: 0, count: 9 * V)
+    try session.restart(sequences: 9)
+    var position = 0
+    while true {
+      let slots = (0..<9).filter { group.offsets[$0] + position < group.offsets[$0 + 1] }
+      if slots.isEmpty { break }
+      let rows = group.rows.map { column in slots.map { column[group.offsets[$0] + position] } }
+      try session.advance(rows: rows, slots: slots, into: &stepped)
+      for (n, slot) in slots.enumerated() {
+        let base = (group.offsets[slot] + position) * V
+        for k in 0..<V { #expect(abs(stepped[n * V + k] - whole[base + k]) < 1e-4) }
+      }
+      position += 1
+    }
+    #expect(position == (0..<9).map { group.offsets[$0 + 1] - group.offsets[$0] }.max())
+  }
+
+  @Test func refusals() throws {
+    let shop = try Workshop()
+    defer { shop.remove() }
+    let variant = try variant(1, [1], 1)
+    let run = try shop.writeRun(variant)
+    let heldout = try shop.writeHeldOut()
+    func message(_ body: () throws -> Void) -> String {
+      (#expect(throws: UserError.self) { try body() })?.description ?? ""
+    }
+    let otherRoot = try shop.writeHeldOut(root: 6)
+    #expect(message { _ = try shop.evaluation(run, otherRoot) }.contains("another grammar"))
+    #expect(
+      message { _ = try shop.evaluation(run, heldout, ["root": 6]) }.contains("another grammar"))
+    let wrong: ConfigValue = .string(String(repeating: "0", count: 64))
+    #expect(
+      message { _ = try shop.evaluation(run, heldout, ["grammarDigest": wrong]) }.contains(
+        "SHA-256"))
+    #expect(
+      message { _ = try shop.evaluation(run, heldout, ["heldoutSentences": 61]) }.contains("61"))
+    #expect(
+      message { _ = try shop.evaluation(run, heldout, ["prefixSentences": 51]) }.contains("51"))
+    #expect(message { _ = try shop.evaluation(run, heldout, ["sampels": 5]) }.contains("samples"))
+    #expect(message { _ = try shop.evaluation(heldout, heldout) }.contains("train"))
+
+    let foreign = try shop.writeRun(variant, savedWidth: 32)
+    let text = message {
+      _ = try shop.evaluation(foreign, heldout).write(to: shop.directory + "/out", threads: 1) {
+        _ in
+      }
+    }
+    #expect(text.contains("tensor") && text.contains("shape"))
+    #expect(!FileBytes.exists(shop.directory + "/out/index.json"))
+
+    let file = run.path + "/weights-2.safetensors"
+    var bytes = try FileBytes.read(file)
+    bytes[bytes.count - 1] ^= 1
+    try AtomicFile.write(bytes, to: file)
+    #expect(
+      message {
+        _ = try shop.evaluation(run, heldout).write(to: shop.directory + "/out", threads: 1) { _ in
+        }
+      }.contains("SHA-256"))
+  }
+}
