@@ -52,6 +52,16 @@ package struct TrainingData: Sendable {
         "labelCharacters", expected: "\(labels) counts, one a label",
         found: "\(labelCharacters.count)", remedy: StageIndex.remedy(input.path))
     }
+    let needed =
+      set.elements * set.columns.count * set.element.width
+      + (set.documents + 1) * MemoryLayout<Int>.stride
+    guard needed < Host.memoryBytes else {
+      throw UserError(
+        "\(input.path): does not fit in memory decoded",
+        expected: "less than the \(Progress.short(Double(Host.memoryBytes)))B of this machine",
+        found: "\(Progress.short(Double(needed)))B",
+        remedy: "Sample fewer documents or use a larger machine.")
+    }
     columns = try set.load(threads: threads)
     inputColumns = try tables.indices.map { [columns] in try columns.column("input\($0)") }
     labelColumn = try columns.column("label")

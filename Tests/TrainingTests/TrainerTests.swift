@@ -116,6 +116,18 @@ import Training
     }
   }
 
+  @Test func theSmallestRun() throws {
+    try withRun([
+      ("steps", 1), ("batchSentences", 1), ("lanes", 1), ("schedule.warmupSteps", 0),
+      ("optimizer.clipNorm", 0),
+    ]) { configuration, directory in
+      let output = "\(directory)/run"
+      #expect(try Self.train(configuration, in: output, threads: 4).outcome == .finished)
+      let index = try TrainingRunIndex(directory: output)
+      #expect(index.snapshots.map(\.step) == [1] && index.sentences == 1)
+    }
+  }
+
   // MARK: - The same bits
 
   @Test(arguments: [[], [("lanes", 1)], [("lanes", 8)]] as [[(String, ConfigValue)]])
