@@ -60,38 +60,83 @@ bool ott_has_sha_instructions(void) {
   return value == 2;
 }
 
-/// Two rounds need two message words a lane: state lives as ABEF and CDGH, as the instructions want.
-__attribute__((target("sha,sse4.1"))) static void native_blocks(
-    uint32_t state[8], const uint8_t *data, size_t blocks) {
-  const __m128i order = _mm_set_epi64x(0x0c0d0e0f08090a0bULL, 0x0405060700010203ULL);
+#define NATIVE __attribute__((target("sha,sse4.1")))
+
+/// State as the instructions want it: words ABEF and CDGH.
+typedef struct {
+  __m128i abef, cdgh, w[4];
+} Lane;
+
+NATIVE static inline __attribute__((always_inline)) void load_state(Lane *lane, const uint32_t *state) {
   __m128i low = _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)&state[0]), 0xB1);
   __m128i high = _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)&state[4]), 0x1B);
-  __m128i abef = _mm_alignr_epi8(low, high, 8);
-  __m128i cdgh = _mm_blend_epi16(high, low, 0xF0);
-  for (; blocks > 0; blocks--, data += 64) {
-    const __m128i abefBefore = abef, cdghBefore = cdgh;
-    __m128i w[4];
-    for (int i = 0; i < 4; i++)
-      w[i] = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)(data + 16 * i)), order);
-#pragma clang loop unroll(full)
-    for (int i = 0; i < 16; i++) {
-      __m128i m = w[i & 3];
-      __m128i mk = _mm_add_epi32(m, _mm_loadu_si128((const __m128i *)&K[4 * i]));
-      cdgh = _mm_sha256rnds2_epu32(cdgh, abef, mk);
-      abef = _mm_sha256rnds2_epu32(abef, cdgh, _mm_shuffle_epi32(mk, 0x0E));
-      if (i < 12) {
-        __m128i next = _mm_sha256msg1_epu32(m, w[(i + 1) & 3]);
-        next = _mm_add_epi32(next, _mm_alignr_epi8(w[(i + 3) & 3], w[(i + 2) & 3], 4));
-        w[i & 3] = _mm_sha256msg2_epu32(next, w[(i + 3) & 3]);
-      }
-    }
-    abef = _mm_add_epi32(abef, abefBefore);
-    cdgh = _mm_add_epi32(cdgh, cdghBefore);
-  }
-  low = _mm_shuffle_epi32(abef, 0x1B);
-  high = _mm_shuffle_epi32(cdgh, 0xB1);
+  lane->abef = _mm_alignr_epi8(low, high, 8);
+  lane->cdgh = _mm_blend_epi16(high, low, 0xF0);
+}
+
+NATIVE static inline __attribute__((always_inline)) void store_state(const Lane *lane, uint32_t *state) {
+  __m128i low = _mm_shuffle_epi32(lane->abef, 0x1B);
+  __m128i high = _mm_shuffle_epi32(lane->cdgh, 0xB1);
   _mm_storeu_si128((__m128i *)&state[0], _mm_blend_epi16(low, high, 0xF0));
   _mm_storeu_si128((__m128i *)&state[4], _mm_alignr_epi8(high, low, 8));
+}
+
+NATIVE static inline __attribute__((always_inline)) void load_block(Lane *lane, const uint8_t *data) {
+  const __m128i order = _mm_set_epi64x(0x0c0d0e0f08090a0bULL, 0x0405060700010203ULL);
+  for (int i = 0; i < 4; i++)
+    lane->w[i] = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)(data + 16 * i)), order);
+}
+
+/// Rounds 4i..<4i+4 and the message words that they make free.
+NATIVE static inline __attribute__((always_inline)) void four_rounds(Lane *lane, int i) {
+  __m128i m = lane->w[i & 3];
+  __m128i mk = _mm_add_epi32(m, _mm_loadu_si128((const __m128i *)&K[4 * i]));
+  lane->cdgh = _mm_sha256rnds2_epu32(lane->cdgh, lane->abef, mk);
+  lane->abef = _mm_sha256rnds2_epu32(lane->abef, lane->cdgh, _mm_shuffle_epi32(mk, 0x0E));
+  if (i < 12) {
+    __m128i w3 = lane->w[(i + 3) & 3];
+    __m128i next = _mm_sha256msg1_epu32(m, lane->w[(i + 1) & 3]);
+    next = _mm_add_epi32(next, _mm_alignr_epi8(w3, lane->w[(i + 2) & 3], 4));
+    lane->w[i & 3] = _mm_sha256msg2_epu32(next, w3);
+  }
+}
+
+NATIVE static void native_blocks(uint32_t state[8], const uint8_t *data, size_t blocks) {
+  Lane lane;
+  load_state(&lane, state);
+  for (; blocks > 0; blocks--, data += 64) {
+    const __m128i abef = lane.abef, cdgh = lane.cdgh;
+    load_block(&lane, data);
+#pragma clang loop unroll(full)
+    for (int i = 0; i < 16; i++) four_rounds(&lane, i);
+    lane.abef = _mm_add_epi32(lane.abef, abef);
+    lane.cdgh = _mm_add_epi32(lane.cdgh, cdgh);
+  }
+  store_state(&lane, state);
+}
+
+NATIVE static void native_blocks_pair(
+    uint32_t stateA[8], const uint8_t *a, uint32_t stateB[8], const uint8_t *b, size_t blocks) {
+  Lane first, second;
+  load_state(&first, stateA);
+  load_state(&second, stateB);
+  for (; blocks > 0; blocks--, a += 64, b += 64) {
+    const __m128i abefA = first.abef, cdghA = first.cdgh;
+    const __m128i abefB = second.abef, cdghB = second.cdgh;
+    load_block(&first, a);
+    load_block(&second, b);
+#pragma clang loop unroll(full)
+    for (int i = 0; i < 16; i++) {
+      four_rounds(&first, i);
+      four_rounds(&second, i);
+    }
+    first.abef = _mm_add_epi32(first.abef, abefA);
+    first.cdgh = _mm_add_epi32(first.cdgh, cdghA);
+    second.abef = _mm_add_epi32(second.abef, abefB);
+    second.cdgh = _mm_add_epi32(second.cdgh, cdghB);
+  }
+  store_state(&first, stateA);
+  store_state(&second, stateB);
 }
 
 #elif defined(__aarch64__) && defined(__ARM_FEATURE_SHA2)
@@ -122,11 +167,23 @@ static void native_blocks(uint32_t state[8], const uint8_t *data, size_t blocks)
   vst1q_u32(&state[4], efgh);
 }
 
+static void native_blocks_pair(
+    uint32_t stateA[8], const uint8_t *a, uint32_t stateB[8], const uint8_t *b, size_t blocks) {
+  native_blocks(stateA, a, blocks);
+  native_blocks(stateB, b, blocks);
+}
+
 #else
 bool ott_has_sha_instructions(void) { return false; }
 
 static void native_blocks(uint32_t state[8], const uint8_t *data, size_t blocks) {
   ott_sha256_blocks_portable(state, data, blocks);
+}
+
+static void native_blocks_pair(
+    uint32_t stateA[8], const uint8_t *a, uint32_t stateB[8], const uint8_t *b, size_t blocks) {
+  native_blocks(stateA, a, blocks);
+  native_blocks(stateB, b, blocks);
 }
 #endif
 
@@ -135,4 +192,14 @@ void ott_sha256_blocks(uint32_t state[8], const uint8_t *data, size_t blocks) {
     native_blocks(state, data, blocks);
   else
     ott_sha256_blocks_portable(state, data, blocks);
+}
+
+void ott_sha256_blocks_pair(
+    uint32_t stateA[8], const uint8_t *a, uint32_t stateB[8], const uint8_t *b, size_t blocks) {
+  if (ott_has_sha_instructions()) {
+    native_blocks_pair(stateA, a, stateB, b, blocks);
+  } else {
+    ott_sha256_blocks_portable(stateA, a, blocks);
+    ott_sha256_blocks_portable(stateB, b, blocks);
+  }
 }

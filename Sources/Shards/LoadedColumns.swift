@@ -25,6 +25,13 @@ package final class LoadedColumns: @unchecked Sendable {
 
   deinit { for column in storage { column.deallocate() } }
 
+  /// Where `rows` belong, when there is one column, so that they can be decoded in place.
+  func target(rows: Range<Int>) -> UnsafeMutableRawBufferPointer? {
+    guard storage.count == 1 else { return nil }
+    return UnsafeMutableRawBufferPointer(
+      rebasing: storage[0][rows.lowerBound * element.width..<rows.upperBound * element.width])
+  }
+
   /// Puts a planar piece (columns, rows) in its place.
   func place(_ raw: UnsafeRawBufferPointer, rows: Range<Int>) {
     let size = rows.count * element.width

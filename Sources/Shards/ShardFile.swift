@@ -16,7 +16,7 @@ package final class ShardFile: Sendable {
   private let descriptor: Int32
   private let headerBytes: [UInt8]
   private let tail: [UInt8]
-  private let rawLengthDigest: @Sendable (inout SHA256) -> Void
+  private let rawLengthDigest: [UInt8]
 
   package var elements: Int { header.elements }
   package var documents: Int { header.documents }
@@ -81,7 +81,7 @@ package final class ShardFile: Sendable {
     table = try ShardFile.table(
       tail[(header.lengthBytes + header.metadataBytes)...], header: header, path: path)
     let lengths = try ShardFile.rawLengths(tail, header: header, path: path)
-    rawLengthDigest = { $0.update(lengths) }
+    rawLengthDigest = lengths.withUnsafeBytes { SHA256.halves(of: $0) }
     let width = header.lengthWidth
     documentLengths = (0..<header.documents).map { i in
       (0..<width).reduce(UInt32(0)) { $0 | UInt32(lengths[i * width + $1]) << (8 * $1) }
@@ -110,18 +110,20 @@ package final class ShardFile: Sendable {
 
   package func rawBytes(ofFrame i: Int) -> Int { table[i].rawBytes }
 
-  /// Decodes all frames in order, streaming: `place(frame, rows, raw)` gets each planar frame.
+  /// Decodes all frames in order, streaming; checks the digest of each.
   ///
   /// - Parameters:
-  ///   - fileDigest: SHA-256 that the whole file must have; without it the digest of each frame is
-  ///     checked instead.
-  ///   - isThorough: also check each frame's digest and the digest of the raw content.
-  func decodeAll(
-    fileDigest: String?, isThorough: Bool = false,
-    _ place: (_ frame: Int, _ rows: Range<Int>, _ raw: UnsafeRawBufferPointer) throws -> Void
+  ///   - fileDigest: SHA-256 that the whole file must have; nil skips that pass.
+  ///   - isThorough: also check the digest of the raw content.
+  ///   - target: where the planar rows of a frame shall be decoded to; nil for a buffer of our own.
+  ///   - place: gets each planar frame that had no target; valid during the call.
+  package func decodeAll(
+    fileDigest: String? = nil, isThorough: Bool = false,
+    into target: (_ rows: Range<Int>) -> UnsafeMutableRawBufferPointer? = { _ in nil },
+    _ place: (_ rows: Range<Int>, _ raw: UnsafeRawBufferPointer) throws -> Void
   ) throws {
     let decompressor = try Decompressor()
-    let raw = ByteBuffer(capacity: table.map(\.rawBytes).max() ?? 0)
+    let own = ByteBuffer()
     var fileHash = SHA256()
     var rawHash = SHA256()
     fileHash.update(headerBytes)
@@ -130,11 +132,13 @@ package final class ShardFile: Sendable {
       let rows = i * frameRows..<i * frameRows + header.rows(ofFrame: i)
       try bytes.withUnsafeBytes { bytes in
         if fileDigest != nil { fileHash.update(bytes) }
-        if fileDigest == nil || isThorough { try checkDigest(of: bytes, frame: i) }
-        let room = raw.room(for: table[i].rawBytes)
-        try decode(bytes, frame: i, into: room, with: decompressor)
-        if isThorough { rawHash.update(UnsafeRawBufferPointer(room)) }
-        try place(i, rows, UnsafeRawBufferPointer(room))
+        try checkDigest(of: bytes, frame: i)
+        let given = target(rows)
+        let output = given ?? own.room(for: table[i].rawBytes)
+        try decode(bytes, frame: i, into: output, with: decompressor)
+        let raw = UnsafeRawBufferPointer(output)
+        if isThorough { rawHash.update(SHA256.halves(of: raw)) }
+        if given == nil { try place(rows, raw) }
       }
     }
     if let fileDigest {
@@ -145,7 +149,7 @@ package final class ShardFile: Sendable {
       }
     }
     if isThorough {
-      rawLengthDigest(&rawHash)
+      rawHash.update(rawLengthDigest)
       guard rawHash.finalize() == header.rawDigest else {
         throw ShardFault.error(
           path, expected: "content \(SHA256.hexadecimal(header.rawDigest))",
@@ -235,7 +239,8 @@ package final class ShardFile: Sendable {
       let at = i * ShardHeader.tableEntrySize
       let entry = FrameEntry(
         offset: Int(truncatingIfNeeded: integer(at, 8)), compressedBytes: Int(integer(at + 8, 4)),
-        rawBytes: Int(integer(at + 12, 4)), digest: integer(at + 16, 8))
+        rawBytes: Int(integer(at + 12, 4)),
+        digest: bytes[(bytes.startIndex + at + 16)..<(bytes.startIndex + at + 32)])
       let rawBytes = header.rows(ofFrame: i) * header.rowBytes
       guard entry.offset == offset, entry.rawBytes == rawBytes,
         entry.compressedBytes <= header.lengthsOffset - offset,

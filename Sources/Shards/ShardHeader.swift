@@ -2,52 +2,52 @@ import Support
 
 /// The first 160 bytes of a shard, the layout that follows from them, and the check that both are
 /// possible before anything is allocated. `docs/FORMAT.md` has the table.
-struct ShardHeader: Equatable {
+package struct ShardHeader: Equatable {
   static let magic = Array("OTTSHARD".utf8)
   static let version: UInt32 = 1
-  static let size = 160
-  static let tableEntrySize = 24
+  package static let size = 160
+  static let tableEntrySize = 32
   static let maximumColumns = 1024
   /// Raw bytes of one frame, at most.
   static let maximumFrameBytes = 1 << 28
   /// A zstd block of at least 4 bytes holds at most 128 KiB, so no frame expands more than this.
   static let maximumExpansion = 1 << 15
 
-  var element: ElementType
-  var columns: Int
+  package var element: ElementType
+  package var columns: Int
   /// Position of the shard in its set.
-  var shard: Int
+  package var shard: Int
   /// Rows: elements of each column.
-  var elements: Int
-  var documents: Int
+  package var elements: Int
+  package var documents: Int
   /// Rows of every frame but the last, which has the rest.
-  var frameRows: Int
+  package var frameRows: Int
   /// Compressed bytes of all frames together.
-  var frameBytes: Int
+  package var frameBytes: Int
   /// Compressed bytes of the document lengths; 0 where there is no document.
-  var lengthBytes: Int
+  package var lengthBytes: Int
   /// Bytes of one document length: 2 or 4.
-  var lengthWidth: Int
-  var metadataBytes: Int
-  /// SHA-256 of the raw frames in order and the raw document lengths.
-  var rawDigest: [UInt8]
+  package var lengthWidth: Int
+  package var metadataBytes: Int
+  /// SHA-256 over the `SHA256.halves` of each raw frame in order and of the raw document lengths.
+  package var rawDigest: [UInt8]
   /// SHA-256 of everything behind the frames: lengths, metadata, frame table.
-  var tailDigest: [UInt8]
+  package var tailDigest: [UInt8]
 
-  var frames: Int { elements == 0 ? 0 : (elements - 1) / frameRows + 1 }
-  var lengthsOffset: Int { ShardHeader.size + frameBytes }
-  var metadataOffset: Int { lengthsOffset + lengthBytes }
-  var tableOffset: Int { metadataOffset + metadataBytes }
-  var tableBytes: Int { frames * ShardHeader.tableEntrySize }
-  var fileBytes: Int { tableOffset + tableBytes }
-  var rowBytes: Int { columns * element.width }
+  package var frames: Int { elements == 0 ? 0 : (elements - 1) / frameRows + 1 }
+  package var lengthsOffset: Int { ShardHeader.size + frameBytes }
+  package var metadataOffset: Int { lengthsOffset + lengthBytes }
+  package var tableOffset: Int { metadataOffset + metadataBytes }
+  package var tableBytes: Int { frames * ShardHeader.tableEntrySize }
+  package var fileBytes: Int { tableOffset + tableBytes }
+  package var rowBytes: Int { columns * element.width }
 
   /// Rows of frame `i`.
   func rows(ofFrame i: Int) -> Int { min(frameRows, elements - i * frameRows) }
 
   // MARK: - Bytes
 
-  var encoded: [UInt8] {
+  package var encoded: [UInt8] {
     var bytes = ShardHeader.magic
     func put<Value: FixedWidthInteger>(_ value: Value) {
       withUnsafeBytes(of: value.littleEndian) { bytes.append(contentsOf: $0) }
@@ -69,7 +69,7 @@ struct ShardHeader: Equatable {
   /// Reads a header and checks it against the size of its file.
   ///
   /// - Throws: `UserError` that says what is wrong; nothing beyond the header was read or allocated.
-  init(_ bytes: [UInt8], path: String, fileBytes: Int) throws {
+  package init(_ bytes: [UInt8], path: String, fileBytes: Int) throws {
     let fault = { (expected: String, found: String) in
       ShardFault.error(path, expected: expected, found: found)
     }
@@ -170,12 +170,10 @@ struct FrameEntry {
   var offset: Int
   var compressedBytes: Int
   var rawBytes: Int
-  /// First 8 bytes of SHA-256 of the compressed frame.
-  var digest: UInt64
+  /// First 16 bytes of `SHA256.halves` of the compressed frame.
+  var digest: ArraySlice<UInt8>
 
-  static func digest(of frame: UnsafeRawBufferPointer) -> UInt64 {
-    var hash = SHA256()
-    hash.update(frame)
-    return hash.finalize()[..<8].reversed().reduce(0) { $0 << 8 | UInt64($1) }
+  static func digest(of frame: UnsafeRawBufferPointer) -> ArraySlice<UInt8> {
+    SHA256.halves(of: frame)[..<16]
   }
 }

@@ -54,17 +54,17 @@ package struct ShardSet: Sendable {
       path: directory + "/" + index.shards[i].name, record: index.shards[i], layout: index.layout)
   }
 
-  /// Decodes shard `i` alone; checks the digest of the whole file.
+  /// Decodes shard `i` alone; checks the digest of every frame.
   package func load(shard i: Int) throws -> LoadedColumns {
     let file = try open(shard: i)
     let loaded = LoadedColumns(
       layout: index.layout, count: file.elements,
       documentOffsets: ShardSet.offsets([file.documentLengths]))
-    try file.decodeAll(fileDigest: index.shards[i].fileDigest) { loaded.place($2, rows: $1) }
+    try file.decodeAll(into: loaded.target) { loaded.place($1, rows: $0) }
     return loaded
   }
 
-  /// Decodes the whole set, `threads` shards at a time; checks the digests of all files.
+  /// Decodes the whole set, `threads` shards at a time; checks the digests of all frames.
   package func load(threads: Int) throws -> LoadedColumns {
     try load(pool: WorkerPool(threads: max(1, min(threads, index.shards.count))))
   }
@@ -77,8 +77,9 @@ package struct ShardSet: Sendable {
       documentOffsets: ShardSet.offsets(files.map(\.documentLengths)))
     try pool.forEach(0..<files.count) { _, i in
       let start = starts[i]
-      try files[i].decodeAll(fileDigest: index.shards[i].fileDigest) { _, rows, raw in
-        loaded.place(raw, rows: start + rows.lowerBound..<start + rows.upperBound)
+      let place = { (rows: Range<Int>) in start + rows.lowerBound..<start + rows.upperBound }
+      try files[i].decodeAll(into: { loaded.target(rows: place($0)) }) {
+        loaded.place($1, rows: place($0))
       }
     }
     return loaded
@@ -95,7 +96,7 @@ package struct ShardSet: Sendable {
           file.path, expected: "longest document \(index.shards[i].longestDocument)",
           found: "\(longest)")
       }
-      try file.decodeAll(fileDigest: index.shards[i].fileDigest, isThorough: true) { _, _, _ in }
+      try file.decodeAll(fileDigest: index.shards[i].fileDigest, isThorough: true) { _, _ in }
     }
     return elements * index.layout.columns.count * element.width
   }

@@ -18,13 +18,14 @@ package final class ShardSetWriter: Sendable {
   /// Rows of a frame where nothing else is asked for.
   package static let standardFrameRows = 1 << 18
   /// The zstd level where nothing else is asked for.
-  package static let standardLevel = 1
+  package static let standardLevel = 3
 
   package let directory: String
   package let layout: ShardLayout
   private let configuration: StageConfiguration
   private let shardMetadata: String
   private let records = Mutex<[Int: ShardRecord]>([:])
+  private let spaces = Workspaces()
 
   /// - Throws: `UserError` when a cardinality does not fit `element` or the level is not zstd's.
   package init(
@@ -74,21 +75,42 @@ package final class ShardSetWriter: Sendable {
     count: Int, pool: WorkerPool,
     _ body: @Sendable (_ shard: Int, _ sink: inout ShardSink) throws -> Void
   ) throws {
-    try pool.forEach(0..<count) { _, shard in
-      try writeShard(shard) { try body(shard, &$0) }
+    let storing = BackgroundQueue(depth: 2)
+    let result = Result {
+      try pool.forEach(0..<count) { _, shard in
+        try writeShard(shard, storing) { try body(shard, &$0) }
+      }
+    }
+    try storing.finish()
+    try result.get()
+    try AtomicFile.syncDirectory(of: directory + "/.")
+  }
+
+  private func writeShard(
+    _ shard: Int, _ storing: BackgroundQueue, _ body: (inout ShardSink) throws -> Void
+  ) throws {
+    try Interruption.check()
+    let path = directory + "/" + ShardSetWriter.name(ofShard: shard)
+    let space = try spaces.take(layout)
+    var sink = ShardSink(shard: shard, path: path, layout: layout, space: space)
+    try body(&sink)
+    let finished = try sink.finish(metadata: shardMetadata)
+    storing.enqueue { [self] in
+      let record = try finished.store()
+      spaces.giveBack(finished.space)
+      records.withLock {
+        precondition($0.updateValue(record, forKey: shard) == nil, "shard \(shard) written twice")
+      }
     }
   }
 
-  /// Writes shard number `shard` on the calling thread.
+  /// Writes shard number `shard` alone, by the calling thread.
   package func writeShard(_ shard: Int, _ body: (inout ShardSink) throws -> Void) throws {
-    try Interruption.check()
-    let path = directory + "/" + ShardSetWriter.name(ofShard: shard)
-    var sink = try ShardSink(shard: shard, path: path, layout: layout)
-    try body(&sink)
-    let record = try sink.finish(metadata: shardMetadata)
-    records.withLock {
-      precondition($0.updateValue(record, forKey: shard) == nil, "shard \(shard) written twice")
-    }
+    let storing = BackgroundQueue(depth: 1)
+    let result = Result { try writeShard(shard, storing, body) }
+    try storing.finish()
+    try result.get()
+    try AtomicFile.syncDirectory(of: directory + "/.")
   }
 
   /// Elements written so far, for progress.
@@ -127,4 +149,17 @@ package final class ShardSetWriter: Sendable {
         ["name": .string($0.name), "cardinality": $0.cardinality.map(ConfigValue.integer) ?? .null]
       })
   }
+}
+
+/// Workspaces that no shard uses at the moment.
+// Unchecked: `idle` is guarded by `lock`, and a workspace has one user at a time.
+private final class Workspaces: @unchecked Sendable {
+  private let lock = NSLock()
+  private var idle: [ShardWorkspace] = []
+
+  func take(_ layout: ShardLayout) throws -> ShardWorkspace {
+    try lock.withLock { idle.popLast() } ?? ShardWorkspace(layout)
+  }
+
+  func giveBack(_ space: ShardWorkspace) { lock.withLock { idle.append(space) } }
 }

@@ -9,22 +9,19 @@ package struct ShardSink: ~Copyable {
 
   private let path: String
   private let layout: ShardLayout
-  private let compressor: Compressor
-  /// (columns, frameRows) planar.
-  private let frame: ByteBuffer
+  private let space: ShardWorkspace
   private var filledRows = 0
-  private let body = ByteBuffer(capacity: 1 << 20)
-  private let table = ByteBuffer()
   private var lengths: [UInt32] = []
   private var rawHash = SHA256()
 
-  init(shard: Int, path: String, layout: ShardLayout) throws {
+  /// - Parameter space: nobody else's until this sink is done.
+  init(shard: Int, path: String, layout: ShardLayout, space: ShardWorkspace) {
     self.shard = shard
     self.path = path
     self.layout = layout
-    compressor = try Compressor(level: layout.level)
-    frame = ByteBuffer(capacity: layout.frameBytes)
-    frame.take(frame.room(for: layout.frameBytes).count)
+    self.space = space
+    space.body.removeAll()
+    space.table.removeAll()
   }
 
   /// Appends one document.
@@ -93,7 +90,7 @@ package struct ShardSink: ~Copyable {
       for column in 0..<columns {
         let target = (column * layout.frameRows + filledRows) * width
         let source = (column * rows + done) * width
-        frame.overwrite(at: target, with: values[source..<source + take * width])
+        space.frame.overwrite(at: target, with: values[source..<source + take * width])
       }
       done += take
       filledRows += take
@@ -108,27 +105,28 @@ package struct ShardSink: ~Copyable {
     let used = filledRows * layout.element.width
     if filledRows < layout.frameRows {
       for column in 1..<max(1, layout.columns.count) {
-        frame.move(from: column * stride, to: column * used, count: used)
+        space.frame.move(from: column * stride, to: column * used, count: used)
       }
     }
-    let raw = UnsafeRawBufferPointer(rebasing: frame.bytes[..<(used * layout.columns.count)])
+    let raw = UnsafeRawBufferPointer(rebasing: space.frame.bytes[..<(used * layout.columns.count)])
     try layout.checkCardinality(of: raw, rows: filledRows, path: path)
-    rawHash.update(raw)
-    let offset = ShardHeader.size + body.count
-    let size = try compressor.append(raw, to: body)
-    table.append(littleEndian: UInt64(offset))
-    table.append(littleEndian: UInt32(size))
-    table.append(littleEndian: UInt32(raw.count))
-    let compressed = body.bytes[(body.count - size)...]
-    table.append(
-      littleEndian: FrameEntry.digest(of: UnsafeRawBufferPointer(rebasing: compressed)))
+    rawHash.update(SHA256.halves(of: raw))
+    let offset = ShardHeader.size + space.body.count
+    let size = try space.compressor.append(raw, to: space.body)
+    space.table.append(littleEndian: UInt64(offset))
+    space.table.append(littleEndian: UInt32(size))
+    space.table.append(littleEndian: UInt32(raw.count))
+    let compressed = space.body.bytes[(space.body.count - size)...]
+    FrameEntry.digest(of: UnsafeRawBufferPointer(rebasing: compressed)).withUnsafeBytes {
+      space.table.append($0)
+    }
     filledRows = 0
   }
 
-  /// Writes the shard file, whole or not at all.
-  consuming func finish(metadata: String) throws -> ShardRecord {
+  /// Closes the shard. Its bytes behind the header stay in the workspace until they are stored.
+  consuming func finish(metadata: String) throws -> FinishedShard {
     try flush()
-    let frameBytes = body.count
+    let frameBytes = space.body.count
     let longest = lengths.max() ?? 0
     let lengthWidth = longest <= UInt16.max ? 2 : 4
     let rawLengths = ByteBuffer(capacity: lengths.count * lengthWidth)
@@ -139,13 +137,14 @@ package struct ShardSink: ~Copyable {
         rawLengths.append(littleEndian: length)
       }
     }
-    rawHash.update(rawLengths.bytes)
-    let lengthBytes = lengths.isEmpty ? 0 : try compressor.append(rawLengths.bytes, to: body)
+    rawHash.update(SHA256.halves(of: rawLengths.bytes))
+    let lengthBytes =
+      lengths.isEmpty ? 0 : try space.compressor.append(rawLengths.bytes, to: space.body)
     let text = Array(metadata.utf8)
-    text.withUnsafeBytes { body.append($0) }
-    body.append(table.bytes)
+    text.withUnsafeBytes { space.body.append($0) }
+    space.body.append(space.table.bytes)
     var tailHash = SHA256()
-    tailHash.update(UnsafeRawBufferPointer(rebasing: body.bytes[frameBytes...]))
+    tailHash.update(UnsafeRawBufferPointer(rebasing: space.body.bytes[frameBytes...]))
     let rawDigest = rawHash.finalize()
     let header = ShardHeader(
       element: layout.element, columns: layout.columns.count, shard: shard, elements: elements,
@@ -153,18 +152,53 @@ package struct ShardSink: ~Copyable {
       lengthBytes: lengthBytes, lengthWidth: lengthWidth, metadataBytes: text.count,
       rawDigest: rawDigest, tailDigest: tailHash.finalize()
     ).encoded
-    var fileHash = SHA256()
-    fileHash.update(header)
-    fileHash.update(body.bytes)
-    let bytes = body.bytes
-    try AtomicFile.write(to: path) {
+    return FinishedShard(
+      path: path, header: header, space: space, elements: elements, documents: lengths.count,
+      longestDocument: Int(longest), rawDigest: SHA256.hexadecimal(rawDigest))
+  }
+}
+
+/// A shard in memory, ready to be stored.
+// Unchecked: the workspace passes from the thread that filled it to the one that stores it.
+struct FinishedShard: @unchecked Sendable {
+  let path: String
+  let header: [UInt8]
+  let space: ShardWorkspace
+  let elements: Int
+  let documents: Int
+  let longestDocument: Int
+  let rawDigest: String
+
+  /// Writes the file, whole or not at all, and synced; the directory is left to the caller.
+  func store() throws -> ShardRecord {
+    let body = space.body.bytes
+    var hash = SHA256()
+    hash.update(header)
+    hash.update(body)
+    try AtomicFile.write(to: path, syncingDirectory: false) {
       try $0.append(header)
-      try $0.append(bytes)
+      try $0.append(body)
     }
     return ShardRecord(
       name: path.split(separator: "/").last.map(String.init) ?? path, elements: elements,
-      documents: lengths.count, longestDocument: Int(longest), bytes: header.count + bytes.count,
-      fileDigest: fileHash.finalizeHex(), rawDigest: SHA256.hexadecimal(rawDigest))
+      documents: documents, longestDocument: longestDocument, bytes: header.count + body.count,
+      fileDigest: hash.finalizeHex(), rawDigest: rawDigest)
+  }
+}
+
+/// The buffers that writing one shard needs, kept for the next one.
+final class ShardWorkspace {
+  let compressor: Compressor
+  /// (columns, frameRows) planar: the open frame.
+  let frame: ByteBuffer
+  /// Compressed frames so far; at the end all of the file behind the header.
+  let body = ByteBuffer(capacity: 1 << 20)
+  let table = ByteBuffer()
+
+  init(_ layout: ShardLayout) throws {
+    compressor = try Compressor(level: layout.level)
+    frame = ByteBuffer(capacity: layout.frameBytes)
+    frame.take(frame.room(for: layout.frameBytes).count)
   }
 }
 

@@ -20,8 +20,10 @@ package enum AtomicFile {
   }
 
   /// Writes in pieces; when `body` throws, nothing is left behind and an older file stays as it was.
+  /// - Parameter syncingDirectory: false leaves it to the caller to make the new name durable, by
+  ///   `syncDirectory(of:)`.
   package static func write<Result>(
-    to path: String, _ body: (inout FileWriter) throws -> Result
+    to path: String, syncingDirectory: Bool = true, _ body: (inout FileWriter) throws -> Result
   ) throws -> Result {
     let temporary = temporaryPath(for: path)
     var writer = try FileWriter(creating: temporary)
@@ -31,7 +33,7 @@ package enum AtomicFile {
       guard rename(temporary, path) == 0 else {
         throw FileFault.error("cannot rename to \(path)")
       }
-      try syncDirectory(of: path)
+      if syncingDirectory { try syncDirectory(of: path) }
       return result
     } catch {
       writer.abandon()

@@ -18,7 +18,7 @@ package struct FileWriter: ~Copyable {
   }
 
   deinit {
-    if descriptor >= 0 { close(descriptor) }
+    if descriptor >= 0 { _ = Foundation.close(descriptor) }
   }
 
   package mutating func append(_ bytes: UnsafeRawBufferPointer) throws {
@@ -46,14 +46,19 @@ package struct FileWriter: ~Copyable {
   /// Makes the content durable and closes the file.
   package mutating func syncAndClose() throws {
     guard fsync(descriptor) == 0 else { throw FileFault.error("cannot sync \(path)") }
-    let closed = close(descriptor)
+    try close()
+  }
+
+  /// Closes the file; its content becomes durable when the system likes, or by `DurableRename`.
+  package mutating func close() throws {
+    let closed = Foundation.close(descriptor)
     descriptor = -1
     guard closed == 0 else { throw FileFault.error("cannot close \(path)") }
   }
 
   /// Closes without caring for the content.
   package mutating func abandon() {
-    if descriptor >= 0 { close(descriptor) }
+    if descriptor >= 0 { _ = Foundation.close(descriptor) }
     descriptor = -1
   }
 

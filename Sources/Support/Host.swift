@@ -40,12 +40,11 @@ package enum Host {
     return seconds(usage.ru_utime) + seconds(usage.ru_stime)
   }
 
+  /// CPU time of the calling thread so far, in seconds.
+  package static var threadSeconds: Double { seconds(of: CLOCK_THREAD_CPUTIME_ID) }
+
   /// Seconds on a clock that only goes forward.
-  package static var monotonicSeconds: Double {
-    var time = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &time)
-    return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
-  }
+  package static var monotonicSeconds: Double { seconds(of: CLOCK_MONOTONIC) }
 
   /// Instruction-set extensions that this build was compiled for.
   package static var buildFeatures: [String] { list(ott_build_features()) }
@@ -66,6 +65,12 @@ package enum Host {
   }
 
   // MARK: - Parts
+
+  private static func seconds(of clock: clockid_t) -> Double {
+    var time = timespec()
+    clock_gettime(clock, &time)
+    return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
+  }
 
   private static func usage() -> rusage {
     var usage = rusage()

@@ -70,6 +70,26 @@ package struct SHA256 {
     return hash.finalizeHex()
   }
 
+  /// A digest of `bytes` at almost twice the speed: SHA-256(SHA-256(a) ‖ SHA-256(b)), where a is the
+  /// first ⌊n/128⌋ blocks of 64 bytes and b the rest, because two streams share the CPU's instructions
+  /// better than one.
+  package static func halves(of bytes: UnsafeRawBufferPointer) -> [UInt8] {
+    var (first, second) = (SHA256(), SHA256())
+    let half = bytes.count / 128 * 64
+    if half > 0 {
+      first.byteCount = UInt64(half)
+      second.byteCount = UInt64(half)
+      bytes.withMemoryRebound(to: UInt8.self) { bytes in
+        guard let start = bytes.baseAddress else { return }
+        ott_sha256_blocks_pair(&first.state, start, &second.state, start + half, half / 64)
+      }
+    }
+    second.update(UnsafeRawBufferPointer(rebasing: bytes[(2 * half)...]))
+    var both = SHA256()
+    both.update(first.finalize() + second.finalize())
+    return both.finalize()
+  }
+
   package static func hexadecimal(_ bytes: some Sequence<UInt8>) -> String {
     let digits = Array("0123456789abcdef".utf8)
     var text: [UInt8] = []

@@ -91,7 +91,8 @@ struct Bench: ParsableCommand {
     }
     print(
       "\(fixed(Double(result.rawBytes) / 1e6, 1)) MB raw, level \(result.level), "
-        + "compressed \(fixed(result.compression, 2))×, zstd \(Zstd.version)")
+        + "compressed \(fixed(result.compression, 2))×, zstd \(Zstd.version); a CPU second of one thread:"
+    )
     line("write", result.writeRate, result.plainWriteRate)
     line("read ", result.readRate, result.plainReadRate)
   }

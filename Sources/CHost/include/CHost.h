@@ -29,6 +29,11 @@ void ott_sha256_blocks(uint32_t state[8], const uint8_t *data, size_t blocks);
 /// The same by plain C; the slow twin of `ott_sha256_blocks`.
 void ott_sha256_blocks_portable(uint32_t state[8], const uint8_t *data, size_t blocks);
 
+/// Feeds `blocks` blocks of `a` into `stateA` and as many of `b` into `stateB`, interleaved where the
+/// CPU has SHA instructions: one stream alone waits for their latency half of the time.
+void ott_sha256_blocks_pair(
+    uint32_t stateA[8], const uint8_t *a, uint32_t stateB[8], const uint8_t *b, size_t blocks);
+
 // MARK: Signals
 
 /// Handles SIGINT and SIGTERM: with `graceful` false the process exits at once with 128 + signal;
