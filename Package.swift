@@ -37,6 +37,7 @@ let package = Package(
       name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
     .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
     .target(name: "CHost"),
+    .target(name: "CVector"),
 
     // MARK: Ground floor: files, streams, shards
     library("Support", ["CHost", yams]),
@@ -51,7 +52,7 @@ let package = Package(
     library("NGrams", ["Support", "Tokenization"]),
 
     // MARK: Engine and models
-    library("Kernels", ["COpenBLAS", "CHost", "Support"]),
+    library("Kernels", ["COpenBLAS", "CVector", "Support"]),
     library("Engine", ["Kernels", "Parallel", "Support"]),
     library("Models", ["Engine", "Kernels", "Support"]),
     library("Checkpoints", ["Engine", "Support"]),

@@ -62,17 +62,20 @@ package func adamW(
   let step = Vector(repeating: -scalars.stepSize)
   let correction = Vector(repeating: scalars.inverseRootCorrection)
   let epsilon = Vector(repeating: scalars.epsilon)
-  forEachVector(count) { index, lanes in
+  @inline(__always)
+  func update(_ index: Int, _ lanes: Int) {
     let g = gradient.load(index, lanes) * scale
     let m0 = first.load(index, lanes)
-    let m1 = m0.addingProduct(g - m0, gain1)
-    let v1 = (second.load(index, lanes) * beta2).addingProduct(g * g, gain2)
-    let denominator = epsilon.addingProduct(v1.squareRoot(), correction)
-    let p1 = (p.load(index, lanes) * keep).addingProduct(m1 / denominator, step)
+    let m1 = m0.plus(g - m0, gain1)
+    let v1 = (second.load(index, lanes) * beta2).plus(g * g, gain2)
+    let denominator = epsilon.plus(v1.squareRoot(), correction)
+    let p1 = (p.load(index, lanes) * keep).plus(m1 / denominator, step)
     first.store(m1, index, lanes)
     second.store(v1, index, lanes)
     p.store(p1, index, lanes)
   }
+  for index in stride(from: 0, to: count & ~15, by: 16) { update(index, 16) }
+  if count & 15 != 0 { update(count & ~15, count & 15) }
 }
 
 /// Σ x² in Double: eight lane sums in index order, then their sum by halves.
@@ -82,8 +85,8 @@ package func squaredNorm(_ x: Span<Float>) -> Double {
   forEachVector(x.count) { index, lanes in
     let values = source.load(index, lanes)
     let (low, high) = (SIMD8<Double>(values.lowHalf), SIMD8<Double>(values.highHalf))
-    total.addProduct(low, low)
-    total.addProduct(high, high)
+    total += low * low
+    total += high * high
   }
   let four = total.lowHalf + total.highHalf
   let two = four.lowHalf + four.highHalf

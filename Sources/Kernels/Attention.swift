@@ -126,7 +126,7 @@ package func causalAttentionBackward(
           let row = block + i
           var products = Vector.zero
           forEachVector(D) {
-            products.addProduct((up + row &* C).load($0, $1), (out + row &* C).load($0, $1))
+            products.add(product: (up + row &* C).load($0, $1), (out + row &* C).load($0, $1))
           }
           softmaxBackward(
             p + i * Tp, dS + i * Tp, logSumExp: lse[(first + row) * H + h], dot: sum(products),

@@ -5,7 +5,7 @@
 @inline(__always)
 private func gate(_ x: Vector) -> Vector {
   let square = x * x
-  let u = x * Vector(repeating: 1).addingProduct(square, Vector(repeating: 0.044_715))
+  let u = x * Vector(repeating: 1).plus(square, Vector(repeating: 0.044_715))
   let e = exponential(u * Vector(repeating: -1.595_769_1))
   return Vector(repeating: 1) / (Vector(repeating: 1) + e)
 }
@@ -20,11 +20,14 @@ package func biasGELU(
   let (target, hidden, bias) = (y.base, h.base, b.base)
   for row in 0..<N {
     let (to, inner) = (target + row * F, hidden + row * F)
-    forEachVector(F) { index, lanes in
+    @inline(__always)
+    func activate(_ index: Int, _ lanes: Int) {
       let x = inner.load(index, lanes) + bias.load(index, lanes)
       inner.store(x, index, lanes)
       to.store(x * gate(x), index, lanes)
     }
+    for index in stride(from: 0, to: F & ~15, by: 16) { activate(index, 16) }
+    if F & 15 != 0 { activate(F & ~15, F & 15) }
   }
 }
 
@@ -32,13 +35,17 @@ package func biasGELU(
 package func geluBackward(inPlace dY: inout MutableSpan<Float>, _ h: Span<Float>) {
   precondition(dY.count == h.count, "geluBackward: dY \(dY.count), h \(h.count)")
   let (target, hidden) = (dY.base, h.base)
-  forEachVector(h.count) { index, lanes in
+  @inline(__always)
+  func descend(_ index: Int, _ lanes: Int) {
     let x = hidden.load(index, lanes)
     let s = gate(x)
     // d(2u)/dx = 2√(2/π)(1 + 3·0.044715·x²)
     let slope = Vector(repeating: 1.595_769_1)
-      .addingProduct(x * x, Vector(repeating: 3 * 0.044_715 * 1.595_769_1))
-    let derivative = s.addingProduct(x * s * (Vector(repeating: 1) - s), slope)
+      .plus(x * x, Vector(repeating: 3 * 0.044_715 * 1.595_769_1))
+    let derivative = s.plus(x * s * (Vector(repeating: 1) - s), slope)
     target.store(target.load(index, lanes) * derivative, index, lanes)
   }
+  let count = h.count
+  for index in stride(from: 0, to: count & ~15, by: 16) { descend(index, 16) }
+  if count & 15 != 0 { descend(count & ~15, count & 15) }
 }

@@ -26,14 +26,14 @@ package func layerNorm(
     forEachVector(C) { index, lanes in
       var centred = from.load(index, lanes) - Vector(repeating: mean)
       if lanes < 16 { centred = firstLanes(lanes, of: centred, else: 0) }
-      squares.addProduct(centred, centred)
+      squares.add(product: centred, centred)
     }
     let r = 1 / (sum(squares) * scale + epsilon).squareRoot()
     stats[2 &* row] = mean
     stats[2 &* row &+ 1] = r
     forEachVector(C) { index, lanes in
       let unit = (from.load(index, lanes) - Vector(repeating: mean)) * Vector(repeating: r)
-      to.store(b.load(index, lanes).addingProduct(unit, w.load(index, lanes)), index, lanes)
+      to.store(b.load(index, lanes).plus(unit, w.load(index, lanes)), index, lanes)
     }
   }
 }
@@ -69,8 +69,8 @@ package func layerNormBackward(
       let dy = up.load(index, lanes)
       let g = dy * w.load(index, lanes)
       sumG += g
-      sumGX.addProduct(g, unit)
-      dw.store(dw.load(index, lanes).addingProduct(dy, unit), index, lanes)
+      sumGX.add(product: g, unit)
+      dw.store(dw.load(index, lanes).plus(dy, unit), index, lanes)
       db.store(db.load(index, lanes) + dy, index, lanes)
     }
     let meanG = Vector(repeating: sum(sumG) * scale)

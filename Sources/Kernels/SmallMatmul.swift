@@ -18,7 +18,7 @@ struct Strip1: Strip {
   @inline(__always) init() { a = .zero }
   @inline(__always) init(_ source: UnsafePointer<Float>) { a = source.vector(0) }
   @inline(__always) mutating func add(_ factor: Float, times other: Self) {
-    a = a.addingProduct(Vector(repeating: factor), other.a)
+    a = a.plus(Vector(repeating: factor), other.a)
   }
   @inline(__always) func store(_ target: UnsafeMutablePointer<Float>) { target.store(a, 0) }
   @inline(__always) func storeSum(_ target: UnsafeMutablePointer<Float>) {
@@ -218,16 +218,18 @@ private func transposeTile(
   _ target: UnsafeMutablePointer<Float>, _ targetRow: Int, _ source: UnsafePointer<Float>,
   _ sourceRow: Int, height: Int
 ) {
-  withUnsafeTemporaryAllocation(of: Vector.self, capacity: 32) { tile in
-    guard let a = tile.baseAddress else { return }
-    let b = a + 16
-    for i in 0..<height { a[i] = source.vector(i &* sourceRow) }
-    for i in height..<16 { a[i] = .zero }
-    shuffle(b, a)
-    shuffle(a, b)
-    shuffle(b, a)
-    shuffle(a, b)
-    for i in 0..<16 { target.store(a[i], i &* targetRow) }
+  // Two allocations of 1,024 bytes: larger ones would not be on the stack.
+  withUnsafeTemporaryAllocation(of: Vector.self, capacity: 16) { one in
+    withUnsafeTemporaryAllocation(of: Vector.self, capacity: 16) { two in
+      guard let a = one.baseAddress, let b = two.baseAddress else { return }
+      for i in 0..<height { a[i] = source.vector(i &* sourceRow) }
+      for i in height..<16 { a[i] = .zero }
+      shuffle(b, a)
+      shuffle(a, b)
+      shuffle(b, a)
+      shuffle(a, b)
+      for i in 0..<16 { target.store(a[i], i &* targetRow) }
+    }
   }
 }
 

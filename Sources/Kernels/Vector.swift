@@ -1,6 +1,17 @@
+import CVector
+
 /// Sixteen floats: the fixed lane count of every kernel, whatever the width of the machine's
 /// registers, so that the order of each reduction is a fact of the source.
 typealias Vector = SIMD16<Float>
+
+extension SIMD16<Float> {
+  /// self + a·b in each lane, rounded once.
+  @inline(__always)
+  func plus(_ a: Self, _ b: Self) -> Self { ott_fma(a, b, self) }
+
+  @inline(__always)
+  mutating func add(product a: Self, _ b: Self) { self = ott_fma(a, b, self) }
+}
 
 /// `count` rounded up to whole vectors.
 @inline(__always)
@@ -151,17 +162,17 @@ func exponential(_ x: Vector) -> Vector {
   x.replace(with: Vector(repeating: -87), where: x .< -87)
   x.replace(with: Vector(repeating: 88), where: x .> 88)
   let magic = Vector(repeating: 12_582_912)
-  let shifted = magic.addingProduct(x, Vector(repeating: 1.442_695_04))
+  let shifted = magic.plus(x, Vector(repeating: 1.442_695_04))
   let n = shifted - magic
-  var f = x.addingProduct(n, Vector(repeating: -0.693_359_375))
-  f = f.addingProduct(n, Vector(repeating: 2.121_944_4e-4))
+  var f = x.plus(n, Vector(repeating: -0.693_359_375))
+  f = f.plus(n, Vector(repeating: 2.121_944_4e-4))
   var p = Vector(repeating: 1.987_569_15e-4)
-  p = Vector(repeating: 1.398_199_95e-3).addingProduct(p, f)
-  p = Vector(repeating: 8.333_451_9e-3).addingProduct(p, f)
-  p = Vector(repeating: 4.166_579_6e-2).addingProduct(p, f)
-  p = Vector(repeating: 1.666_666_55e-1).addingProduct(p, f)
-  p = Vector(repeating: 0.5).addingProduct(p, f)
-  p = Vector(repeating: 1).addingProduct(f, Vector(repeating: 1).addingProduct(p, f))
+  p = Vector(repeating: 1.398_199_95e-3).plus(p, f)
+  p = Vector(repeating: 8.333_451_9e-3).plus(p, f)
+  p = Vector(repeating: 4.166_579_6e-2).plus(p, f)
+  p = Vector(repeating: 1.666_666_55e-1).plus(p, f)
+  p = Vector(repeating: 0.5).plus(p, f)
+  p = Vector(repeating: 1).plus(f, Vector(repeating: 1).plus(p, f))
   let exponent = unsafeBitCast(shifted, to: SIMD16<Int32>.self) &<< 23
   return unsafeBitCast(unsafeBitCast(p, to: SIMD16<Int32>.self) &+ exponent, to: Vector.self)
 }
