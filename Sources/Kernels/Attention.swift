@@ -1,3 +1,5 @@
+import CVector
+
 #if canImport(Glibc)
   import Glibc
 #elseif canImport(Musl)
@@ -193,8 +195,7 @@ private func causalSoftmax(
   var best = last
   var index = 0
   while index < block {
-    let next = row.vector(index)
-    best.replace(with: next, where: next .> best)
+    best = ott_larger(best, row.vector(index))
     index &+= 16
   }
   let top = maximum(best)

@@ -1,3 +1,5 @@
+import CVector
+
 #if canImport(Glibc)
   import Glibc
 #elseif canImport(Musl)
@@ -177,8 +179,7 @@ private func largest(_ row: UnsafeMutablePointer<Float>, V: Int) -> Float {
   var best = row.vector(0)
   var index = 16
   while index < V {
-    let next = row.vector(index)
-    best.replace(with: next, where: next .> best)
+    best = ott_larger(best, row.vector(index))
     index &+= 16
   }
   return maximum(best)

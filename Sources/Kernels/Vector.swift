@@ -133,24 +133,12 @@ func sum(_ x: Vector) -> Float {
 
 /// The largest lane; NaN lanes may be passed over.
 @inline(__always)
-func maximum(_ x: Vector) -> Float {
-  @inline(__always)
-  func larger<V: SIMD>(_ a: V, _ b: V) -> V where V.Scalar == Float {
-    a.replacing(with: b, where: b .> a)
-  }
-  let eight = larger(x.lowHalf, x.highHalf)
-  let four = larger(eight.lowHalf, eight.highHalf)
-  let two = larger(four.lowHalf, four.highHalf)
-  return two.y > two.x ? two.y : two.x
-}
+func maximum(_ x: Vector) -> Float { ott_largest(x) }
 
 /// The lanes below `count` of `x`, and `other` in the rest.
 @inline(__always)
 func firstLanes(_ count: Int, of x: Vector, else other: Float) -> Vector {
-  let lanes = SIMD16<Int32>(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
-  return x.replacing(
-    with: Vector(repeating: other),
-    where: lanes .>= SIMD16(repeating: Int32(truncatingIfNeeded: count)))
+  ott_first_lanes(x, Int32(truncatingIfNeeded: count), other)
 }
 
 /// e^x for each lane: 2^n · p(f) with n = round(x / ln 2), f = x − n·ln 2 in two parts and p of
