@@ -3,8 +3,8 @@ import Kernels
 import Support
 import Testing
 
-/// Rounding of a sum of n products: n·2⁻²⁴ of Σ|aᵢbᵢ|, which for normal draws is about n.
-private func productBound(_ n: Int) -> Double { Double(n * n + 1) / Double(1 << 24) }
+/// n + 2 roundings of a sum that, for normal draws, stays below 2(n + 2).
+private func productBound(_ n: Int) -> Double { Double(2 * (n + 2) * (n + 2)) / Double(1 << 24) }
 
 @Suite struct MatmulTests {
   static let shapes: [(Int, Int, Int)] = [
