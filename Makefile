@@ -137,7 +137,7 @@ verify: $(BUILT) ## check every digest of the figure's shards: FIGURE, PRESET
 
 # MARK: Cleaning
 
-.PHONY: $(addprefix clean-,$(STAGES)) clean
+.PHONY: $(addprefix clean-,$(STAGES)) clean clean-build
 clean-%: ## forget the outputs of one stage (clean-sample, clean-train, ...); the next run rebuilds them
 $(addprefix clean-,$(STAGES)): clean-%:
 	rm -rf data/$*
@@ -145,11 +145,14 @@ $(addprefix clean-,$(STAGES)): clean-%:
 clean: ## forget every generated file but the build
 	rm -rf data/plan data/config $(addprefix data/,$(STAGES))
 
+clean-build: ## forget the build, as when another machine made it
+	rm -rf .build
+
 # MARK: Peers
 
 .PHONY: peers
 peers: .venv/peers.stamp ## Python environment of the peers that numbers are compared with
-.venv/peers.stamp: tools/peers.txt
+.venv/peers.stamp: Tests/Peers/requirements.txt
 	python3 -m venv .venv
 	.venv/bin/pip install --quiet --requirement $<
 	@touch $@
