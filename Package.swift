@@ -106,7 +106,7 @@ tests("Training", ["Training", "Models", "Engine", "Checkpoints", "Shards", "Par
     .testTarget(
       name: "CommandTests",
       dependencies: [
-        "Support", "Shards", "ott-sample", "ott-tokenize", "ott-map", "ott-train", "ott-evaluate",
+        "Support", "Shards", "Planning", "ott-sample", "ott-tokenize", "ott-map", "ott-train", "ott-evaluate",
         "ott-plan", "ott-report", "ott-shards",
       ], swiftSettings: settings),
   ]
