@@ -131,9 +131,7 @@ rerun: $(BUILT) ## run STAGE again on cached inputs and compare the bytes: FIGUR
 	@tools/rerun $(BIN) $(STAGE) $(FIGURE) $(PRESET) '$(RUN)' $(or $(THREADS),$(CORES)) $(LAUNCH)
 
 verify: $(BUILT) ## check every digest of the figure's shards: FIGURE, PRESET
-	@for s in sample tokenize map; do \
-	  $(BIN)/ott-plan list --figure $(FIGURE) --preset $(PRESET) --stage $$s | \
-	  while read -r id _; do $(BIN)/ott-shards verify data/$$s/$$id; done; done
+	@tools/verify $(BIN) $(FIGURE) $(PRESET)
 
 # MARK: Cleaning
 

@@ -152,14 +152,4 @@ final class Workplace {
         "\(threads)",
       ])
   }
-
-  /// Every file of a directory but the evidence.
-  func bytes(_ path: String) throws -> [String: [UInt8]] {
-    var result: [String: [UInt8]] = [:]
-    for name in try FileManager.default.contentsOfDirectory(atPath: directory + "/" + path)
-    where name != "evidence.json" {
-      result[name] = try FileBytes.read("\(directory)/\(path)/\(name)")
-    }
-    return result
-  }
 }
