@@ -22,19 +22,15 @@ struct EvaluationFiles {
     self.grammar = grammar
   }
 
-  mutating func write(samples: [GeneratedSentence]) throws {
+  mutating func write(samples: [GeneratedSentence], isCorrect: [Bool]) throws {
     try set("samples", .u8, [Column("symbol", cardinality: grammar.terminalCount + 1)]) { sink in
       for sample in samples { try sink.append(document: sample.symbols) }
-    }
-    var parser = Parser(grammar)
-    let correct = samples.map {
-      $0.ending == .complete && parser.contains($0.symbols) ? UInt8(1) : 0
     }
     let columns = [
       Column("ending", cardinality: Ending.allCases.count), Column("correct", cardinality: 2),
     ]
     try set("judgement", .u8, columns) { sink in
-      try sink.append(document: samples.map(\.ending.rawValue) + correct)
+      try sink.append(document: samples.map(\.ending.rawValue) + isCorrect.map { $0 ? 1 : 0 })
     }
   }
 

@@ -20,7 +20,8 @@ package struct EvaluationParameters: Sendable, Equatable {
   /// Of these, the first that are compared with the exact next-token distributions.
   package let prefixSentences: Int
   package let seed: UInt64
-  /// Sequences generated side by side.
+  /// Sequences generated side by side. Part of the identity: where the model's products are so large
+  /// that they go to the BLAS library, their last bits may depend on the number of rows.
   package let batch: Int
   /// Symbols after which a sentence is given up; nil for the grammar's longest sentence.
   package let maxLength: Int?
@@ -175,17 +176,19 @@ package struct EvaluationRun {
         heldOut, truth: truth, variant: variant, sessions: sessions, pool: pool)
       let count = isLast ? parameters.finalSamples : parameters.samples
       let generated = try self.generated(count, .label, sessions, pool, model)
+      let isCorrect = judge(generated, grammar: grammar, pool: pool)
       var marginal: Accuracy?
       if isLast {
-        try files.write(samples: generated)
+        try files.write(samples: generated, isCorrect: isCorrect)
         if variant.isJoint {
-          marginal = judge(
-            try self.generated(count, .token, sessions, pool, model), grammar: grammar, pool: pool)
+          let sentences = try self.generated(count, .token, sessions, pool, model)
+          marginal = Accuracy(
+            sentences, isCorrect: judge(sentences, grammar: grammar, pool: pool))
         }
       }
       let score = SnapshotScores(
         snapshot: snapshot, heldOut: compared,
-        accuracy: judge(generated, grammar: grammar, pool: pool), marginalAccuracy: marginal)
+        accuracy: Accuracy(generated, isCorrect: isCorrect), marginalAccuracy: marginal)
       scores.append(score)
       progress(score)
     }

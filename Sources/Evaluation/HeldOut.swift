@@ -95,7 +95,8 @@ extension HeldOut.Group {
   ///
   /// `log Q(sentence) = Σ_t log Q(token_{t+1} | tokens ≤ t)`: by the chain rule over characters for
   /// 1-gram tokens (a joint output first marginalised to its first symbol), over grams for an n-gram
-  /// tokenizer. `KL_t = Σ_a P(a)(log P(a) − log Q(a))` over the next tokens with P(a) > 0; it is
+  /// tokenizer. There log Q is that of the string's own tokens: a model may reach the same string
+  /// through shorter grams too, which could only add to its probability. `KL_t = Σ_a P(a)(log P(a) − log Q(a))` over the next tokens with P(a) > 0; it is
   /// infinite where Q gives such a token nothing. Sums in order of positions and tokens, in Double.
   ///
   /// - Parameters:

@@ -17,6 +17,15 @@ package struct Accuracy: Sendable, Equatable {
     self.endings = endings
   }
 
+  /// - Parameter isCorrect: for each sentence; see `judge`.
+  package init(_ sentences: [GeneratedSentence], isCorrect: [Bool]) {
+    precondition(sentences.count == isCorrect.count, "one verdict a sentence")
+    var endings = [Int](repeating: 0, count: Ending.allCases.count)
+    for sentence in sentences { endings[Int(sentence.ending.rawValue)] += 1 }
+    self.init(
+      correct: isCorrect.count { $0 }, samples: sentences.count, endings: endings)
+  }
+
   package var share: Double { Double(correct) / Double(samples) }
   /// Wilson interval at 95 %.
   package var interval: Interval { wilsonInterval(successes: correct, trials: samples) }
@@ -88,26 +97,21 @@ package func generateAll(
   return results.withLock { $0.flatMap { $0 } }
 }
 
-/// Which of the sentences are complete and in the language, and how many.
+/// Which of the sentences are right: complete, and in the language of the grammar.
 package func judge(
   _ sentences: [GeneratedSentence], grammar: Grammar, pool: WorkerPool
-) -> Accuracy {
+) -> [Bool] {
   let block = 256
   let blocks = (sentences.count + block - 1) / block
-  let correct = Mutex(0)
+  let results = Mutex([[Bool]](repeating: [], count: blocks))
   pool.forEach(0..<blocks) { _, task in
     var parser = Parser(grammar)
-    var found = 0
-    for sentence in sentences[task * block..<min(sentences.count, (task + 1) * block)]
-    where sentence.ending == .complete && parser.contains(sentence.symbols) {
-      found += 1
+    let part = sentences[task * block..<min(sentences.count, (task + 1) * block)].map {
+      $0.ending == .complete && parser.contains($0.symbols)
     }
-    correct.withLock { $0 += found }
+    results.withLock { $0[task] = part }
   }
-  var endings = [Int](repeating: 0, count: Ending.allCases.count)
-  for sentence in sentences { endings[Int(sentence.ending.rawValue)] += 1 }
-  return Accuracy(
-    correct: correct.withLock { $0 }, samples: sentences.count, endings: endings)
+  return results.withLock { $0.flatMap { $0 } }
 }
 
 /// Scores held-out sentences in parallel over groups.

@@ -238,6 +238,28 @@ private struct Workshop {
     #expect(position == (0..<9).map { group.offsets[$0 + 1] - group.offsets[$0] }.max())
   }
 
+  /// Sentence i of a real model is the same in any company: alone, in groups, in one batch.
+  @Test(arguments: [(3, [1], 1), (1, [1, 3], 1), (1, [1], 3)])
+  func sentencesDoNotSeeEachOther(tokenizer: Int, inputs: [Int], output: Int) throws {
+    let shop = try Workshop()
+    defer { shop.remove() }
+    let variant = try variant(tokenizer, inputs, output)
+    let run = try shop.writeRun(variant)
+    let model = EngineModel(try shop.modelConfiguration(variant))
+    try model.load(run.path + "/weights-2.safetensors")
+    let pool = WorkerPool(threads: 2)
+    let sessions = try WorkerSessions(model, threads: 2, rows: 1, sequences: 50)
+    func sentences(batch: Int) throws -> [GeneratedSentence] {
+      try generateAll(
+        50, batch: batch, seed: 6, variant: variant, sessions: sessions,
+        limits: GenerationLimits(symbols: 20, positions: model.context), draw: .label, pool: pool)
+    }
+    let alone = try sentences(batch: 1)
+    #expect(Set(alone.map(\.symbols)).count > 10)
+    #expect(try sentences(batch: 7) == alone)
+    #expect(try sentences(batch: 50) == alone)
+  }
+
   @Test func refusals() throws {
     let shop = try Workshop()
     defer { shop.remove() }

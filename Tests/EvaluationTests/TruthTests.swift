@@ -159,7 +159,8 @@ private final class Oracle: LabelModel, LabelSession {
     let sentences = try generateAll(
       1000, batch: 32, seed: 2, variant: variant, sessions: sessions, limits: limits, draw: .label,
       pool: pool)
-    let accuracy = judge(sentences, grammar: language.grammar, pool: pool)
+    let accuracy = Accuracy(
+      sentences, isCorrect: judge(sentences, grammar: language.grammar, pool: pool))
     #expect(accuracy == Accuracy(correct: 1000, samples: 1000, endings: [1000, 0, 0]))
     for (sentence, p) in language.probabilities {
       let seen = sentences.count { $0.symbols == sentence }
@@ -213,7 +214,8 @@ private final class Oracle: LabelModel, LabelSession {
       let sentences = try generateAll(
         100, batch: 16, seed: 3, variant: variant, sessions: sessions, limits: limits,
         draw: .label, pool: pool)
-      let accuracy = judge(sentences, grammar: language.grammar, pool: pool)
+      let accuracy = Accuracy(
+        sentences, isCorrect: judge(sentences, grammar: language.grammar, pool: pool))
       let scores = try scoreAll(
         heldOut, truth: truth, variant: variant, sessions: sessions, pool: pool)
       if let reference {
