@@ -54,7 +54,7 @@ struct Cat: ParsableCommand {
   @Argument(help: "The directory of a shard set.")
   var directory: String
 
-  @Option(help: "Which documents: 7, 0..<5 or 0...4 (default: all).")
+  @Option(help: "Which documents: 7, 0...4 or (in quotes) 0..<5; default: all.")
   var documents: DocumentRange?
 
   @Option(help: "Only this column.")

@@ -32,6 +32,20 @@ import Testing
     }
   }
 
+  /// SHA-256(SHA-256(first ⌊n/128⌋ blocks) ‖ SHA-256(rest)).
+  @Test(arguments: [0, 1, 127, 128, 129, 255, 256, 257, 1000])
+  func halvesAreAsDocumented(count: Int) {
+    let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 11) }
+    let half = count / 128 * 64
+    let digest = { (bytes: [UInt8]) -> [UInt8] in
+      var hash = SHA256()
+      hash.update(bytes)
+      return hash.finalize()
+    }
+    let expected = digest(digest(Array(bytes[..<half])) + digest(Array(bytes[half...])))
+    #expect(bytes.withUnsafeBytes { SHA256.halves(of: $0) } == expected)
+  }
+
   @Test(arguments: [0, 1, 2, 3, 17])
   func instructionsAndPlainCodeAgree(blocks: Int) {
     let bytes = (0..<64 * blocks).map { UInt8(truncatingIfNeeded: $0 &* $0 &+ 3) }
