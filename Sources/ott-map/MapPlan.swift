@@ -55,6 +55,7 @@ struct MapPlan {
       }
     let seconds = context.evidence.wallSeconds
     context.evidence["symbolsPerSecond"] = .double(Double(characters) / seconds)
+    context.evidence["zstd"] = .string(Zstd.version)
     context.evidence["positionsPerSecond"] = .double(Double(positions) / seconds)
     let tables = mapper.tables.map { "\($0.order)-gram (\($0.rows))" }.joined(separator: " + ")
     return "mapped \(tokens.documents) documents, \(positions) positions"

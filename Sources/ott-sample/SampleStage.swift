@@ -34,6 +34,7 @@ enum SampleStage {
       let seconds = Host.monotonicSeconds - begin
       let rate = Double(symbols) / max(seconds, 1e-9) / 1e6
       context.evidence["symbolsPerSecond"] = .double(rate * 1e6)
+      context.evidence["zstd"] = .string(Zstd.version)
       context.say(
         "\(plan.documents) sentences of \(grammar.name) rooted at \(grammar.root), "
           + "\(symbols) symbols in \(String(format: "%.2f", seconds)) s "

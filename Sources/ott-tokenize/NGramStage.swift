@@ -70,6 +70,7 @@ private struct TokenizePlan {
       }
     let seconds = context.evidence.wallSeconds
     context.evidence["symbolsPerSecond"] = .double(Double(characters) / seconds)
+    context.evidence["zstd"] = .string(Zstd.version)
     let vocabulary = tokenizer.vocabulary
     return "tokenized \(symbols.documents) documents, \(characters) symbols"
       + " into \(vocabulary.order)-grams (\(vocabulary.size) ids) in \(seconds.formatted) s"
