@@ -72,23 +72,30 @@ package enum CacheState: Sendable, Equatable {
     let wanted = leaves(of: node.configuration.identity)
     let nearest = others.map { differences(leaves(of: $0.identity), wanted) }
       .min { $0.count < $1.count }
-    guard let nearest else { return "no output yet" }
     // Beyond a few differences the nearest output is no kin of this one.
-    guard nearest.count <= 3 else { return "no output yet" }
-    return nearest.joined(separator: ", ")
+    guard let nearest, nearest.count <= 4 else { return "no output yet" }
+    // When parameters differ, inputs often do as a consequence; they say nothing more.
+    let parameters = nearest.filter { !$0.isInput }
+    return (parameters.isEmpty ? nearest : parameters).map(\.text).joined(separator: ", ")
   }
 
-  /// "optimizer.learningRate 0.002 → 0.001" for every leaf that differs, inputs last.
-  private static func differences(_ old: [String: String], _ new: [String: String]) -> [String] {
-    let keys = Set(old.keys).union(new.keys).filter { old[$0] != new[$0] }.sorted { a, b in
-      (a.hasPrefix("inputs.") ? 1 : 0, a) < (b.hasPrefix("inputs.") ? 1 : 0, b)
-    }
-    let parameters = keys.filter { !$0.hasPrefix("inputs.") }
-    // When parameters differ, inputs often do as a consequence; they say nothing more.
-    return (parameters.isEmpty ? keys : parameters).map { key in
-      if key.hasPrefix("inputs.") { return "input \(key.dropFirst(7)) changed" }
+  private struct Difference {
+    let isInput: Bool
+    /// "optimizer.learningRate 0.002 → 0.001" or "input data changed".
+    let text: String
+  }
+
+  /// Every leaf that differs, in the order of the keys.
+  private static func differences(
+    _ old: [String: String], _ new: [String: String]
+  ) -> [Difference] {
+    Set(old.keys).union(new.keys).filter { old[$0] != new[$0] }.sorted().map { key in
+      if key.hasPrefix("inputs.") {
+        return Difference(isInput: true, text: "input \(key.dropFirst(7)) changed")
+      }
       let name = key.hasPrefix("parameters.") ? String(key.dropFirst(11)) : key
-      return "\(name) \(old[key] ?? "none") → \(new[key] ?? "none")"
+      return Difference(
+        isInput: false, text: "\(name) \(old[key] ?? "none") → \(new[key] ?? "none")")
     }
   }
 

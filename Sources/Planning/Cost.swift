@@ -31,8 +31,9 @@ package struct Cost: Sendable, Equatable {
 package struct Rates: Sendable {
   /// FLOP/s of a matrix product of `rows` × `width` by `width` × 4 `width`.
   package let product: @Sendable (_ rows: Int, _ width: Int) -> Double
-  /// Share of the product's rate that a whole training step reaches.
-  package var trainingShare = 0.5
+  /// Share of the product's rate that a whole training step reaches: what is not a product weighs
+  /// more in narrow models. Fitted to training at widths 16 and 64.
+  package func trainingShare(width: Int) -> Double { 0.8 * Double(width) / Double(width + 16) }
   /// The same for generating with a cache, where products are narrow.
   package var generationShare = 0.1
   /// Symbols or positions a second.
@@ -49,11 +50,12 @@ package struct Rates: Sendable {
 
 /// Costs of the nodes of a graph.
 package struct CostModel {
-  /// Compressed bytes a symbol of cfg3f with zstd level 3, documents included.
-  package static let bytesPerSymbol = 0.3
-  package static let bytesPerToken = 0.4
-  /// A row of a map set holds inputs and label, each nearly as compressible as a symbol.
-  package static let bytesPerMapColumn = 0.4
+  /// Compressed bytes an element of cfg3f's shards, zstd level 3, lengths of documents included.
+  package static let bytesPerSymbol = 0.27
+  package static let bytesPerToken = 0.3
+  package static let bytesPerMapColumn = 0.17
+  /// A stage that holds nothing: code, libraries and the shard on its way.
+  package static let processBytes = 34e6
 
   package let graph: StageGraph
   package let rates: Rates
@@ -122,7 +124,7 @@ package struct CostModel {
         elements: rows, rate: rates.map, bytesPerElement: Self.bytesPerMapColumn * columns)
     case .train: return try training(node, settings: settings, rows: rows, documents: train)
     case .evaluate: return try evaluation(node, settings: settings, grammar: grammar)
-    case .report: return Cost(memoryBytes: 32e6, diskBytes: 200e3, seconds: 0.5)
+    case .report: return Cost(memoryBytes: Self.processBytes, diskBytes: 200e3, seconds: 0.5)
     }
   }
 
@@ -131,7 +133,7 @@ package struct CostModel {
   private func streaming(elements: Double, rate: Double, bytesPerElement: Double) -> Cost {
     // Shards pass through memory one at a time.
     Cost(
-      memoryBytes: 64e6, diskBytes: elements * bytesPerElement,
+      memoryBytes: Self.processBytes, diskBytes: elements * bytesPerElement,
       seconds: rates.startSeconds + elements / rate)
   }
 
@@ -146,9 +148,11 @@ package struct CostModel {
     let weights = 4 * Double(size.parameters)
     // Weights and both moments once, gradients for every lane, activations of the lanes at work.
     let memory =
-      weights * (3 + lanes) + model.activationBytes(rows: laneRows) * lanes
+      Self.processBytes + weights * (3 + lanes) + model.activationBytes(rows: laneRows) * lanes
       + rows * columns + documents * 8
-    let speed = rates.product(Int(laneRows.rounded(.up)), model.width) * rates.trainingShare
+    let speed =
+      rates.product(Int(laneRows.rounded(.up)), model.width)
+      * rates.trainingShare(width: model.width)
     return Cost(
       flops: size.trainingFlops, memoryBytes: memory,
       diskBytes: Double(size.snapshots + 3) * weights,
@@ -176,11 +180,11 @@ package struct CostModel {
     return Cost(
       flops: generation + scoring,
       memoryBytes: 4 * Double(size.parameters)
-        + model.cacheBytes(rows: perSentence * Double(batch)) + 64e6,
+        + model.cacheBytes(rows: perSentence * Double(batch)) + Self.processBytes,
       diskBytes: Double(size.snapshots * (try settings.int("evaluation.heldoutSentences"))) * 12
         + generated * 0.4,
       seconds: rates.startSeconds + generation / (product * rates.generationShare)
-        + scoring / (product * rates.trainingShare))
+        + scoring / (product * rates.trainingShare(width: model.width)))
   }
 
   /// The model of a run with the tables and classes that its map set will have.
