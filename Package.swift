@@ -16,7 +16,9 @@ func stage(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     name: name, dependencies: dependencies + ["Stages", argumentParser], swiftSettings: settings)
 }
 
-func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
+func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = [])
+  -> Target
+{
   .testTarget(
     name: name + "Tests", dependencies: dependencies, resources: resources, swiftSettings: settings)
 }
@@ -61,7 +63,8 @@ let package = Package(
     library(
       "Evaluation",
       [
-        "Models", "Checkpoints", "Engine", "Parallel", "Grammar", "Tokenization", "NGrams", "Shards",
+        "Models", "Checkpoints", "Engine", "Parallel", "Grammar", "Tokenization", "NGrams",
+        "Shards",
         "Statistics", "Support",
       ]),
 
@@ -94,7 +97,8 @@ let package = Package(
       "Models", ["Models", "Engine", "Checkpoints", "Parallel", "Support"],
       resources: [.copy("Fixtures")]),
     tests("Checkpoints", ["Checkpoints", "Engine", "Support"]),
-tests("Training", ["Training", "Models", "Engine", "Checkpoints", "Shards", "Parallel", "Support"]),
+    tests(
+      "Training", ["Training", "Models", "Engine", "Checkpoints", "Shards", "Parallel", "Support"]),
     tests(
       "Evaluation",
       [
@@ -106,7 +110,8 @@ tests("Training", ["Training", "Models", "Engine", "Checkpoints", "Shards", "Par
     .testTarget(
       name: "CommandTests",
       dependencies: [
-        "Support", "Shards", "Planning", "ott-sample", "ott-tokenize", "ott-map", "ott-train", "ott-evaluate",
+        "Support", "Shards", "Planning", "ott-sample", "ott-tokenize", "ott-map", "ott-train",
+        "ott-evaluate",
         "ott-plan", "ott-report", "ott-shards",
       ], swiftSettings: settings),
   ]
