@@ -40,6 +40,8 @@ let package = Package(
     .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
     .target(name: "CHost"),
     .target(name: "CVector"),
+    .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+    .target(name: "CScan"),
 
     // MARK: Ground floor: files, streams, shards
     library("Support", ["CHost", yams]),
@@ -50,7 +52,7 @@ let package = Package(
 
     // MARK: Data
     library("Grammar", ["Support"]),
-    library("Tokenization", ["Support"]),
+    library("Tokenization", ["Support", "Parallel", "CScan", "CZlib", "CZstd"]),
     library("NGrams", ["Support", "Tokenization"]),
 
     // MARK: Engine and models
@@ -81,6 +83,7 @@ let package = Package(
     stage("ott-plan", ["Planning", "Support"]),
     stage("ott-report", ["Reporting", "Support"]),
     stage("ott-shards", ["Shards", "Support"]),
+    stage("ott-bench-tokenizers", ["Tokenization", "Parallel", "Support"]),
 
     // MARK: Tests
     tests("Support", ["Support"]),
@@ -89,7 +92,8 @@ let package = Package(
     tests("Parallel", ["Parallel"]),
     tests("Statistics", ["Statistics", "Support"]),
     tests("Grammar", ["Grammar", "Support"]),
-    tests("Tokenization", ["Tokenization", "Support"]),
+    tests(
+      "Tokenization", ["Tokenization", "Parallel", "Support"], resources: [.copy("BPE/Fixtures")]),
     tests("NGrams", ["NGrams", "Tokenization", "Support"]),
     tests("Kernels", ["Kernels", "Support"]),
     tests("Engine", ["Engine", "Kernels", "Parallel", "Support"]),

@@ -1,0 +1,221 @@
+import Support
+
+/// A strict reader of JSON text held as bytes: for tokenizer files and lines of corpora, where
+/// strings are wanted as UTF-8 bytes and speed counts.
+struct JSONText {
+  indirect enum Value {
+    case null
+    case bool(Bool)
+    case number(Double)
+    case string([UInt8])
+    case array([Value])
+    /// In file order, duplicates included.
+    case object([(key: [UInt8], value: Value)])
+  }
+
+  /// What is wrong and at which byte.
+  struct Malformed: Error {
+    var what: String
+    var offset: Int
+  }
+
+  private let bytes: UnsafeBufferPointer<UInt8>
+  private(set) var position = 0
+  private var depth = 0
+
+  init(_ bytes: UnsafeBufferPointer<UInt8>) { self.bytes = bytes }
+
+  /// The one value that the text holds.
+  static func parse(_ bytes: UnsafeBufferPointer<UInt8>) throws(Malformed) -> Value {
+    var text = JSONText(bytes)
+    let value = try text.value()
+    text.skipSpace()
+    if text.position != bytes.count { throw text.malformed("text behind the value") }
+    return value
+  }
+
+  func malformed(_ what: String) -> Malformed { Malformed(what: what, offset: position) }
+
+  var current: UInt8? { position < bytes.count ? bytes[position] : nil }
+
+  mutating func skipSpace() {
+    while let byte = current, byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09 {
+      position += 1
+    }
+  }
+
+  mutating func expect(_ byte: Character) throws(Malformed) {
+    skipSpace()
+    guard current == byte.asciiValue else { throw malformed("expected \(byte)") }
+    position += 1
+  }
+
+  mutating func value() throws(Malformed) -> Value {
+    skipSpace()
+    guard let first = current else { throw malformed("the text ends where a value should be") }
+    depth += 1
+    defer { depth -= 1 }
+    if depth > 128 { throw malformed("nesting deeper than 128 levels") }
+    switch first {
+    case UInt8(ascii: "{"):
+      var members: [(key: [UInt8], value: Value)] = []
+      try object { (key, text) throws(Malformed) in members.append((key, try text.value())) }
+      return .object(members)
+    case UInt8(ascii: "["):
+      position += 1
+      var items: [Value] = []
+      skipSpace()
+      if current == UInt8(ascii: "]") {
+        position += 1
+        return .array([])
+      }
+      while true {
+        items.append(try value())
+        skipSpace()
+        if current == UInt8(ascii: "]") { break }
+        try expect(",")
+      }
+      position += 1
+      return .array(items)
+    case UInt8(ascii: "\""): return .string(try string())
+    case UInt8(ascii: "t"): return try word("true", .bool(true))
+    case UInt8(ascii: "f"): return try word("false", .bool(false))
+    case UInt8(ascii: "n"): return try word("null", .null)
+    default: return .number(try number())
+    }
+  }
+
+  /// Calls `member` with each key, the reader standing in front of the key's value, which `member`
+  /// must consume.
+  mutating func object(
+    _ member: ([UInt8], inout JSONText) throws(Malformed) -> Void
+  ) throws(Malformed) {
+    try expect("{")
+    skipSpace()
+    if current == UInt8(ascii: "}") {
+      position += 1
+      return
+    }
+    while true {
+      skipSpace()
+      let key = try string()
+      try expect(":")
+      try member(key, &self)
+      skipSpace()
+      if current == UInt8(ascii: "}") { break }
+      try expect(",")
+    }
+    position += 1
+  }
+
+  private mutating func word(_ text: StaticString, _ value: Value) throws(Malformed) -> Value {
+    for index in 0..<text.utf8CodeUnitCount {
+      if position + index >= bytes.count || bytes[position + index] != text.utf8Start[index] {
+        throw malformed("expected \(text)")
+      }
+    }
+    position += text.utf8CodeUnitCount
+    return value
+  }
+
+  private mutating func number() throws(Malformed) -> Double {
+    let start = position
+    while let byte = current,
+      byte == 0x2B || byte == 0x2D || byte == 0x2E || byte | 0x20 == 0x65
+        || (0x30...0x39).contains(byte)
+    {
+      position += 1
+    }
+    let text = String(
+      decoding: UnsafeBufferPointer(rebasing: bytes[start..<position]), as: UTF8.self)
+    guard let number = Double(text) else { throw malformed("expected a value") }
+    return number
+  }
+
+  /// The bytes of a string; an escaped surrogate without its partner becomes U+FFFD.
+  mutating func string() throws(Malformed) -> [UInt8] {
+    guard current == UInt8(ascii: "\"") else { throw malformed("expected a string") }
+    position += 1
+    var result: [UInt8] = []
+    while true {
+      let start = position
+      while position < bytes.count, bytes[position] != 0x22, bytes[position] != 0x5C,
+        bytes[position] >= 0x20
+      {
+        position += 1
+      }
+      result.append(contentsOf: UnsafeBufferPointer(rebasing: bytes[start..<position]))
+      guard let byte = current else { throw malformed("a string without an end") }
+      if byte < 0x20 { throw malformed("a control character in a string") }
+      position += 1
+      if byte == 0x22 { return result }
+      try escape(&result)
+    }
+  }
+
+  private mutating func escape(_ result: inout [UInt8]) throws(Malformed) {
+    guard let byte = current else { throw malformed("a string without an end") }
+    position += 1
+    switch byte {
+    case 0x22, 0x5C, 0x2F: result.append(byte)
+    case UInt8(ascii: "b"): result.append(0x08)
+    case UInt8(ascii: "f"): result.append(0x0C)
+    case UInt8(ascii: "n"): result.append(0x0A)
+    case UInt8(ascii: "r"): result.append(0x0D)
+    case UInt8(ascii: "t"): result.append(0x09)
+    case UInt8(ascii: "u"):
+      var scalar = try hexadecimal()
+      if scalar & 0xFC00 == 0xD800, position + 1 < bytes.count, bytes[position] == 0x5C,
+        bytes[position + 1] == UInt8(ascii: "u")
+      {
+        let back = position
+        position += 2
+        let low = try hexadecimal()
+        if low & 0xFC00 == 0xDC00 {
+          scalar = 0x10000 + (scalar & 0x3FF) << 10 + low & 0x3FF
+        } else {
+          position = back
+        }
+      }
+      result.append(contentsOf: String(Unicode.Scalar(scalar) ?? "\u{FFFD}").utf8)
+    default: throw malformed("an unknown escape in a string")
+    }
+  }
+
+  private mutating func hexadecimal() throws(Malformed) -> UInt32 {
+    var scalar: UInt32 = 0
+    for _ in 0..<4 {
+      guard let byte = current, let digit = Character(Unicode.Scalar(byte)).hexDigitValue else {
+        throw malformed("expected four hexadecimal digits")
+      }
+      scalar = scalar << 4 | UInt32(digit)
+      position += 1
+    }
+    return scalar
+  }
+}
+
+extension JSONText.Value {
+  subscript(key: String) -> JSONText.Value? {
+    guard case .object(let members) = self else { return nil }
+    return members.last { $0.key.elementsEqual(key.utf8) }?.value
+  }
+
+  var text: String? {
+    if case .string(let bytes) = self { String(decoding: bytes, as: UTF8.self) } else { nil }
+  }
+
+  var bool: Bool? { if case .bool(let value) = self { value } else { nil } }
+
+  var int: Int? {
+    if case .number(let value) = self, value.rounded() == value, abs(value) < 1e15 {
+      Int(value)
+    } else {
+      nil
+    }
+  }
+
+  var array: [JSONText.Value]? { if case .array(let items) = self { items } else { nil } }
+
+  var isNull: Bool { if case .null = self { true } else { false } }
+}

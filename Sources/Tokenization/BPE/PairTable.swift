@@ -1,0 +1,53 @@
+/// Merge rules: (left id, right id) → (rank, merged id).
+///
+/// A rule's value is `rank << 32 | merged`, so comparing values compares ranks; `absent` is larger
+/// than every rule. Open addressing at a load of at most one half.
+final class PairTable: @unchecked Sendable {
+  static let absent = UInt64.max
+
+  private struct Slot {
+    var key: UInt64
+    var value: UInt64
+  }
+
+  private let slots: UnsafeMutablePointer<Slot>
+  private let mask: UInt64
+  private(set) var count = 0
+
+  init(capacity: Int) {
+    var size = 16
+    while size < capacity * 2 { size *= 2 }
+    slots = .allocate(capacity: size)
+    slots.initialize(repeating: Slot(key: 0, value: Self.absent), count: size)
+    mask = UInt64(size - 1)
+  }
+
+  deinit { slots.deallocate() }
+
+  @inline(__always)
+  private func home(_ key: UInt64) -> UInt64 {
+    Mixing.mix(key ^ Mixing.first, Mixing.second) & mask
+  }
+
+  /// Adds a rule; the last of two rules for a pair stays, as in Hugging Face's map.
+  func insert(left: UInt32, right: UInt32, rank: UInt32, merged: UInt32) {
+    let key = UInt64(left) << 32 | UInt64(right)
+    var slot = home(key)
+    while slots[Int(slot)].value != Self.absent && slots[Int(slot)].key != key {
+      slot = (slot + 1) & mask
+    }
+    if slots[Int(slot)].value == Self.absent { count += 1 }
+    slots[Int(slot)] = Slot(key: key, value: UInt64(rank) << 32 | UInt64(merged))
+  }
+
+  @inline(__always)
+  func rule(_ left: UInt32, _ right: UInt32) -> UInt64 {
+    let key = UInt64(left) << 32 | UInt64(right)
+    var slot = home(key)
+    while true {
+      let entry = slots[Int(truncatingIfNeeded: slot)]
+      if entry.key == key || entry.value == Self.absent { return entry.value }
+      slot = (slot &+ 1) & mask
+    }
+  }
+}

@@ -1,0 +1,134 @@
+import CZlib
+import CZstd
+import Support
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// Reads a file from front to end, plain, gzip (`.gz`, several members too) or zstd (`.zst`, several
+/// frames too), in constant memory.
+///
+/// A compressed file that ends inside a member or frame is an error, as is one that does not decode.
+final class CorpusFile {
+  private enum Decoder {
+    case plain
+    case gzip(UnsafeMutablePointer<z_stream>)
+    case zstd(OpaquePointer)
+  }
+
+  let path: String
+  private let descriptor: Int32
+  private let decoder: Decoder
+  private let input = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 18, alignment: 64)
+  private var filled = 0
+  private var taken = 0
+  /// Nothing of an unfinished member or frame has been read.
+  private var isBetweenFrames = true
+
+  init(path: String) throws {
+    self.path = path
+    descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    if path.hasSuffix(".gz") {
+      let stream = UnsafeMutablePointer<z_stream>.allocate(capacity: 1)
+      stream.initialize(to: z_stream())
+      // 16: a gzip header, checksum and length are expected and checked.
+      let status = inflateInit2_(
+        stream, 16 + MAX_WBITS, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size))
+      if status != Z_OK { fatalError("zlib cannot start: status \(status)") }
+      decoder = .gzip(stream)
+    } else if path.hasSuffix(".zst") {
+      guard let context = ZSTD_createDCtx() else { fatalError("zstd cannot start") }
+      decoder = .zstd(context)
+    } else {
+      decoder = .plain
+    }
+    if descriptor < 0 {
+      throw UserError(
+        "\(path): cannot be read", expected: "a corpus file",
+        found: String(cString: strerror(errno)))
+    }
+  }
+
+  deinit {
+    if descriptor >= 0 { close(descriptor) }
+    input.deallocate()
+    switch decoder {
+    case .plain: break
+    case .gzip(let stream):
+      inflateEnd(stream)
+      stream.deallocate()
+    case .zstd(let context): ZSTD_freeDCtx(context)
+    }
+  }
+
+  /// Fills the front of `output` and returns the number of bytes; 0 at the end of the file.
+  func read(into output: UnsafeMutableRawBufferPointer) throws -> Int {
+    if case .plain = decoder { return try readRaw(into: output) }
+    while true {
+      if taken == filled {
+        filled = try readRaw(into: input)
+        taken = 0
+        if filled == 0 {
+          if isBetweenFrames { return 0 }
+          throw UserError(
+            "\(path): truncated", expected: "the end of the compressed data",
+            found: "the end of the file", remedy: "fetch or compress the file again")
+        }
+      }
+      let written = try decode(into: output)
+      if written > 0 { return written }
+    }
+  }
+
+  private func readRaw(into output: UnsafeMutableRawBufferPointer) throws -> Int {
+    while true {
+      let count = readBytes(descriptor, output.baseAddress, output.count)
+      if count >= 0 { return count }
+      if errno != EINTR {
+        throw UserError("\(path): cannot be read", found: String(cString: strerror(errno)))
+      }
+    }
+  }
+
+  private func decode(into output: UnsafeMutableRawBufferPointer) throws -> Int {
+    switch decoder {
+    case .plain: return 0
+    case .gzip(let stream):
+      if isBetweenFrames { inflateReset(stream) }
+      stream.pointee.next_in = input.baseAddress?.advanced(by: taken)
+        .assumingMemoryBound(to: UInt8.self)
+      stream.pointee.avail_in = UInt32(filled - taken)
+      stream.pointee.next_out = output.baseAddress?.assumingMemoryBound(to: UInt8.self)
+      stream.pointee.avail_out = UInt32(output.count)
+      let status = inflate(stream, Z_NO_FLUSH)
+      taken = filled - Int(stream.pointee.avail_in)
+      if status != Z_OK && status != Z_STREAM_END && status != Z_BUF_ERROR {
+        throw damaged(stream.pointee.msg.map { String(cString: $0) } ?? "zlib status \(status)")
+      }
+      isBetweenFrames = status == Z_STREAM_END
+      return output.count - Int(stream.pointee.avail_out)
+    case .zstd(let context):
+      var source = ZSTD_inBuffer(src: input.baseAddress, size: filled, pos: taken)
+      var target = ZSTD_outBuffer(dst: output.baseAddress, size: output.count, pos: 0)
+      let status = ZSTD_decompressStream(context, &target, &source)
+      if ZSTD_isError(status) != 0 { throw damaged(String(cString: ZSTD_getErrorName(status))) }
+      taken = source.pos
+      isBetweenFrames = status == 0
+      return target.pos
+    }
+  }
+
+  private func damaged(_ reason: String) -> UserError {
+    UserError("\(path): not decodable", found: reason, remedy: "fetch or compress the file again")
+  }
+}
+
+/// read(2), under a name that `CorpusFile.read` does not hide.
+private func readBytes(
+  _ descriptor: Int32, _ buffer: UnsafeMutableRawPointer?, _ count: Int
+) -> Int {
+  read(descriptor, buffer, count)
+}
