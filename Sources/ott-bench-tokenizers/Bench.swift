@@ -1,14 +1,17 @@
 import ArgumentParser
 import Foundation
 import Parallel
+import Stages
+import Support
 import Tokenization
 
 /// Times the tokenizer on documents held in memory, as its peers are timed by
 /// Tests/Peers/tokenizers_bench.py, which runs this.
 @main
-struct BenchTokenizers: ParsableCommand {
+struct BenchTokenizers: Command {
   static let configuration = CommandConfiguration(
-    commandName: "ott-bench-tokenizers", subcommands: [Encode.self, Train.self])
+    commandName: "ott-bench-tokenizers", abstract: "Time encoding and training.",
+    version: versionText("ott-bench-tokenizers"), subcommands: [Encode.self, Train.self])
 }
 
 /// Documents of a file: zero-terminated texts.
@@ -36,53 +39,67 @@ func seconds(_ body: () throws -> Void) rethrows -> Double {
 }
 
 struct Encode: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Encode the documents; a line per pass: cold or warm, seconds, ids, cache bytes.")
+
   @Option(help: "Tokenizer file.") var tokenizer: String
-  @Option(help: "Threads.") var threads = 1
-  @Option(help: "Passes; the first is cold.") var passes = 2
-  @Option(help: "Write the ids of the last pass, u32, here.") var ids: String?
+  @Option(help: "Worker threads.") var threads = 1
+  @Option(help: "Passes over the documents; only the first is cold.") var passes = 2
+  @Flag(help: "Take special tokens in the text for ordinary text.") var ordinary = false
+  @Option(help: "Write the ids of the last pass (u32) here.") var ids: String?
+  @Option(help: "Write the number of ids of each document (u64) here.") var counts: String?
   @Argument(help: "Zero-terminated documents.") var file: String
 
   func run() throws {
     let model = try BytePairModel.load(path: tokenizer)
     let documents = try Documents(path: file)
-    let encoder = BatchEncoder(model, pool: WorkerPool(threads: threads))
+    let encoder = BatchEncoder(
+      model, pool: WorkerPool(threads: threads), findsSpecialTokens: !ordinary)
     try documents.bytes.withUnsafeBufferPointer { bytes in
       let views = DocumentViews(bytes, offsets: documents.offsets)
+      var groups: [BatchEncoder.Group] = []
       for pass in 0..<passes {
-        var groups: [BatchEncoder.Group] = []
+        groups = []
         let time = seconds { groups = encoder.encode(views) }
         let count = groups.reduce(0) { $0 + $1.buffer.count }
-        print("encode \(pass == 0 ? "cold" : "warm") \(time) \(count) \(encoder.cacheBytes)")
-        if pass == passes - 1, let path = ids {
-          var data = Data()
-          for group in groups {
-            data.append(Data(bytes: group.buffer.base, count: group.buffer.count * 4))
-          }
-          try data.write(to: URL(fileURLWithPath: path))
-        }
+        print("\(pass == 0 ? "cold" : "warm") \(time) \(count) \(encoder.cacheBytes)")
+      }
+      if let ids {
+        try write(groups.map { Data(bytes: $0.buffer.base, count: $0.buffer.count * 4) }, to: ids)
+      }
+      if let counts {
+        let numbers = groups.flatMap { $0.counts.map { UInt64($0) } }
+        try write([numbers.withUnsafeBytes { Data($0) }], to: counts)
       }
     }
+  }
+
+  private func write(_ parts: [Data], to path: String) throws {
+    try AtomicFile.write(Array(parts.joined()), to: path)
   }
 }
 
 struct Train: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Train on the documents; a line per run: seconds, seconds of counting, pretokens.")
+
   @Option(help: "Tokens.") var vocabulary = 32768
-  @Option(help: "Pattern.") var pattern = "gpt2"
-  @Option(help: "Threads.") var threads = 1
+  @Option(help: "Pattern.") var pattern = PretokenPattern.gpt2
+  @Option(help: "Worker threads.") var threads = 1
   @Option(help: "Runs.") var runs = 1
-  @Option(help: "Write tokenizer.json here.") var output: String?
+  @Option(help: "Write the last run's tokenizer.json here.") var output: String?
   @Argument(help: "Zero-terminated documents.") var file: String
 
   func run() throws {
     let documents = try Documents(path: file)
-    let pattern = PretokenPattern(rawValue: pattern) ?? .gpt2
+    let pool = WorkerPool(threads: threads)
+    let training = BytePairTraining(vocabularySize: vocabulary, pattern: pattern)
     try documents.bytes.withUnsafeBufferPointer { bytes in
       let views = DocumentViews(bytes, offsets: documents.offsets)
+      var trained: TrainedTokenizer?
       for _ in 0..<runs {
-        var trained: TrainedTokenizer?
         var counting = 0.0
         var distinct = 0
-        let pool = WorkerPool(threads: threads)
         let time = try seconds {
           let counters = (0..<threads).map { _ in PretokenCounter(pattern) }
           counting = seconds {
@@ -90,14 +107,13 @@ struct Train: ParsableCommand {
             for counter in counters.dropFirst() { counters[0].merge(counter) }
           }
           distinct = counters[0].distinct
-          trained = try BytePairTrainer.train(
-            BytePairTraining(vocabularySize: vocabulary, pattern: pattern), on: counters[0])
+          trained = try BytePairTrainer.train(training, on: counters[0])
         }
-        print("train \(time) \(counting) \(distinct)")
-        if let output, let trained {
-          try trained.huggingFaceJSON.write(toFile: output, atomically: true, encoding: .utf8)
-        }
+        print("\(time) \(counting) \(distinct)")
       }
+      if let output, let trained { try AtomicFile.write(trained.huggingFaceJSON, to: output) }
     }
   }
 }
+
+extension PretokenPattern: ExpressibleByArgument {}

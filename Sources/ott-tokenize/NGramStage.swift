@@ -14,23 +14,29 @@ struct NGramStage: ParsableCommand {
     commandName: "stage",
     abstract: "Tokenize a sample set as a configuration says (the default).",
     discussion: """
-      Parameters: kind (ngram), order (1, 2, 3 …), documentsPerShard. Input: symbols. Every document \
+      kind ngram: parameters order (1, 2, 3 …), documentsPerShard; input symbols. Every document \
       becomes BOS, its n-grams from left to right, one shorter gram if symbols are left over, EOS.
+
+      kind bpe: text files to byte-pair tokens; `ott-tokenize configure` writes its configuration.
       """)
 
   @OptionGroup var options: StageOptions
 
   func run() throws {
     try runStage("tokenize", version: Self.version, options: options) { context in
-      let plan = try TokenizePlan(context.configuration)
-      let summary = try plan.run(context)
-      context.say(summary)
+      var reader = try context.configuration.reader()
+      switch try reader.choice("kind", TokenizerKind.self) {
+      case .ngram:
+        let plan = try TokenizePlan(context.configuration, &reader)
+        context.say(try plan.run(context))
+      case .bpe: context.say(try BytePairStage.run(context, &reader))
+      }
     }
   }
 }
 
 private enum TokenizerKind: String, CaseIterable {
-  case ngram
+  case ngram, bpe
 }
 
 /// A checked configuration of the stage.
@@ -40,9 +46,7 @@ private struct TokenizePlan {
   let documentsPerShard: Int
   let configuration: StageConfiguration
 
-  init(_ configuration: StageConfiguration) throws {
-    var reader = try configuration.reader()
-    _ = try reader.choice("kind", TokenizerKind.self)
+  init(_ configuration: StageConfiguration, _ reader: inout ConfigReader) throws {
     let order = try reader.int("order")
     documentsPerShard = try reader.int("documentsPerShard", in: 1...1 << 40)
     try reader.finish()

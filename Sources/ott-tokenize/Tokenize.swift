@@ -8,6 +8,9 @@ struct Tokenize: Command {
     commandName: "ott-tokenize",
     abstract: "Turn symbol shards into token shards.",
     version: versionText("ott-tokenize", stage: NGramStage.version),
-    subcommands: [NGramStage.self],
+    subcommands: [
+      NGramStage.self, TrainCommand.self, EncodeCommand.self, DecodeCommand.self,
+      ConfigureCommand.self,
+    ],
     defaultSubcommand: NGramStage.self)
 }

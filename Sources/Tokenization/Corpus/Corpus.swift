@@ -69,6 +69,14 @@ package struct Corpus: Sendable {
     }.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
   }
 
+  /// Bytes of all files as they are stored.
+  package func byteCount() throws -> Int {
+    try files.reduce(0) { sum, file in
+      let attributes = try FileManager.default.attributesOfItem(atPath: file)
+      return sum + (attributes[.size] as? Int ?? 0)
+    }
+  }
+
   /// SHA-256 over the last components of the names and the contents of all files, in order: what
   /// names a corpus in a stage's identity.
   package func digest() throws -> String {

@@ -25,6 +25,7 @@ final class CorpusFile {
   private let input = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 18, alignment: 64)
   private var filled = 0
   private var taken = 0
+  private var fileBytes = 0
   /// Nothing of an unfinished member or frame has been read.
   private var isBetweenFrames = true
 
@@ -83,10 +84,19 @@ final class CorpusFile {
     }
   }
 
+  /// Bytes read from the file, as they are stored, since the last call.
+  func takeFileBytes() -> Int {
+    defer { fileBytes = 0 }
+    return fileBytes
+  }
+
   private func readRaw(into output: UnsafeMutableRawBufferPointer) throws -> Int {
     while true {
       let count = readBytes(descriptor, output.baseAddress, output.count)
-      if count >= 0 { return count }
+      if count >= 0 {
+        fileBytes += count
+        return count
+      }
       if errno != EINTR {
         throw UserError("\(path): cannot be read", found: String(cString: strerror(errno)))
       }

@@ -35,8 +35,8 @@ package final class CorpusReader {
   private var rest = 0
   /// Documents met so far, of either part.
   package private(set) var documents = 0
-  /// Decoded bytes read so far.
-  package private(set) var bytesRead = 0
+  /// Bytes of the files, as they are stored, read so far.
+  package private(set) var fileBytesRead = 0
 
   package init(
     _ corpus: Corpus, split: CorpusSplit? = nil, part: CorpusSplit.Part = .train,
@@ -93,7 +93,7 @@ package final class CorpusReader {
       try file.read(into: UnsafeMutableRawBufferPointer(rebasing: $0[before...]))
     }
     pending.removeLast(room - count)
-    bytesRead += count
+    fileBytesRead += file.takeFileBytes()
     return count
   }
 

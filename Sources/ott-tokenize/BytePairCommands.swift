@@ -1,0 +1,170 @@
+import ArgumentParser
+import Foundation
+import Parallel
+import Shards
+import Stages
+import Support
+import Tokenization
+
+/// Which documents of a corpus are held out.
+struct SplitOptions: ParsableArguments {
+  @Option(help: "Share of the documents held out for validation.") var validation = 0.01
+  @Option(help: "Name of the random stream that draws them.") var split = "split"
+  @Option(help: "Seed of that stream.") var seed: UInt64 = 0
+
+  func validate() throws {
+    if !(0...1).contains(validation) { throw ValidationError("--validation must be in 0...1.") }
+    if seed > UInt64(Int.max) { throw ValidationError("--seed must be below 2^63.") }
+  }
+
+  var value: CorpusSplit { CorpusSplit(name: split, seed: seed, validation: validation) }
+}
+
+/// A tokenizer file.
+struct TokenizerOptions: ParsableArguments {
+  @Option(help: "tokenizer.json, vocab.json with merges.txt beside it, or a .tiktoken file.")
+  var tokenizer: String
+  @Option(help: "Pattern of a .tiktoken file: gpt2, cl100k, cl100k-tiktoken or none.")
+  var pattern: PretokenPattern?
+
+  func load() throws -> BytePairModel { try .load(path: tokenizer, pattern: pattern) }
+}
+
+extension PretokenPattern: ExpressibleByArgument {}
+
+struct TrainCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "train", abstract: "Train a byte-level BPE tokenizer on text files.")
+
+  @Option(help: "Number of tokens, special ones included.") var vocabulary: Int
+  @Option(help: "Pre-tokenizer pattern: gpt2, cl100k or none.") var pattern = PretokenPattern.gpt2
+  @Option(help: "A special token; they get the first ids.") var special: [String] = []
+  @Option(help: "Least number of occurrences of a pair to merge.") var minimumCount: Int64 = 1
+  @OptionGroup var split: SplitOptions
+  @Option(help: "Worker threads (default: all).") var threads = Host.threads
+  @Option(help: "Directory for tokenizer.json and tokenizer.tiktoken.") var output: String
+  @Argument(help: "Files, directories, globs.") var corpus: [String]
+
+  func validate() throws {
+    if !(1...1024).contains(threads) { throw ValidationError("--threads must be in 1...1024.") }
+  }
+
+  func run() throws {
+    try Host.requireBuildFeatures()
+    let training = BytePairTraining(
+      vocabularySize: vocabulary, pattern: pattern, specialTokens: special,
+      minimumCount: minimumCount)
+    try training.validate()
+    let start = Host.monotonicSeconds
+    let counter = try PretokenCounter.count(
+      CorpusReader(try Corpus(corpus), split: split.value), pattern: pattern,
+      pool: WorkerPool(threads: threads))
+    let trained = try BytePairTrainer.train(training, on: counter)
+    try AtomicFile.makeDirectory(output)
+    try AtomicFile.write(trained.huggingFaceJSON, to: output + "/tokenizer.json")
+    try AtomicFile.write(trained.tiktoken, to: output + "/tokenizer.tiktoken")
+    let seconds = Host.monotonicSeconds - start
+    print(
+      "trained \(trained.tokens.count) tokens on \(counter.byteCount) bytes (\(counter.distinct) "
+        + "distinct pretokens) in \(Int(seconds * 1000)) ms")
+    if trained.tokens.count < vocabulary {
+      print("no more pairs occur \(minimumCount) times: \(vocabulary) tokens were asked for")
+    }
+  }
+}
+
+struct EncodeCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "encode", abstract: "Read text from standard input and print its ids.")
+
+  @OptionGroup var options: TokenizerOptions
+  @Flag(help: "Print the ids, in decimal, with spaces between them.") var print = false
+  @Flag(help: "Print the bytes that each id stands for, as first..<end behind a colon.")
+  var offsets = false
+  @Flag(help: "Take special tokens in the text for ordinary text.") var ordinary = false
+
+  func validate() throws {
+    if !print && !offsets {
+      throw ValidationError("Say --print or --offsets; shards are the stage's work.")
+    }
+  }
+
+  func run() throws {
+    let encoder = BytePairEncoder(try options.load(), findsSpecialTokens: !ordinary)
+    let text = [UInt8](FileHandle.standardInput.readDataToEndOfFile())
+    var line = ""
+    if offsets {
+      let (ids, ranges) = encoder.encodeWithOffsets(text)
+      line = zip(ids, ranges).map { "\($0):\($1.lowerBound)..<\($1.upperBound)" }
+        .joined(separator: " ")
+    } else {
+      line = encoder.encode(text).map(String.init).joined(separator: " ")
+    }
+    Swift.print(line)
+  }
+}
+
+struct DecodeCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "decode", abstract: "Read ids from standard input and write their text.")
+
+  @OptionGroup var options: TokenizerOptions
+
+  func run() throws {
+    let model = try options.load()
+    let text = String(decoding: FileHandle.standardInput.readDataToEndOfFile(), as: UTF8.self)
+    let ids = try text.split(whereSeparator: \.isWhitespace).map { word in
+      guard let id = UInt32(word), Int(id) < model.vocabularySize else {
+        throw UserError(
+          "standard input: not an id", expected: "0..<\(model.vocabularySize)", found: String(word))
+      }
+      return id
+    }
+    try FileHandle.standardOutput.write(contentsOf: Data(model.decode(ids)))
+  }
+}
+
+struct ConfigureCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "configure",
+    abstract: "Write the stage's configuration for a corpus and a tokenizer; print its id.")
+
+  @Option(help: "tokenizer.json.") var tokenizer: String
+  @Option(help: "Part of the corpus: train or validation.") var part = CorpusSplit.Part.train
+  @OptionGroup var split: SplitOptions
+  @Option(help: "Element type: u16 or u32 (default: the smallest).") var element: String?
+  @Option(help: "Bytes of text of a shard.") var shardBytes = 1 << 25
+  @Option(help: "Special token behind every document.") var endOfText: String?
+  @Option(help: "Directory for the configuration, written as ID.json.") var output: String
+  @Argument(help: "File, directory or glob.") var corpus: String
+
+  func run() throws {
+    let model = try BytePairModel.load(path: tokenizer)
+    if let endOfText { _ = try BytePairStage.specialToken(endOfText, of: model, tokenizer) }
+    let type = element ?? (model.vocabularySize <= 1 << 16 ? "u16" : "u32")
+    let inputs = [
+      "corpus": StageConfiguration.Input(
+        id: String(try Corpus([corpus]).digest().prefix(12)), path: corpus),
+      "tokenizer": StageConfiguration.Input(
+        id: String(SHA256.hex(of: try FileBytes.read(tokenizer)).prefix(12)), path: tokenizer),
+    ]
+    let configuration = StageConfiguration(
+      stage: "tokenize", version: NGramStage.version,
+      parameters: [
+        "kind": "bpe", "part": .string(part.rawValue), "validation": .double(split.validation),
+        "split": .string(split.split), "seed": .integer(Int(split.seed)),
+        "element": .string(type), "shardBytes": .integer(shardBytes),
+        "endOfText": endOfText.map(ConfigValue.string) ?? .null,
+      ], inputs: inputs)
+    let file: ConfigValue = [
+      "stage": "tokenize", "version": .integer(configuration.version),
+      "parameters": configuration.parameters,
+      "inputs": .object(inputs.mapValues { ["id": .string($0.id), "path": .string($0.path)] }),
+    ]
+    try AtomicFile.makeDirectory(output)
+    try AtomicFile.write(file.prettyJSON, to: "\(output)/\(configuration.id).json")
+    print(configuration.id)
+  }
+}
+
+extension CorpusSplit.Part: ExpressibleByArgument {}
