@@ -150,7 +150,7 @@ clean-build: ## forget the build, as when another machine made it
 
 .PHONY: peers
 peers: .venv/peers.stamp ## Python environment of the peers that numbers are compared with
-.venv/peers.stamp: Tests/Peers/requirements.txt
+.venv/peers.stamp: Tests/Peers/requirements.txt Tests/Peers/tokenizers.lock
 	python3 -m venv .venv
-	.venv/bin/pip install --quiet --requirement $<
+	.venv/bin/pip install --quiet $(addprefix --requirement ,$^)
 	@touch $@

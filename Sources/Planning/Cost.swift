@@ -1,7 +1,8 @@
+import Foundation
 import Models
 import Support
 
-/// What a stage run takes, on one thread.
+/// What a stage run takes: seconds on one thread, memory with all its threads.
 package struct Cost: Sendable, Equatable {
   /// Multiplications and additions of matrix products; 0 for stages that do none.
   package var flops = 0.0
@@ -59,10 +60,14 @@ package struct CostModel {
 
   package let graph: StageGraph
   package let rates: Rates
+  /// Threads of each stage.
+  package let threads: Int
 
-  package init(_ graph: StageGraph, rates: Rates) {
+  package init(_ graph: StageGraph, rates: Rates, threads: Int) {
+    precondition(threads >= 1, "a stage has a thread")
     self.graph = graph
     self.rates = rates
+    self.threads = threads
   }
 
   /// The sizes of a run that costs follow from.
@@ -146,10 +151,12 @@ package struct CostModel {
     let laneRows = size.rows / Double(size.steps) / lanes
     let columns = Double(try settings.ints("map.inputOrders", in: 1...16).count + 1)
     let weights = 4 * Double(size.parameters)
-    // Weights and both moments once, gradients for every lane, activations of the lanes at work.
+    // Weights and both moments once; a worker holds the activations of the lane at work and one
+    // gradient for every level of the tree of sums; the map set lies in memory.
+    let workers = min(Double(threads), lanes)
     let memory =
-      Self.processBytes + weights * (3 + lanes) + model.activationBytes(rows: laneRows) * lanes
-      + rows * columns + documents * 8
+      Self.processBytes + weights * (3 + workers * (log2(lanes) + 1))
+      + model.activationBytes(rows: laneRows) * workers + rows * columns + documents * 8
     let speed =
       rates.product(Int(laneRows.rounded(.up)), model.width)
       * rates.trainingShare(width: model.width)

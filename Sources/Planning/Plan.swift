@@ -8,15 +8,20 @@ package struct Plan {
   package let costs: [Cost]
   private let model: CostModel
 
-  package init(_ graph: StageGraph, rates: Rates, in directory: String = ".") throws {
+  /// Stages at a time, and threads of each.
+  package let jobs, threads: Int
+
+  /// Plans for a machine of `cores`; paths are relative to `directory`.
+  package init(
+    _ graph: StageGraph, rates: Rates, cores: Int, in directory: String = "."
+  ) throws {
     self.graph = graph
+    jobs = graph.experiment.jobs ?? cores
+    threads = max(1, cores / jobs)
     states = CacheState.states(of: graph, in: directory)
-    model = CostModel(graph, rates: rates)
+    model = CostModel(graph, rates: rates, threads: threads)
     costs = try model.costs()
   }
-
-  /// Stages at a time on a machine of `cores`.
-  package func jobs(cores: Int) -> Int { graph.experiment.jobs ?? cores }
 
   /// What is left to do: the costs of all stale nodes, as the sum over one thread.
   package var remaining: Cost {
@@ -45,10 +50,8 @@ package struct Plan {
   // MARK: - Text
 
   /// The run table, the stages, and the totals.
-  package func text(cores: Int) throws -> String {
+  package func text() throws -> String {
     let experiment = graph.experiment
-    let jobs = jobs(cores: cores)
-    let threads = max(1, cores / jobs)
     var text =
       "\(experiment.figure), preset \(experiment.preset): \(experiment.title)\n\n"
     text += try runTable() + "\n" + stageTable() + "\n"

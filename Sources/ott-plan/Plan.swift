@@ -42,8 +42,8 @@ struct Show: ParsableCommand {
   }
 
   func run() throws {
-    let plan = try Plan(options.graph(), rates: Calibration.rates())
-    print(try plan.text(cores: threads), terminator: "")
+    let plan = try Plan(options.graph(), rates: Calibration.rates(), cores: threads)
+    print(try plan.text(), terminator: "")
   }
 }
 
@@ -57,7 +57,7 @@ struct Rules: ParsableCommand {
   func run() throws {
     let graph = try options.graph()
     // The order of starting needs only ratios: any one rate gives it, and always the same.
-    let costs = try CostModel(graph, rates: Rates { _, _ in 1e10 }).costs()
+    let costs = try CostModel(graph, rates: Rates { _, _ in 1e10 }, threads: 1).costs()
     try MakeRules(graph).write(order: Plan.startOrder(of: graph, costs: costs))
   }
 }

@@ -19,8 +19,8 @@ import Testing
 
   @Test func planningWritesNothing() throws {
     let before = try project.listing()
-    let plan = try Plan(graph(), rates: rates, in: project.directory)
-    let text = try plan.text(cores: 2)
+    let plan = try Plan(graph(), rates: rates, cores: 2, in: project.directory)
+    let text = try plan.text()
     #expect(try project.listing() == before)
     #expect(text.contains("To run: 49 of 49 stage runs"))
     for run in plan.graph.experiment.runs { #expect(text.contains(run.name + " ")) }
@@ -28,7 +28,7 @@ import Testing
 
   @Test func paperSizes() throws {
     let graph = try graph(preset: "paper")
-    let model = CostModel(graph, rates: rates)
+    let model = CostModel(graph, rates: rates, threads: 1)
     let runs = graph.experiment.runs
     let large = try #require(runs.firstIndex { $0.name == "1-gram/large/1" })
     let small = try #require(runs.firstIndex { $0.name == "1-gram/small/1" })
@@ -45,7 +45,7 @@ import Testing
   }
 
   @Test func costsAddUp() throws {
-    let plan = try Plan(graph(), rates: rates, in: project.directory)
+    let plan = try Plan(graph(), rates: rates, cores: 2, in: project.directory)
     #expect(plan.costs.count == plan.graph.nodes.count)
     #expect(plan.costs.allSatisfy { $0.seconds > 0 && $0.memoryBytes > 0 && $0.diskBytes > 0 })
     let sum = plan.costs.reduce(0) { $0 + $1.seconds }
@@ -58,7 +58,7 @@ import Testing
 
   @Test func theLongestRunsStartFirst() throws {
     let graph = try graph()
-    let costs = try CostModel(graph, rates: rates).costs()
+    let costs = try CostModel(graph, rates: rates, threads: 1).costs()
     let order = Plan.startOrder(of: graph, costs: costs)
     #expect(order.sorted() == Array(graph.nodes.indices))
     let trains = order.filter { graph.nodes[$0].stage == .train }.map { costs[$0].seconds }
