@@ -72,10 +72,11 @@ package enum CacheState: Sendable, Equatable {
     let wanted = leaves(of: node.configuration.identity)
     let nearest = others.map { differences(leaves(of: $0.identity), wanted) }
       .min { $0.count < $1.count }
+    let parameters = nearest?.filter { !$0.isInput } ?? []
     // Beyond a few differences the nearest output is no kin of this one.
-    guard let nearest, nearest.count <= 4 else { return "no output yet" }
+    guard let nearest, parameters.count <= 3 else { return "no output yet" }
+    if parameters.isEmpty && nearest.count > 2 { return "\(nearest.count) inputs changed" }
     // When parameters differ, inputs often do as a consequence; they say nothing more.
-    let parameters = nearest.filter { !$0.isInput }
     return (parameters.isEmpty ? nearest : parameters).map(\.text).joined(separator: ", ")
   }
 

@@ -67,6 +67,7 @@ import Testing
     #expect(
       states[chain.train] == .stale(reason: "optimizer.learningRate 0.002 → 0.004"))
     #expect(states[chain.evaluate] == .stale(reason: "input run changed"))
+    #expect(states[graph.report] == .stale(reason: "16 inputs changed"))
     // Not looked at: the training set itself is there.
     #expect(states[chain.map] == .cached)
   }
