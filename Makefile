@@ -44,11 +44,11 @@ CORES := $(shell nproc)
 .PHONY: help
 help: ## this text
 	@printf 'Targets\n'
-	@grep -hE '^[a-zA-Z0-9_%$$()-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/; s/\$$\(FIGURES\)/$(firstword $(FIGURES) figure2)/' \
-	  | awk -F '\t' '{ printf "  %-16s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-zA-Z0-9_%$$()-]+:.*## ' Makefile pipeline/tokenizers.mk | sed -E 's/:[^#]*## /\t/; s/\$$\(FIGURES\)/$(firstword $(FIGURES) figure2)/' \
+	  | awk -F '\t' '{ printf "  %-24s %s\n", $$1, $$2 }'
 	@printf '\nVariables (current value; set with NAME=value)\n'
-	@$(foreach v,PRESET FIGURE STAGE RUN JOBS THREADS LAUNCH,printf '  %-8s = %-8s %s\n' '$(v)' '$($(v))' \
-	  "$$(sed -nE 's/^$(v) \?=.*## ?//p' Makefile)";)
+	@$(foreach v,PRESET FIGURE STAGE RUN JOBS THREADS LAUNCH $(TOKENIZER_VARIABLES),printf '  %-8s = %-8s %s\n' '$(v)' '$($(v))' \
+	  "$$(sed -nE 's/^$(v) \?=.*## ?//p' Makefile pipeline/tokenizers.mk)";)
 	@printf '\nFigures: %s\nPresets: %s\n' '$(FIGURES)' '$(basename $(notdir $(wildcard pipeline/presets/*.yaml)))'
 
 # MARK: Build
@@ -154,3 +154,5 @@ peers: .venv/peers.stamp ## Python environment of the peers that numbers are com
 	python3 -m venv .venv
 	.venv/bin/pip install --quiet $(addprefix --requirement ,$^)
 	@touch $@
+
+include pipeline/tokenizers.mk

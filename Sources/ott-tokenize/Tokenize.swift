@@ -10,7 +10,7 @@ struct Tokenize: Command {
     version: versionText("ott-tokenize", stage: NGramStage.version),
     subcommands: [
       NGramStage.self, TrainCommand.self, EncodeCommand.self, DecodeCommand.self,
-      ConfigureCommand.self,
+      ConfigureCommand.self, StatisticsCommand.self,
     ],
     defaultSubcommand: NGramStage.self)
 }
