@@ -23,7 +23,7 @@ package struct Drawing {
     guard found == digest else {
       throw UserError(
         script, expected: "the script with digest \(digest)", found: found,
-        remedy: "Write the configuration anew: make the figure.")
+        remedy: "Write the configuration anew: make figure2")
     }
     let temporary = AtomicFile.temporaryPath(for: svg)
     let process = Process()

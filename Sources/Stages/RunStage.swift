@@ -39,7 +39,7 @@ package func runStage(
   guard configuration.version == version else {
     throw UserError(
       "\(options.config): version", expected: "\(version) (of this ott-\(stage))",
-      found: "\(configuration.version)", remedy: "Write the configuration anew: make plan")
+      found: "\(configuration.version)", remedy: "Write the configuration anew: make figure2")
   }
   try prepare(output: options.output, for: configuration)
   let context = StageContext(
