@@ -63,3 +63,16 @@ static inline __attribute__((always_inline)) uint64_t scan_at_least(
   memcpy(&a, bytes, sizeof a);
   return SCAN_MASK(a >= least);
 }
+
+/// The least of `8 * groups` numbers at `numbers`, which need no alignment.
+static inline __attribute__((always_inline)) uint64_t scan_least(
+    const uint64_t *numbers, long groups) {
+  typedef uint64_t scan_numbers __attribute__((ext_vector_type(8)));
+  scan_numbers least, next;
+  memcpy(&least, numbers, sizeof least);
+  for (long group = 1; group < groups; group++) {
+    memcpy(&next, numbers + 8 * group, sizeof next);
+    least = __builtin_elementwise_min(least, next);
+  }
+  return __builtin_reduce_min(least);
+}

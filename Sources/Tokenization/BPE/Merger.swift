@@ -1,3 +1,5 @@
+import CScan
+
 /// Byte-pair merging of one pretoken: until no rule applies, the leftmost pair of the lowest rank
 /// becomes one token.
 ///
@@ -8,13 +10,23 @@ final class Merger {
   private static let longest = 64
   private static let dead = UInt32.max
 
+  /// A place of a short pretoken that holds a token.
+  private struct Short {
+    var id: UInt32
+    /// What it becomes together with the token behind it.
+    var merged: UInt32
+    var previous: Int32
+    var next: Int32
+  }
+
   private let pairs: PairTable
   private let hasEveryByte: Bool
   private let byteTokens: [UInt32]
   /// Rules of two bytes, at `left << 8 | right`.
   private let byteRules: [UInt64]
-  private let ids = UnsafeMutablePointer<UInt32>.allocate(capacity: Merger.longest)
-  private let rules = UnsafeMutablePointer<UInt64>.allocate(capacity: Merger.longest)
+  private let short = UnsafeMutablePointer<Short>.allocate(capacity: Merger.longest)
+  /// Of the place with the same number: `rank << 8 | place` of its rule, or `PairTable.absent`.
+  private let keys = UnsafeMutablePointer<UInt64>.allocate(capacity: Merger.longest)
   private let rankCount: Int
   /// Empty between calls; moved out of the object while in use.
   private var idleQueue: RankQueue?
@@ -33,100 +45,122 @@ final class Merger {
   }
 
   deinit {
-    ids.deallocate()
-    rules.deallocate()
+    short.deallocate()
+    keys.deallocate()
   }
 
   /// Appends the tokens of `count` bytes to `output`.
   func merge(_ bytes: UnsafePointer<UInt8>, _ count: Int, into output: TokenBuffer) {
+    if count == 0 { return }
     output.reserve(count)
     if count <= Self.longest && hasEveryByte {
-      let kept = mergeShort(bytes, count)
-      (output.base + output.count).update(from: ids, count: kept)
-      output.count += kept
+      mergeShort(bytes, count, into: output)
     } else {
       mergeLong(bytes, count, into: output)
     }
   }
 
-  /// Merges 1…64 bytes into the front of `ids` and returns how many are there.
-  private func mergeShort(_ bytes: UnsafePointer<UInt8>, _ length: Int) -> Int {
-    let (ids, rules, pairs) = (ids, rules, pairs)
-    var count = length
+  /// Merges 1…64 bytes. Places stay where they are, so the least key is found without a branch.
+  private func mergeShort(
+    _ bytes: UnsafePointer<UInt8>, _ count: Int, into output: TokenBuffer
+  ) {
+    let (short, keys, pairs) = (short, keys, pairs)
+    let groups = (count &+ 7) >> 3
     byteRules.withUnsafeBufferPointer { byteRules in
-      for index in 0..<count - 1 {
-        rules[index] = byteRules[Int(bytes[index]) << 8 | Int(bytes[index + 1])]
+      for place in 0..<count &- 1 {
+        let rule = byteRules[Int(bytes[place]) << 8 | Int(bytes[place &+ 1])]
+        keys[place] = Self.key(rule, place)
+        short[place].merged = UInt32(truncatingIfNeeded: rule)
       }
     }
+    for place in count &- 1..<8 &* groups { keys[place] = PairTable.absent }
     byteTokens.withUnsafeBufferPointer { byteTokens in
-      for index in 0..<count { ids[index] = byteTokens[Int(bytes[index])] }
-    }
-    while count > 1 {
-      var best = PairTable.absent
-      var at = 0
-      for index in 0..<count &- 1 where rules[index] < best {
-        best = rules[index]
-        at = index
+      for place in 0..<count {
+        short[place].id = byteTokens[Int(bytes[place])]
+        short[place].previous = Int32(truncatingIfNeeded: place &- 1)
+        short[place].next = Int32(truncatingIfNeeded: place &+ 1)
       }
+    }
+    while true {
+      let best = scan_least(keys, groups)
       if best == PairTable.absent { break }
-      ids[at] = UInt32(truncatingIfNeeded: best)
-      count &-= 1
-      var index = at &+ 1
-      while index < count {
-        ids[index] = ids[index &+ 1]
-        rules[index &- 1] = rules[index]
-        index &+= 1
+      let place = Int(truncatingIfNeeded: best & 0xFF)
+      let id = short[place].merged
+      short[place].id = id
+      let taken = Int(short[place].next)
+      let after = Int(short[taken].next)
+      short[place].next = Int32(truncatingIfNeeded: after)
+      keys[taken] = PairTable.absent
+      var rule = PairTable.absent
+      if after < count {
+        short[after].previous = Int32(truncatingIfNeeded: place)
+        rule = pairs.rule(id, short[after].id)
+        short[place].merged = UInt32(truncatingIfNeeded: rule)
       }
-      if at > 0 { rules[at &- 1] = pairs.rule(ids[at &- 1], ids[at]) }
-      if at &+ 1 < count { rules[at] = pairs.rule(ids[at], ids[at &+ 1]) }
+      keys[place] = Self.key(rule, place)
+      let before = Int(short[place].previous)
+      if before >= 0 {
+        rule = pairs.rule(short[before].id, id)
+        short[before].merged = UInt32(truncatingIfNeeded: rule)
+        keys[before] = Self.key(rule, before)
+      }
     }
-    return count
+    var place = 0
+    while place < count {
+      output.base[output.count] = short[place].id
+      output.count &+= 1
+      place = Int(short[place].next)
+    }
+  }
+
+  @inline(__always)
+  private static func key(_ rule: UInt64, _ place: Int) -> UInt64 {
+    rule == PairTable.absent ? rule : (rule >> 32) << 8 | UInt64(truncatingIfNeeded: place)
   }
 
   /// As `mergeShort`, through the rank queue. A token spans `lengths[start]` places of `ids`, of
   /// which all but the first are dead; the last place holds the length too, to walk left.
   private func mergeLong(_ bytes: UnsafePointer<UInt8>, _ length: Int, into output: TokenBuffer) {
-    var ids: [UInt32] = []
-    ids.reserveCapacity(length)
-    for index in 0..<length where byteTokens[Int(bytes[index])] != .max {
-      ids.append(byteTokens[Int(bytes[index])])
+    let ids = UnsafeMutablePointer<UInt32>.allocate(capacity: length)
+    let lengths = UnsafeMutablePointer<UInt32>.allocate(capacity: length)
+    defer {
+      ids.deallocate()
+      lengths.deallocate()
     }
-    let count = ids.count
+    var count = 0
+    for index in 0..<length where byteTokens[Int(bytes[index])] != .max {
+      ids[count] = byteTokens[Int(bytes[index])]
+      lengths[count] = 1
+      count += 1
+    }
     if count == 0 { return }
-    var lengths = [UInt32](repeating: 1, count: count)
-    let pairs = pairs
     var queue = idleQueue.take() ?? RankQueue(rankCount: rankCount)
-    defer { idleQueue = queue }
-    ids.withUnsafeMutableBufferPointer { ids in
-      lengths.withUnsafeMutableBufferPointer { lengths in
-        for index in 0..<count - 1 {
-          queue.push(pairs.rule(ids[index], ids[index + 1]), at: index)
-        }
-        while let (rule, position) = queue.popFirst() {
-          // A popped position may be stale: merged away, or with other neighbours by now.
-          if ids[position] == Self.dead { continue }
-          let right = position + Int(lengths[position])
-          if right >= count || pairs.rule(ids[position], ids[right]) != rule { continue }
-          let span = right - position + Int(lengths[right])
-          ids[position] = UInt32(truncatingIfNeeded: rule)
-          ids[right] = Self.dead
-          lengths[position] = UInt32(span)
-          lengths[position + span - 1] = UInt32(span)
-          if position > 0 {
-            let left = position - Int(lengths[position - 1])
-            queue.push(pairs.rule(ids[left], ids[position]), at: left)
-          }
-          if position + span < count {
-            queue.push(pairs.rule(ids[position], ids[position + span]), at: position)
-          }
-        }
-        var position = 0
-        while position < count {
-          output.base[output.count] = ids[position]
-          output.count += 1
-          position += Int(lengths[position])
-        }
+    let pairs = pairs
+    for index in 0..<count - 1 { queue.push(pairs.rule(ids[index], ids[index + 1]), at: index) }
+    while let (rule, position) = queue.popFirst() {
+      // A popped position may be stale: merged away, or with other neighbours by now.
+      if ids[position] == Self.dead { continue }
+      let right = position &+ Int(lengths[position])
+      if right >= count || pairs.rule(ids[position], ids[right]) != rule { continue }
+      let span = right &- position &+ Int(lengths[right])
+      ids[position] = UInt32(truncatingIfNeeded: rule)
+      ids[right] = Self.dead
+      lengths[position] = UInt32(truncatingIfNeeded: span)
+      lengths[position &+ span &- 1] = UInt32(truncatingIfNeeded: span)
+      if position > 0 {
+        let left = position &- Int(lengths[position &- 1])
+        queue.push(pairs.rule(ids[left], ids[position]), at: left)
       }
+      if position &+ span < count {
+        queue.push(pairs.rule(ids[position], ids[position &+ span]), at: position)
+      }
+    }
+    idleQueue = consume queue
+    var position = 0
+    while position < count {
+      output.base[output.count] = ids[position]
+      output.count += 1
+      position += Int(lengths[position])
     }
   }
 }

@@ -2,7 +2,7 @@
 ///
 /// Every rank has a list of its positions, which mostly arrive in order, and a binary heap holds the
 /// ranks with a list: repeated text has few distinct ranks, so nearly every push is one append.
-struct RankQueue {
+struct RankQueue: ~Copyable {
   private struct Node {
     var position: UInt32
     var next: Int32
@@ -16,74 +16,96 @@ struct RankQueue {
   }
 
   private static let none: Int32 = -1
-  private var lists: [List]
-  private var nodes: [Node] = []
+  private let lists: UnsafeMutablePointer<List>
+  private var nodes: UnsafeMutablePointer<Node>
+  private var nodeCapacity = 1 << 10
+  private var nodeCount = 0
   private var freeNode = none
   /// Ranks whose list is not empty, as a binary heap.
   private var heap: [UInt32] = []
 
   init(rankCount: Int) {
-    lists = [List](
+    lists = .allocate(capacity: rankCount)
+    lists.initialize(
       repeating: List(rule: 0, head: Self.none, tail: Self.none, isSorted: true), count: rankCount)
+    nodes = .allocate(capacity: nodeCapacity)
+  }
+
+  deinit {
+    lists.deallocate()
+    nodes.deallocate()
   }
 
   /// Adds a position; `PairTable.absent` is ignored.
   @inline(__always)
   mutating func push(_ rule: UInt64, at position: Int) {
     if rule == PairTable.absent { return }
-    let rank = Int(truncatingIfNeeded: rule >> 32)
+    let list = lists + Int(truncatingIfNeeded: rule >> 32)
     var node = freeNode
-    let content = Node(position: UInt32(truncatingIfNeeded: position), next: Self.none)
     if node >= 0 {
       freeNode = nodes[Int(node)].next
-      nodes[Int(node)] = content
     } else {
-      node = Int32(nodes.count)
-      nodes.append(content)
+      if nodeCount == nodeCapacity { grow() }
+      node = Int32(truncatingIfNeeded: nodeCount)
+      nodeCount &+= 1
     }
-    let tail = lists[rank].tail
-    lists[rank].tail = node
+    nodes[Int(node)] = Node(position: UInt32(truncatingIfNeeded: position), next: Self.none)
+    let tail = Int(list.pointee.tail)
+    list.pointee.tail = node
     if tail >= 0 {
-      nodes[Int(tail)].next = node
-      if nodes[Int(tail)].position > content.position { lists[rank].isSorted = false }
+      nodes[tail].next = node
+      if nodes[tail].position > nodes[Int(node)].position { list.pointee.isSorted = false }
     } else {
-      lists[rank].head = node
-      lists[rank].rule = rule
-      open(UInt32(truncatingIfNeeded: rank))
+      list.pointee.head = node
+      list.pointee.rule = rule
+      list.pointee.isSorted = true
+      open(UInt32(truncatingIfNeeded: rule >> 32))
     }
   }
 
-  /// Removes and returns the first entry.
+  /// Removes and returns the first entry; nil when there is none.
   @inline(__always)
   mutating func popFirst() -> (rule: UInt64, position: Int)? {
     guard let rank = heap.first else { return nil }
-    if !lists[Int(rank)].isSorted { sort(Int(rank)) }
-    let list = lists[Int(rank)]
-    let node = nodes[Int(list.head)]
-    nodes[Int(list.head)].next = freeNode
-    freeNode = list.head
-    lists[Int(rank)].head = node.next
+    let list = lists + Int(rank)
+    if !list.pointee.isSorted { sort(list) }
+    let head = list.pointee.head
+    let node = nodes[Int(head)]
+    nodes[Int(head)].next = freeNode
+    freeNode = head
+    list.pointee.head = node.next
     if node.next == Self.none {
-      lists[Int(rank)].tail = Self.none
+      list.pointee.tail = Self.none
       closeFirst()
     }
-    return (list.rule, Int(node.position))
+    return (list.pointee.rule, Int(node.position))
   }
 
-  private mutating func sort(_ rank: Int) {
+  @inline(never)
+  private mutating func grow() {
+    precondition(nodeCapacity <= Int(Int32.max) / 2, "a pretoken of over a thousand million bytes")
+    let larger = UnsafeMutablePointer<Node>.allocate(capacity: nodeCapacity * 2)
+    larger.update(from: nodes, count: nodeCount)
+    nodes.deallocate()
+    nodes = larger
+    nodeCapacity *= 2
+  }
+
+  @inline(never)
+  private func sort(_ list: UnsafeMutablePointer<List>) {
     var order: [Int32] = []
-    var node = lists[rank].head
+    var node = list.pointee.head
     while node != Self.none {
       order.append(node)
       node = nodes[Int(node)].next
     }
     let positions = order.map { nodes[Int($0)].position }.sorted()
     for (node, position) in zip(order, positions) { nodes[Int(node)].position = position }
-    lists[rank].isSorted = true
+    list.pointee.isSorted = true
   }
 
+  @inline(never)
   private mutating func open(_ rank: UInt32) {
-    lists[Int(rank)].isSorted = true
     heap.append(rank)
     var child = heap.count - 1
     while child > 0, heap[(child - 1) / 2] > heap[child] {
@@ -92,6 +114,7 @@ struct RankQueue {
     }
   }
 
+  @inline(never)
   private mutating func closeFirst() {
     let last = heap.removeLast()
     if heap.isEmpty { return }
