@@ -54,7 +54,7 @@ package struct CostModel {
   /// Compressed bytes an element of cfg3f's shards, zstd level 3, lengths of documents included.
   package static let bytesPerSymbol = 0.27
   package static let bytesPerToken = 0.3
-  package static let bytesPerMapColumn = 0.17
+  package static let bytesPerMapColumn = 0.26
   /// A stage that holds nothing: code, libraries and the shard on its way.
   package static let processBytes = 34e6
 
