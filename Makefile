@@ -110,9 +110,9 @@ endif
 jobsInForce = $(or $(patsubst -j%,%,$(filter -j%,$(MAKEFLAGS))),1)
 threadsPerJob = $(or $(THREADS),$(shell n=$$(( $(CORES) / $(jobsInForce) )); echo $$(( n > 0 ? n : 1 ))))
 
-# $(call runStage,stage,id): the one way in which a stage is run.
+# $(call runStage,stage,id,name): the one way in which a stage is run.
 runStage = $(LAUNCH) $(BIN)/ott-$(1) --config data/config/$(1)/$(2).json --output data/$(1)/$(2) \
-  --threads $(threadsPerJob)
+  --threads $(threadsPerJob) --name '$(3)'
 
 data/plan/$(PRESET)/%.mk: $(EXPERIMENT_FILES) $(BUILT)
 	@$(BIN)/ott-plan rules --figure $* --preset $(PRESET)

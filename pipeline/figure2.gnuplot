@@ -2,7 +2,7 @@
 # size. Lines are means over seeds, bands reach from the smallest to the largest seed.
 # Called with the variables csv (input) and svg (output); see Sources/Reporting/Drawing.swift.
 
-set terminal svg size 1080,460 font "Helvetica,14" background "#ffffff" dashlength 0.6
+set terminal svg size 1080,520 font "Helvetica,14" background "#ffffff" dashlength 0.6
 set output svg
 set datafile separator whitespace
 
@@ -24,7 +24,7 @@ colour(model) = word(colours, 1 + (position(models, model) - 1) % words(colours)
 
 title(panel) = panel eq "left" ? "Tokenizer" : panel eq "right" ? "Input and output vocabulary" : panel
 
-set multiplot layout 1,words(panels) margins 0.075,0.985,0.13,0.92 spacing 0.06,0.1
+set multiplot layout 1,words(panels) margins 0.075,0.985,0.25,0.93 spacing 0.06,0.1
 set logscale x
 set format x "10^{%L}"
 set mxtics 10
@@ -35,7 +35,8 @@ set border 3 linecolor "#808080"
 set tics nomirror textcolor "#404040"
 set xlabel "sentences seen" textcolor "#404040" offset 0,0.3
 set style fill solid noborder
-set key inside left top Left reverse vertical samplen 2.6 spacing 1.05 textcolor "#202020"
+# A column per variant, a row per size, below the axes: nothing hides a curve.
+set key bmargin center Left reverse vertical maxrows words(sizes) samplen 2 spacing 1.1 width -8 font ",12" textcolor "#202020"
 set autoscale x noextend
 
 do for [p = 1:words(panels)] {

@@ -36,7 +36,7 @@ package struct MakeRules {
       lines += [
         "", "# \(node.label)", ".SECONDARY: \(node.index)",
         ([node.index + ":"] + (inputs.isEmpty ? [] : ["|"] + inputs)).joined(separator: " "),
-        "\t$(call runStage,\(node.stage.rawValue),\(node.id))",
+        "\t$(call runStage,\(node.stage.rawValue),\(node.id),\(Self.word(node.label)))",
       ]
     }
     return lines.joined(separator: "\n") + "\n"
@@ -56,6 +56,16 @@ package struct MakeRules {
     }
     try AtomicFile.makeDirectory("\(directory)/data/plan/\(graph.experiment.preset)")
     try AtomicFile.write(text(order: order), to: directory + "/" + path)
+  }
+
+  /// A label as make and the shell take it literally between quotes: other characters become spaces.
+  package static func word(_ label: String) -> String {
+    let plain = label.unicodeScalars.map { scalar in
+      scalar.isASCII
+        && (scalar.properties.isAlphabetic || "0123456789-_./+ ".unicodeScalars.contains(scalar))
+        ? Character(scalar) : " "
+    }
+    return String(plain).split(separator: " ").joined(separator: " ")
   }
 
   private func rank(_ position: Int, _ order: [Int]) -> Int {

@@ -8,12 +8,15 @@ package struct StageContext {
   package let output: String
   package let threads: Int
   package let isQuiet: Bool
+  /// What messages call this run, so that the lines of parallel runs can be told apart: the stage,
+  /// and the name that the command line gives.
+  package let title: String
   /// Facts for `evidence.json`: rates, library versions, anything that is not identity.
   package let evidence: Evidence
 
   /// Prints one line to standard output unless the user wants quiet.
   package func say(_ line: String) {
-    if !isQuiet { print(line) }
+    if !isQuiet { print("\(title): \(line)") }
   }
 }
 
@@ -44,7 +47,8 @@ package func runStage(
   try prepare(output: options.output, for: configuration)
   let context = StageContext(
     configuration: configuration, output: options.output, threads: options.threads,
-    isQuiet: options.quiet, evidence: Evidence())
+    isQuiet: options.quiet, title: options.name.map { "\(stage) \($0)" } ?? stage,
+    evidence: Evidence())
   do {
     try body(context)
   } catch {

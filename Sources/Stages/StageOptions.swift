@@ -16,10 +16,24 @@ package struct StageOptions: ParsableArguments {
       "Worker threads (default: all). Results do not depend on it.", valueName: "n"))
   package var threads: Int = Host.threads
 
+  @Option(
+    name: .long,
+    help: ArgumentHelp("What messages call this run: the plan's name for it.", valueName: "name"))
+  package var name: String?
+
   @Flag(name: .long, help: "No progress and no summary.")
   package var quiet = false
 
   package init() {}
+
+  /// The options as a command says them that does not take them from its own command line.
+  package init(config: String, output: String, threads: Int, quiet: Bool, name: String?) {
+    self.config = config
+    self.output = output
+    self.threads = threads
+    self.quiet = quiet
+    self.name = name
+  }
 
   package func validate() throws {
     guard (1...1024).contains(threads) else {

@@ -54,7 +54,7 @@ package enum TrainingStage {
   /// - Throws: as `TrainingData` and `Trainer`.
   package static func run(
     _ configuration: StageConfiguration, output: String, threads: Int, isQuiet: Bool,
-    stopAfter: Int? = nil, shouldStop: () -> Bool = { false }
+    title: String = Trainer.stage, stopAfter: Int? = nil, shouldStop: () -> Bool = { false }
   ) throws -> TrainingSummary {
     guard configuration.inputs.count == 1 else {
       throw UserError(
@@ -68,7 +68,7 @@ package enum TrainingStage {
     let steps = trainer.parameters.steps
     let start = Host.monotonicSeconds
     var display = Progress(
-      "train", unit: "steps", total: steps, done: before.step, isQuiet: isQuiet)
+      title, unit: "steps", total: steps, done: before.step, isQuiet: isQuiet)
     let outcome = try trainer.run(
       shouldStop: { step in shouldStop() || stopAfter.map { step >= $0 } ?? false },
       report: { tick in

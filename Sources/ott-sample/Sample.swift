@@ -47,6 +47,10 @@ struct Draw: ParsableCommand {
       "Worker threads (default: all). Results do not depend on it.", valueName: "n"))
   var threads: Int?
 
+  @Option(
+    help: ArgumentHelp("What messages call this run: the plan's name for it.", valueName: "name"))
+  var name: String?
+
   @Flag(help: "No progress and no summary.")
   var quiet = false
 
@@ -99,11 +103,9 @@ struct Draw: ParsableCommand {
       }
       return
     }
-    var options = StageOptions()
-    options.config = config ?? ""
-    options.output = output ?? ""
-    options.threads = threads ?? Host.threads
-    options.quiet = quiet
+    let options = StageOptions(
+      config: config ?? "", output: output ?? "", threads: threads ?? Host.threads, quiet: quiet,
+      name: name)
     try options.validate()
     try SampleStage.run(options)
   }

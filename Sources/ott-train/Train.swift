@@ -38,7 +38,8 @@ struct Train: Command {
     try runStage(Trainer.stage, version: Trainer.version, options: options) { context in
       let summary = try TrainingStage.run(
         context.configuration, output: context.output, threads: context.threads,
-        isQuiet: context.isQuiet, stopAfter: stopAfter, shouldStop: { Interruption.requested })
+        isQuiet: context.isQuiet, title: context.title, stopAfter: stopAfter,
+        shouldStop: { Interruption.requested })
       let text = summary.text(output: context.output)
       guard summary.outcome == .finished else {
         if Interruption.requested {

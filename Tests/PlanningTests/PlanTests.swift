@@ -65,6 +65,14 @@ import Testing
     #expect(trains == trains.sorted(by: >))
   }
 
+  @Test(arguments: [
+    ("1-gram tokens, seed 1", "1-gram tokens seed 1"), ("it's $(HOME)/a", "it s HOME /a"),
+    ("é", ""),
+  ])
+  func labelsAreWordsToMakeAndShell(label: String, word: String) {
+    #expect(MakeRules.word(label) == word)
+  }
+
   @Test func rulesNameEveryNodeOnce() throws {
     let graph = try graph()
     let order = Array(graph.nodes.indices.reversed())
@@ -72,7 +80,10 @@ import Testing
     let lines = rules.text(order: order).split(separator: "\n")
     for node in graph.nodes {
       #expect(lines.count { $0.hasPrefix(node.index + ":") } == 1)
-      #expect(lines.contains { $0 == "\t$(call runStage,\(node.stage.rawValue),\(node.id))" })
+      #expect(
+        lines.contains {
+          $0 == "\t$(call runStage,\(node.stage.rawValue),\(node.id),\(MakeRules.word(node.label)))"
+        })
     }
     try rules.write(order: order, in: project.directory)
     for node in graph.nodes {
