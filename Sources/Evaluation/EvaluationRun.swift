@@ -128,13 +128,13 @@ package struct EvaluationRun {
         "\(heldout.directory): held-out sentences of another grammar",
         expected: "root \(parameters.root) of SHA-256 \(parameters.grammarDigest)",
         found: "root \(root) of SHA-256 \(digest)",
-        remedy: "sample held-out sentences from the grammar of the evaluation")
+        remedy: "Sample held-out sentences from the grammar of the evaluation.")
     }
     guard heldout.documents >= parameters.heldoutSentences else {
       throw UserError(
         "\(heldout.directory): held-out sentences",
         expected: "at least heldoutSentences = \(parameters.heldoutSentences)",
-        found: "\(heldout.documents)", remedy: "sample more or score fewer")
+        found: "\(heldout.documents)", remedy: "Sample more or score fewer.")
     }
   }
 

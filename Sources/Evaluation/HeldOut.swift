@@ -43,7 +43,7 @@ package struct HeldOut: Sendable {
       guard positions <= context else {
         throw UserError(
           "held-out sentence \(i)", expected: "at most \(context) positions (the model's context)",
-          found: "\(positions)", remedy: "train with a larger context")
+          found: "\(positions)", remedy: "Train with a larger context.")
       }
       if next.count + positions > positionsPerGroup && !next.isEmpty {
         groups.append(Group(first: first, rows: rows, offsets: offsets, next: next))

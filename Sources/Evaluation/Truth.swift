@@ -26,7 +26,7 @@ package struct Truth: Sendable {
         "terminals of the run's tokens",
         expected: "1...\(grammar.terminalCount) of \(grammar.name)",
         found: "\(variant.tokenizer.alphabet.values)",
-        remedy: "evaluate with the grammar that the run was trained on")
+        remedy: "Evaluate with the grammar that the run was trained on.")
     }
     let block = 64
     let blocks = (sentences.count + block - 1) / block
@@ -44,7 +44,7 @@ package struct Truth: Sendable {
             "held-out sentence \(i)",
             expected: "a sentence of grammar \(grammar.name), root \(grammar.root)",
             found: "a string of \(sentences[i].count) symbols that is none",
-            remedy: "evaluate with the grammar and root of the held-out sample set")
+            remedy: "Evaluate with the grammar and root of the held-out sample set.")
         }
         logP.append(log2P * log(2))
         if i < targetSentences {

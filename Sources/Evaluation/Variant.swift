@@ -35,7 +35,7 @@ package struct Variant: Sendable, Equatable {
     guard kind == "ngram" else {
       throw UserError(
         "\(source): kind of the map set", expected: "'ngram'", found: "'\(kind)'",
-        remedy: "evaluate against a grammar needs a run on n-gram tokens")
+        remedy: "Evaluate against a grammar needs a run on n-gram tokens.")
     }
     let terminals = try reader.ints("terminals").map { value in
       guard let byte = UInt8(exactly: value) else {
@@ -57,7 +57,7 @@ package struct Variant: Sendable, Equatable {
       throw UserError(
         "\(source): tables and labels",
         expected: "\(mapper.tables.map(\.rows)) and \(mapper.labels)",
-        found: "\(rows) and \(labels)", remedy: "map the tokens again")
+        found: "\(rows) and \(labels)", remedy: "Map the tokens again.")
     }
   }
 

@@ -32,7 +32,7 @@ package enum BLAS {
       if let wanted, coreName.lowercased() != wanted.lowercased() {
         throw UserError(
           "the BLAS core cannot be chosen", expected: wanted, found: coreName,
-          remedy: "name a core that this OpenBLAS build and this CPU have, such as Haswell")
+          remedy: "Name a core that this OpenBLAS build and this CPU have, such as Haswell.")
       }
     }
     openblas_set_num_threads(1)

@@ -81,7 +81,7 @@ package struct ModelConfiguration: Sendable, Equatable {
     if width % heads != 0 {
       throw UserError(
         "model width", expected: "a multiple of \(heads) heads", found: "\(width)",
-        remedy: "change width or heads")
+        remedy: "Change width or heads.")
     }
     if inputs.isEmpty || inputs.contains(where: { $0.order < 1 || $0.rows < 1 }) {
       throw UserError(
@@ -96,7 +96,7 @@ package struct ModelConfiguration: Sendable, Equatable {
       throw UserError(
         "tied head", expected: "a single input table of order 1 with \(labels) rows",
         found: inputs.map { "order \($0.order) with \($0.rows) rows" }.joined(separator: ", "),
-        remedy: "set tied to false")
+        remedy: "Set tied to false.")
     }
   }
 

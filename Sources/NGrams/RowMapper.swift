@@ -44,7 +44,7 @@ package struct InputTable: Sendable, Equatable {
         throw UserError(
           "exact \(order)-gram input table over \(vocabulary) tokens: overflows its id type",
           expected: "at most \(IDType.u32.capacity) rows", found: "\(vocabulary)^\(order)",
-          remedy: "choose a lower order")
+          remedy: "Choose a lower order.")
       }
       rows = next
     }
@@ -99,7 +99,7 @@ package struct RowMapper: Sendable, Equatable {
     guard outputOrder == 1 || base.order == 1 else {
       throw UserError(
         "outputOrder", expected: "1 over a \(base.order)-gram tokenizer", found: "\(outputOrder)",
-        remedy: "use the 1-gram tokenizer for a joint n-gram output")
+        remedy: "Use the 1-gram tokenizer for a joint n-gram output.")
     }
     let joint =
       base.order == 1 ? try NGramVocabulary(alphabet: base.alphabet, order: outputOrder) : nil
@@ -125,7 +125,7 @@ package struct RowMapper: Sendable, Equatable {
   ) throws(UserError) {
     guard !tables.isEmpty else {
       throw UserError(
-        "inputOrders", expected: "at least one order", found: "none", remedy: "set it to [1]")
+        "inputOrders", expected: "at least one order", found: "none", remedy: "Set it to [1].")
     }
     guard Set(tables.map(\.order)).count == tables.count else {
       throw UserError(

@@ -49,7 +49,7 @@ package enum Quantity {
     ] where seconds < limit {
       return String(format: "%.3g \(unit)", seconds / size)
     }
-    return String(format: "%.3g a", seconds / 31_557_600)
+    return String(format: "%.3g y", seconds / 31_557_600)
   }
 
   private static func scaled(_ value: Double, _ units: [String], _ step: Double) -> String {

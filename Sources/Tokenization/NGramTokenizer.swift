@@ -120,7 +120,7 @@ package struct NGramTokenizer: Sendable, Equatable {
         "symbol \(i) of a document",
         expected: "one of \(alphabet.values.map(String.init).joined(separator: ", "))",
         found: "\(symbols[i])",
-        remedy: "check that the samples come from the grammar the tokenizer was made for")
+        remedy: "Check that the samples come from the grammar the tokenizer was made for.")
     }
     preconditionFailure("called without a foreign symbol")
   }

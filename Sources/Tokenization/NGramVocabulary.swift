@@ -18,7 +18,7 @@ package enum IDType: String, Sendable, CaseIterable {
     for type in allCases where count <= type.capacity { return type }
     throw UserError(
       "\(what): overflows its id type", expected: "at most \(IDType.u32.capacity) ids",
-      found: "\(count)", remedy: "choose a lower order")
+      found: "\(count)", remedy: "Choose a lower order.")
   }
 }
 
@@ -50,7 +50,7 @@ package struct NGramVocabulary: Sendable, Equatable {
     guard order >= 1 else {
       throw UserError(
         "order of an n-gram vocabulary", expected: "1 or more", found: "\(order)",
-        remedy: "set the order to 1, 2 or 3")
+        remedy: "Set the order to 1, 2 or 3.")
     }
     guard alphabet >= 1 else {
       throw UserError(
@@ -65,7 +65,7 @@ package struct NGramVocabulary: Sendable, Equatable {
         throw UserError(
           "\(order)-gram vocabulary over \(alphabet) symbols: overflows its id type",
           expected: "at most \(IDType.u32.capacity) ids",
-          found: "more from the \(i + 1)-grams on", remedy: "choose an order of \(i) or less")
+          found: "more from the \(i + 1)-grams on", remedy: "Choose an order of \(i) or less.")
       }
       power.append(next)
       firstID.append(end)

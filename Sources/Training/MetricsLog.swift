@@ -81,14 +81,14 @@ package struct MetricsLog: ~Copyable {
     guard file >= 0 else {
       throw UserError(
         "\(path): cannot be opened", found: String(cString: strerror(errno)),
-        remedy: "check the permissions of the output directory")
+        remedy: "Check the permissions of the output directory.")
     }
     let length = Int(lseek(file, 0, SEEK_END))
     guard length >= bytes else {
       close(file)
       throw UserError(
         "\(path): shorter than the checkpoint says", expected: "at least \(bytes) bytes",
-        found: "\(length) bytes", remedy: "delete the output directory and train again")
+        found: "\(length) bytes", remedy: "Delete the output directory and train again.")
     }
     guard ftruncate(file, bytes) == 0, lseek(file, bytes, SEEK_SET) == bytes else {
       close(file)
@@ -111,7 +111,7 @@ package struct MetricsLog: ~Copyable {
       guard count > 0 else {
         throw UserError(
           "\(path): cannot be written", found: String(cString: strerror(errno)),
-          remedy: "free disk space and run the same command again")
+          remedy: "Free disk space and run the same command again.")
       }
       written += count
     }

@@ -52,7 +52,7 @@ package struct SnapshotSchedule: Sendable, Equatable {
         throw UserError(
           "snapshots.steps is not a list that ascends to the last step",
           expected: "ascending steps from 1, the last of them \(total)", found: "\(list)",
-          remedy: "end the list with the run's last step, or give count and spacing")
+          remedy: "End the list with the run's last step, or give count and spacing.")
       }
     } else {
       let count = try reader.int("count", in: 1...100_000)

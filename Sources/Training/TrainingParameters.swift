@@ -53,7 +53,7 @@ package struct TrainingParameters: Sendable {
       throw UserError(
         "\(source): a batch is larger than the data set",
         expected: "batchSentences of at most \(documents), the documents of the map set",
-        found: "\(batchSentences)", remedy: "lower batchSentences or sample more documents")
+        found: "\(batchSentences)", remedy: "Lower batchSentences or sample more documents.")
     }
     lanes = try reader.int("lanes", in: 1...4096)
     guard lanes & (lanes - 1) == 0, lanes <= batchSentences else {
@@ -61,7 +61,7 @@ package struct TrainingParameters: Sendable {
         "\(source): parameters.lanes does not fit",
         expected: "a power of two of at most \(batchSentences), the sentences of a batch",
         found: "\(lanes)",
-        remedy: "set lanes to \(Self.largestPowerOfTwo(upTo: min(lanes, batchSentences)))")
+        remedy: "Set lanes to \(Self.largestPowerOfTwo(upTo: min(lanes, batchSentences))).")
     }
     steps = try Self.readSteps(
       &reader, source: source, documents: documents, batchSentences: batchSentences)
@@ -86,7 +86,7 @@ package struct TrainingParameters: Sendable {
     for key in ["inputs", "labels"] where members[key] != nil {
       throw UserError(
         "\(source): parameters.model.\(key)", expected: "no such key: it comes from the map set",
-        found: members[key]?.summary, remedy: "delete it")
+        found: members[key]?.summary, remedy: "Delete it.")
     }
     return members
   }
@@ -111,7 +111,7 @@ package struct TrainingParameters: Sendable {
     guard reader.has("steps") != reader.has("epochs") else {
       throw UserError(
         "\(source): parameters give both or neither of steps and epochs",
-        expected: "exactly one of the two", remedy: "keep the one you mean")
+        expected: "exactly one of the two", remedy: "Keep the one you mean.")
     }
     if reader.has("steps") { return try reader.int("steps", in: 1...1_000_000_000) }
     let epochs = try reader.int("epochs", in: 1...1_000_000)
@@ -144,7 +144,7 @@ package struct TrainingParameters: Sendable {
       throw UserError(
         "\(source): the warm-up does not end before the run",
         expected: "schedule.warmupSteps below \(steps), the steps of the run",
-        found: "\(warmupSteps)", remedy: "shorten the warm-up or train longer")
+        found: "\(warmupSteps)", remedy: "Shorten the warm-up or train longer.")
     }
     return LearningRateSchedule(
       kind: kind, peak: peak, warmupSteps: warmupSteps, finalFraction: finalFraction, steps: steps)

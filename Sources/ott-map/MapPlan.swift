@@ -28,7 +28,7 @@ struct MapPlan {
       throw UserError(
         "\(tokens.directory): token set", expected: "n-gram tokens in one column 'token'",
         found: "kind '\(kind)', columns \(tokens.columns.map(\.name))",
-        remedy: "give the output of ott-tokenize as input 'tokens'")
+        remedy: "Give the output of ott-tokenize as input 'tokens'.")
     }
     let alphabet = try Alphabet(metadata.ints("terminals", in: 0...255).map { UInt8($0) })
     terminals = .array(alphabet.values.map { .integer(Int($0)) })

@@ -55,7 +55,7 @@ enum BytePairStage {
     if found != input.id {
       throw UserError(
         "\(input.path): another corpus than the configuration's", expected: "digest \(input.id)",
-        found: found, remedy: "write the configuration anew: ott-tokenize configure")
+        found: found, remedy: "Write the configuration anew: ott-tokenize configure.")
     }
     return (corpus, input)
   }
@@ -68,7 +68,7 @@ enum BytePairStage {
     if found != input.id {
       throw UserError(
         "\(input.path): another tokenizer than the configuration's", expected: "digest \(input.id)",
-        found: found, remedy: "write the configuration anew: ott-tokenize configure")
+        found: found, remedy: "Write the configuration anew: ott-tokenize configure.")
     }
     return (try BytePairModel.load(path: input.path), input)
   }

@@ -55,7 +55,7 @@ private struct TokenizePlan {
       throw UserError(
         "\(symbols.directory): columns", expected: "one column 'symbol' of u8",
         found: "\(symbols.columns.map(\.name)) of \(symbols.element.rawValue)",
-        remedy: "give the output of ott-sample as input 'symbols'")
+        remedy: "Give the output of ott-sample as input 'symbols'.")
     }
     var metadata = try symbols.metadataReader()
     let terminals = try metadata.ints("terminals", in: 0...255).map { UInt8($0) }

@@ -98,7 +98,7 @@ import Testing
 
   @Test(arguments: [
     (0.0, "0 s"), (0.0123, "0.0123 s"), (99, "99 s"), (100, "1.67 min"), (7_200, "2 h"),
-    (200_000, "2.31 d"), (63_115_200, "2 a"),
+    (200_000, "2.31 d"), (63_115_200, "2 y"),
   ])
   func times(seconds: Double, text: String) {
     #expect(Quantity.time(seconds) == text)

@@ -14,9 +14,13 @@ package final class BatchEncoder {
   private static let groupBytes = 1 << 16...1 << 22
   private let pool: WorkerPool
   private let encoders: [BytePairEncoder]
+  /// Buffers of earlier calls. Those that no group holds any more are written again: fresh memory
+  /// costs page faults for every id.
+  private var buffers: [TokenBuffer] = []
   /// One encoder at a time per worker; workers only write places of their own.
   private struct Results: @unchecked Sendable {
     let groups: UnsafeMutablePointer<Group?>
+    let buffers: UnsafeMutablePointer<TokenBuffer?>
     let encoders: [BytePairEncoder]
   }
 
@@ -52,12 +56,20 @@ package final class BatchEncoder {
       groups.deinitialize(count: ranges.count)
       groups.deallocate()
     }
-    let results = Results(groups: groups, encoders: encoders)
+    let free = UnsafeMutablePointer<TokenBuffer?>.allocate(capacity: ranges.count)
+    free.initialize(repeating: nil, count: ranges.count)
+    defer {
+      free.deinitialize(count: ranges.count)
+      free.deallocate()
+    }
+    takeFreeBuffers(into: free, count: ranges.count)
+    let results = Results(groups: groups, buffers: free, encoders: encoders)
     let list = ranges
     pool.forEach(0..<list.count) { worker, task in
       let range = list[task]
       let total = range.reduce(0) { $0 + documents[$1].count }
-      let buffer = TokenBuffer(capacity: total / 3 + 1024)
+      let buffer = results.buffers[task] ?? TokenBuffer(capacity: total / 3 + 1024)
+      buffer.removeAll()
       var counts: [Int] = []
       for index in range {
         let before = buffer.count
@@ -66,7 +78,22 @@ package final class BatchEncoder {
       }
       results.groups[task] = Group(documents: range, counts: counts, buffer: buffer)
     }
-    return (0..<ranges.count).compactMap { groups[$0] }
+    let groupsInOrder = (0..<ranges.count).compactMap { groups[$0] }
+    buffers += groupsInOrder.map(\.buffer)
+    return groupsInOrder
+  }
+
+  /// Moves up to `count` buffers that nobody else holds to `places`, in order, and lets go of the
+  /// rest: what is kept is what the calls under way need.
+  private func takeFreeBuffers(into places: UnsafeMutablePointer<TokenBuffer?>, count: Int) {
+    var taken = 0
+    for index in buffers.indices {
+      if taken < count && isKnownUniquelyReferenced(&buffers[index]) {
+        places[taken] = buffers[index]
+        taken += 1
+      }
+    }
+    buffers = []
   }
 }
 

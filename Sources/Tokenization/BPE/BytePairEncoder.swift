@@ -148,7 +148,11 @@ package final class BytePairEncoder {
       start = first
       for index in 0..<found {
         let key = keys[index]
-        let slot = slots + homes[index]
+        // A neighbour lies in the same cache line or the next: looked at here, not in the call.
+        var slot = slots + homes[index]
+        if slot.pointee.key.low != key.low || slot.pointee.key.high != key.high {
+          slot = slots + ((homes[index] &+ 1) & mask)
+        }
         var ids = slot.pointee.ids
         let number = ids[0] >> PretokenCache.countShift
         if slot.pointee.key.low == key.low && slot.pointee.key.high == key.high

@@ -127,7 +127,7 @@ extension BytePairModel {
     guard let pattern else {
       throw UserError(
         "\(source): \(tokens.count) tokens, and .tiktoken files do not name their pattern",
-        remedy: "pass --pattern \(PretokenPattern.allCases.map(\.rawValue).joined(separator: "|"))")
+        remedy: "Pass --pattern \(PretokenPattern.allCases.map(\.rawValue).joined(separator: "|"))")
     }
     return BytePairModel(
       modelTokens: tokens, pairs: ranked(TokenTable(tokens)), rankCount: tokens.count,

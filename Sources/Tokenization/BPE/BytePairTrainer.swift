@@ -26,7 +26,7 @@ package struct BytePairTraining: Sendable {
       throw UserError(
         "the vocabulary is smaller than its alphabet",
         expected: "at least \(least) (256 bytes, \(specialTokens.count) special tokens)",
-        found: "\(vocabularySize)", remedy: "ask for a larger vocabulary")
+        found: "\(vocabularySize)", remedy: "Ask for a larger vocabulary.")
     }
     if vocabularySize > 1 << 24 {
       throw UserError("a vocabulary of \(vocabularySize) tokens", expected: "at most \(1 << 24)")
@@ -102,7 +102,7 @@ package struct BytePairTrainer {
     if total >= Int(Self.dead) {
       throw UserError(
         "the distinct pretokens have \(total) bytes", expected: "fewer than \(Self.dead)",
-        remedy: "use a pre-tokenizer pattern or a smaller corpus")
+        remedy: "Use a pre-tokenizer pattern or a smaller corpus.")
     }
     symbols.reserveCapacity(total)
     wordOfPlace.reserveCapacity(total)

@@ -45,7 +45,7 @@ package enum PretokenPattern: String, CaseIterable, Sendable {
       throw UserError(
         "\(source): this pre-tokenizer pattern is not implemented",
         expected: "the published pattern of GPT-2 or cl100k", found: regex,
-        remedy: "use a tokenizer with one of these patterns")
+        remedy: "Use a tokenizer with one of these patterns.")
     }
     self = pattern
   }

@@ -37,7 +37,7 @@ package struct Corpus: Sendable {
       files += found
     }
     if files.isEmpty {
-      throw UserError("no corpus was named", remedy: "name files, directories or globs")
+      throw UserError("no corpus was named", remedy: "Name files, directories or globs.")
     }
     self.files = files
   }

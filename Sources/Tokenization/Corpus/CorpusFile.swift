@@ -76,7 +76,7 @@ final class CorpusFile {
           if isBetweenFrames { return 0 }
           throw UserError(
             "\(path): truncated", expected: "the end of the compressed data",
-            found: "the end of the file", remedy: "fetch or compress the file again")
+            found: "the end of the file", remedy: "Fetch or compress the file again.")
         }
       }
       let written = try decode(into: output)
@@ -132,7 +132,7 @@ final class CorpusFile {
   }
 
   private func damaged(_ reason: String) -> UserError {
-    UserError("\(path): not decodable", found: reason, remedy: "fetch or compress the file again")
+    UserError("\(path): not decodable", found: reason, remedy: "Fetch or compress the file again.")
   }
 }
 

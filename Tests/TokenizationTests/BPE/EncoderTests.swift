@@ -145,11 +145,22 @@ import Tokenization
     let expected = (0..<300).map { plain.encode(Array(bytes[offsets[$0]..<offsets[$0 + 1]])) }
     for threads in [1, 2, 3] {
       let encoder = BatchEncoder(model, pool: WorkerPool(threads: threads))
-      let groups = bytes.withUnsafeBufferPointer {
-        encoder.encode(DocumentViews($0, offsets: offsets))
+      let encode = {
+        bytes.withUnsafeBufferPointer { encoder.encode(DocumentViews($0, offsets: offsets)) }
       }
-      #expect(groups.flatMap { $0.counts } == expected.map(\.count))
-      #expect(groups.flatMap { $0.buffer.tokens } == expected.flatMap { $0 })
+      let isRight = { (groups: [BatchEncoder.Group]) in
+        groups.flatMap { $0.counts } == expected.map(\.count)
+          && groups.flatMap { $0.buffer.tokens } == expected.flatMap { $0 }
+      }
+      let first = encode()
+      var second = encode()
+      #expect(isRight(first) && isRight(second))
+      // Buffers that nobody holds are written again, those that are held are not.
+      let free = Set(second.map { $0.buffer.base })
+      second = []
+      let third = encode()
+      #expect(isRight(third) && isRight(first))
+      #expect(Set(third.map { $0.buffer.base }) == free)
     }
   }
 }
