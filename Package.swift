@@ -77,6 +77,7 @@ let package = Package(
     // MARK: Executables
     stage("ott-sample", ["Grammar", "Shards", "Parallel", "Support"]),
     stage("ott-tokenize", ["Tokenization", "Shards", "Parallel", "Support"]),
+    stage("ott-vocabulary", ["Tokenization", "Parallel", "Support"]),
     stage("ott-map", ["NGrams", "Tokenization", "Shards", "Parallel", "Support"]),
     stage("ott-train", ["Training", "Kernels", "Support"]),
     stage("ott-evaluate", ["Evaluation", "Support"]),
@@ -114,8 +115,8 @@ let package = Package(
     .testTarget(
       name: "CommandTests",
       dependencies: [
-        "Support", "Shards", "Planning", "ott-sample", "ott-tokenize", "ott-map", "ott-train",
-        "ott-evaluate",
+        "Support", "Shards", "Planning", "ott-sample", "ott-vocabulary", "ott-tokenize",
+        "ott-map", "ott-train", "ott-evaluate",
         "ott-plan", "ott-report", "ott-shards",
       ], swiftSettings: settings),
   ]

@@ -9,7 +9,8 @@ import Tokenization
 /// Parameters: part (train, validation), validation (share of documents held out), split (name) and
 /// seed of the split, element (u16, u32), shardBytes (a shard ends with the document that reaches so
 /// many bytes of text), endOfText (a special token behind every document, or none). Inputs: corpus
-/// (file, directory or glob) and tokenizer, with the first 12 digits of their digests as ids.
+/// (file, directory or glob, with the first 12 digits of its digest as id) and tokenizer (likewise a
+/// file, or the output of stage vocabulary).
 enum BytePairStage {
   enum Element: String, CaseIterable { case u16, u32 }
 
@@ -24,8 +25,10 @@ enum BytePairStage {
     let endOfText = try reader.optionalString("endOfText")
     try reader.finish()
 
-    let (corpus, corpusInput) = try corpus(context.configuration)
-    let (model, tokenizerInput) = try tokenizer(context.configuration)
+    let corpusInput = try context.configuration.input("corpus")
+    let corpus = try Corpus(input: corpusInput)
+    let tokenizerInput = try context.configuration.input("tokenizer")
+    let model = try BytePairModel.load(input: tokenizerInput)
     let end = try endOfText.map { try specialToken($0, of: model, tokenizerInput.path) }
     let sums =
       switch element {
@@ -44,33 +47,6 @@ enum BytePairStage {
     context.evidence["bytesPerSecond"] = .double(Double(sums.bytes) / seconds)
     return "tokenized \(sums.documents) documents, \(sums.bytes) bytes into \(sums.tokens) tokens, "
       + "\(Int(Double(sums.bytes) / seconds / 1e6)) MB/s"
-  }
-
-  private static func corpus(
-    _ configuration: StageConfiguration
-  ) throws -> (Corpus, StageConfiguration.Input) {
-    let input = try configuration.input("corpus")
-    let corpus = try Corpus([input.path])
-    let found = String(try corpus.digest().prefix(12))
-    if found != input.id {
-      throw UserError(
-        "\(input.path): another corpus than the configuration's", expected: "digest \(input.id)",
-        found: found, remedy: "Write the configuration anew: ott-tokenize configure.")
-    }
-    return (corpus, input)
-  }
-
-  private static func tokenizer(
-    _ configuration: StageConfiguration
-  ) throws -> (BytePairModel, StageConfiguration.Input) {
-    let input = try configuration.input("tokenizer")
-    let found = String(SHA256.hex(of: try FileBytes.read(input.path)).prefix(12))
-    if found != input.id {
-      throw UserError(
-        "\(input.path): another tokenizer than the configuration's", expected: "digest \(input.id)",
-        found: found, remedy: "Write the configuration anew: ott-tokenize configure.")
-    }
-    return (try BytePairModel.load(path: input.path), input)
   }
 
   static func specialToken(
