@@ -1,8 +1,8 @@
 /// The layers that models are composed of: each declares its parameters under `name` and appends
 /// its operations.
 extension GraphBuilder {
-  /// Σ of one row of each table and of the position table.
-  package mutating func embeddingSum(tables: [Parameter], positions: Parameter, columns: Int)
+  /// Σ of one row of each table and, where there is one, of the position table.
+  package mutating func embeddingSum(tables: [Parameter], positions: Parameter?, columns: Int)
     -> Tensor
   {
     let output = tensor(columns: columns)
@@ -20,15 +20,29 @@ extension GraphBuilder {
     return output
   }
 
-  /// X·W + b (+ residual), W (in, out).
+  /// Gain without bias: RMSNorm(X) (+ residual).
+  package mutating func rmsNorm(
+    _ x: Tensor, named name: String, epsilon: Double, residual: Tensor? = nil
+  ) -> Tensor {
+    let output = tensor(columns: x.columns)
+    append(
+      RMSNormalization(
+        input: x, weight: parameter(name + ".weight", [x.columns], .ones), residual: residual,
+        epsilon: Float(epsilon), output: output, scales: tensor(columns: 1)))
+    return output
+  }
+
+  /// X·W (+ b) (+ residual), W (in, out).
   package mutating func linear(
-    _ x: Tensor, to columns: Int, named name: String, deviation: Double, residual: Tensor? = nil
+    _ x: Tensor, to columns: Int, named name: String, deviation: Double, bias: Bool = true,
+    residual: Tensor? = nil
   ) -> Tensor {
     let output = tensor(columns: columns)
     append(
       Linear(
         input: x, weight: parameter(name + ".weight", [x.columns, columns], .normal(deviation)),
-        bias: parameter(name + ".bias", [columns], .zeros), residual: residual, output: output))
+        bias: bias ? parameter(name + ".bias", [columns], .zeros) : nil, residual: residual,
+        output: output))
     return output
   }
 
@@ -42,6 +56,24 @@ extension GraphBuilder {
         input: x, weight: parameter(name + ".weight", [x.columns, columns], .normal(deviation)),
         bias: parameter(name + ".bias", [columns], .zeros), hidden: tensor(columns: columns),
         output: output))
+    return output
+  }
+
+  /// silu(gate) ∘ up.
+  package mutating func swiGLU(gate: Tensor, up: Tensor) -> Tensor {
+    precondition(gate.columns == up.columns, "\(gate.columns) gates for \(up.columns) columns")
+    let output = tensor(columns: up.columns)
+    append(SwiGLU(gate: gate, up: up, output: output))
+    return output
+  }
+
+  /// Queries and keys turned by their positions, and the values, side by side for `attention`.
+  package mutating func rotary(q: Tensor, k: Tensor, v: Tensor, angles: RotaryAngles) -> Tensor {
+    precondition(
+      q.columns == k.columns && q.columns == v.columns && q.columns % angles.D == 0,
+      "\(q.columns), \(k.columns) and \(v.columns) columns for heads of \(angles.D)")
+    let output = tensor(columns: 3 * q.columns)
+    append(Rotary(q: q, k: k, v: v, angles: angles, output: output))
     return output
   }
 

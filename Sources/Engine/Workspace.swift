@@ -1,3 +1,5 @@
+import Kernels
+
 /// Where one run of a plan finds its data: what operations see of the executor.
 package struct Workspace: ~Copyable {
   /// Rows of this lane, N.
@@ -41,6 +43,20 @@ package struct Workspace: ~Copyable {
 
   package var scratch: UnsafeMutableBufferPointer<Float> {
     UnsafeMutableBufferPointer(start: arena + scratchOffset, count: scratchCount)
+  }
+}
+
+/// Leaves dY as the gradient of a residual, the operation's input number `index`.
+func passGradient(
+  _ w: borrowing Workspace, _ dY: Span<Float>, to residual: Tensor, at index: Int,
+  _ accumulation: Accumulation
+) {
+  if accumulation.sharesInput(index) { return }
+  var target = w.gradient(residual).mutableSpan
+  if accumulation.addsInput(index) {
+    add(dY, to: &target)
+  } else {
+    copy(dY, into: &target)
   }
 }
 

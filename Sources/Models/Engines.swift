@@ -6,8 +6,10 @@ extension ModelConfiguration {
   package func plan(_ mode: GraphMode, rows: Int) -> Plan {
     var builder = GraphBuilder(mode: mode)
     let result: Tensor
-    switch architecture {
-    case .gpt2: result = GPT2(configuration: self)(in: &builder)
+    if let olmo2 {
+      result = OLMo2(configuration: self, settings: olmo2)(in: &builder)
+    } else {
+      result = GPT2(configuration: self)(in: &builder)
     }
     return Plan(builder, result: result, limits: Limits(rows: rows, segment: min(rows, context)))
   }

@@ -15,11 +15,61 @@ package struct InputTable: Sendable, Equatable {
 /// The families of models.
 package enum Architecture: String, CaseIterable, Sendable {
   case gpt2
+  case olmo2
+}
+
+/// What OLMo 2 has beyond the keys of every model.
+package struct OLMo2Settings: Sendable, Equatable {
+  /// Columns of the feed-forward layer, F; 0 for ⌊8C/3⌋ rounded up to a multiple of 16. (The
+  /// released models round up to 256: give theirs by number.)
+  package var hiddenWidth: Int
+  /// θ of the rotary positions.
+  package var ropeTheta: Double
+  /// ε of every RMSNorm.
+  package var normEpsilon: Double
+
+  /// The released models' θ and ε.
+  package init(hiddenWidth: Int = 0, ropeTheta: Double = 500_000, normEpsilon: Double = 1e-6) {
+    self.hiddenWidth = hiddenWidth
+    self.ropeTheta = ropeTheta
+    self.normEpsilon = normEpsilon
+  }
+
+  /// Reads the keys `hiddenWidth`, `ropeTheta` and `normEpsilon`.
+  init(reader: inout ConfigReader) throws {
+    let standard = Self()
+    hiddenWidth = try reader.int(
+      "hiddenWidth", default: standard.hiddenWidth, in: 0...10_000_000)
+    ropeTheta = try reader.double("ropeTheta", default: standard.ropeTheta)
+    normEpsilon = try reader.double("normEpsilon", default: standard.normEpsilon)
+  }
+
+  /// - Throws: `UserError` when the numbers do not make a model of heads of `headWidth` columns.
+  func validate(headWidth: Int) throws {
+    if hiddenWidth < 0 {
+      throw UserError("model hiddenWidth", expected: "0 or more", found: "\(hiddenWidth)")
+    }
+    if headWidth % 2 != 0 {
+      throw UserError(
+        "model width", expected: "an even number of columns a head, for rotary positions",
+        found: "\(headWidth)", remedy: "Change width or heads.")
+    }
+    for (name, value) in [("ropeTheta", ropeTheta), ("normEpsilon", normEpsilon)]
+    where !(value > 0 && value.isFinite) {
+      throw UserError("model \(name)", expected: "a number above 0", found: "\(value)")
+    }
+  }
+
+  /// F for a model of C columns.
+  package func hiddenWidth(of C: Int) -> Int {
+    hiddenWidth > 0 ? hiddenWidth : (8 * C / 3 + 15) & ~15
+  }
 }
 
 /// Everything that decides the parameters of a model.
 package struct ModelConfiguration: Sendable, Equatable {
-  package var architecture: Architecture = .gpt2
+  /// The settings of an OLMo 2; nil for a GPT-2.
+  package var olmo2: OLMo2Settings?
   /// L.
   package var layers: Int
   /// C.
@@ -37,8 +87,9 @@ package struct ModelConfiguration: Sendable, Equatable {
 
   package init(
     layers: Int, width: Int, heads: Int, context: Int, inputs: [InputTable], labels: Int,
-    tied: Bool = false
+    tied: Bool = false, olmo2: OLMo2Settings? = nil
   ) throws {
+    self.olmo2 = olmo2
     self.layers = layers
     self.width = width
     self.heads = heads
@@ -50,9 +101,13 @@ package struct ModelConfiguration: Sendable, Equatable {
   }
 
   /// Reads the keys `architecture`, `layers`, `width`, `heads`, `context`, `inputs` (a list of
-  /// {order, rows}), `labels` and `tied`. The caller finishes `reader`.
+  /// {order, rows}), `labels` and `tied`, and those of `OLMo2Settings` where the architecture has
+  /// them. The caller finishes `reader`.
   package init(reader: inout ConfigReader) throws {
-    architecture = try reader.choice("architecture", Architecture.self)
+    switch try reader.choice("architecture", Architecture.self) {
+    case .gpt2: olmo2 = nil
+    case .olmo2: olmo2 = try OLMo2Settings(reader: &reader)
+    }
     layers = try reader.int("layers", in: 1...1_000)
     width = try reader.int("width", in: 1...1_000_000)
     heads = try reader.int("heads", in: 1...100_000)
@@ -70,6 +125,8 @@ package struct ModelConfiguration: Sendable, Equatable {
     try validate()
   }
 
+  package var architecture: Architecture { olmo2 == nil ? .gpt2 : .olmo2 }
+
   /// - Throws: `UserError` when the numbers do not make a model.
   package func validate() throws {
     for (name, value) in [
@@ -83,6 +140,7 @@ package struct ModelConfiguration: Sendable, Equatable {
         "model width", expected: "a multiple of \(heads) heads", found: "\(width)",
         remedy: "Change width or heads.")
     }
+    try olmo2?.validate(headWidth: width / heads)
     if inputs.isEmpty || inputs.contains(where: { $0.order < 1 || $0.rows < 1 }) {
       throw UserError(
         "model inputs", expected: "one or more tables with order and rows of at least 1",
@@ -102,25 +160,34 @@ package struct ModelConfiguration: Sendable, Equatable {
 
   // MARK: - Costs in closed form
 
-  /// Columns of the feed-forward layer, F = 4C.
-  package var hiddenWidth: Int { 4 * width }
+  /// Columns of the feed-forward layer, F: 4C in a GPT-2.
+  package var hiddenWidth: Int { olmo2?.hiddenWidth(of: width) ?? 4 * width }
 
-  /// Parameters of one block: attention 4C² + 4C, feed-forward 8C² + 5C, two norms 4C.
-  private var blockParameters: Int { 12 * width * width + 13 * width }
+  /// Weights of one block's matrices: attention 4C² and two of (C, F) in a GPT-2, three in an OLMo 2.
+  private var blockWeights: Int {
+    4 * width * width + (olmo2 == nil ? 2 : 3) * width * hiddenWidth
+  }
+
+  /// Gains and biases of one block: in a GPT-2 biases 4C + F + C and two norms 4C, in an OLMo 2 four
+  /// gains.
+  private var blockVectors: Int { olmo2 == nil ? 9 * width + hiddenWidth : 4 * width }
 
   /// Rows of all input tables.
   package var inputRows: Int { inputs.reduce(0) { $0 + $1.rows } }
 
-  /// (ΣM + T + [not tied] V)·C + L·(12C² + 13C) + 2C.
+  /// (ΣM + [not tied] V)·C + L·(block) + the last norm, and T·C learned positions in a GPT-2. A block
+  /// is 12C² + 13C in a GPT-2, 4C² + 3CF + 4C in an OLMo 2.
   package var parameterCount: Int {
-    (inputRows + context + (tied ? 0 : labels)) * width + layers * blockParameters + 2 * width
+    let rows = inputRows + (tied ? 0 : labels) + (olmo2 == nil ? context : 0)
+    let lastNorm = olmo2 == nil ? 2 * width : width
+    return rows * width + layers * (blockWeights + blockVectors) + lastNorm
   }
 
   /// Multiply-adds counted as two: forward FLOPs of one position in a sentence of `length`
-  /// positions, averaged over the sentence: matrix products 2·(12LC² + CV) and attention
-  /// 4·L·C·(length + 1)/2. Norms, GELU and softmax are left out.
+  /// positions, averaged over the sentence: matrix products 2·(L·(4C² + 2CF or 3CF) + CV) and
+  /// attention 4·L·C·(length + 1)/2. Norms, activations, rotations and softmax are left out.
   package func forwardFLOPs(perTokenAt length: Int) -> Double {
-    let products = 2 * Double(12 * layers * width * width + width * labels)
+    let products = 2 * Double(layers * blockWeights + width * labels)
     return products + 4 * Double(layers * width) * Double(length + 1) / 2
   }
 

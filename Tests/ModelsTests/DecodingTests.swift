@@ -6,9 +6,12 @@ import Testing
 
 @Suite struct DecodingTests {
   /// Decoding token by token, sequences leaving as they end, against packed scoring.
-  @Test(arguments: [(16, 2), (20, 5), (64, 4), (32, 8)])
-  func agreesWithPackedScoring(width: Int, heads: Int) throws {
-    let configuration = try smallConfiguration(width: width, heads: heads)
+  @Test(arguments: [(16, 2), (20, 5), (64, 4), (32, 8)], Architecture.allCases)
+  func agreesWithPackedScoring(
+    sizes: (width: Int, heads: Int), architecture: Architecture
+  ) throws {
+    let configuration = try smallConfiguration(
+      architecture, width: sizes.width, heads: sizes.heads)
     let store = configuration.makeParameters(moments: false)
     store.initialize(seed: 2)
     let lengths = [19, 1, 40, 16, 17]
@@ -43,8 +46,9 @@ import Testing
   }
 
   /// Who else is in the batch changes no bit, where products run through the register tile.
-  @Test func companyChangesNoBit() throws {
-    let configuration = try smallConfiguration(width: 32, heads: 2)
+  @Test(arguments: Architecture.allCases)
+  func companyChangesNoBit(architecture: Architecture) throws {
+    let configuration = try smallConfiguration(architecture, width: 32, heads: 2)
     let store = configuration.makeParameters(moments: false)
     store.initialize(seed: 2)
     func rows(sequences: Int) -> [Float] {
@@ -66,6 +70,8 @@ import Testing
   @Test func parametersInClosedForm() throws {
     for configuration in try [
       smallConfiguration(), smallConfiguration(tied: true), smallConfiguration(width: 20, heads: 5),
+      smallConfiguration(.olmo2), smallConfiguration(.olmo2, tied: true),
+      smallConfiguration(.olmo2, width: 20, heads: 5),
       .paperSmall(inputs: [InputTable(order: 1, rows: 5)], labels: 41, context: 768),
     ] {
       #expect(configuration.layout.parameterCount == configuration.parameterCount)
@@ -73,13 +79,32 @@ import Testing
     let large = try ModelConfiguration.paperLarge(
       inputs: [InputTable(order: 1, rows: 5)], labels: 5, context: 768)
     #expect(large.parameterCount == (5 + 768 + 5) * 768 + 12 * (12 * 768 * 768 + 13 * 768) + 1_536)
+    // The released 7B model, as transformers counts it.
+    let released = try ModelConfiguration(
+      layers: 32, width: 4096, heads: 32, context: 4096,
+      inputs: [InputTable(order: 1, rows: 100_352)], labels: 100_352,
+      olmo2: OLMo2Settings(hiddenWidth: 11_008))
+    #expect(released.parameterCount == 7_298_617_344)
   }
 
-  @Test func costsOfThePlan() throws {
-    let configuration = try smallConfiguration(width: 64, heads: 4)
+  @Test(arguments: [(64, 176), (128, 352), (48, 128), (1, 16), (4096, 10_928)])
+  func hiddenWidthOfOLMo2(width: Int, hidden: Int) throws {
+    let configuration = try ModelConfiguration(
+      layers: 1, width: 2 * width, heads: 1, context: 4, inputs: [InputTable(order: 1, rows: 2)],
+      labels: 2, olmo2: OLMo2Settings())
+    #expect(OLMo2Settings().hiddenWidth(of: width) == hidden)
+    #expect(configuration.hiddenWidth == OLMo2Settings().hiddenWidth(of: 2 * width))
+    var explicit = configuration
+    explicit.olmo2?.hiddenWidth = 33
+    #expect(explicit.hiddenWidth == 33)
+  }
+
+  @Test(arguments: Architecture.allCases)
+  func costsOfThePlan(architecture: Architecture) throws {
+    let configuration = try smallConfiguration(architecture, width: 64, heads: 4)
     let plan = configuration.plan(.training, rows: 200)
     let closed = configuration.forwardFLOPs(perTokenAt: 30) * 30
-    // The plan counts norms, GELU and softmax as well.
+    // The plan counts norms, activations and softmax as well.
     #expect(plan.forwardFLOPs(sentence: 30) > closed)
     #expect(plan.forwardFLOPs(sentence: 30) < 1.15 * closed)
     #expect(plan.description.contains("causal attention"))
@@ -108,6 +133,37 @@ import Testing
       try configuration(text.replacingOccurrences(of: part, with: replacement))
     }
     #expect(error?.description.contains(named) == true)
+  }
+
+  @Test(arguments: [
+    ("heads: 2", "heads: 16", "even"), ("ropeTheta: 1e4", "ropeTheta: 0", "ropeTheta"),
+    ("ropeTheta: 1e4", "ropeTheta: .nan", "ropeTheta"),
+    ("normEpsilon: 1e-5", "normEpsilon: -1", "normEpsilon"),
+    ("hiddenWidth: 40", "hiddenWidth: -1", "hiddenWidth"),
+    ("hiddenWidth: 40", "hidenWidth: 40", "hiddenWidth"),
+    ("architecture: olmo2", "architecture: gpt2", "hiddenWidth"),
+    ("architecture: olmo2", "architecture: olmo", "olmo2"),
+  ])
+  func rejectsOfOLMo2(part: String, replacement: String, named: String) throws {
+    let text = """
+      architecture: olmo2
+      layers: 1
+      width: 16
+      heads: 2
+      hiddenWidth: 40
+      ropeTheta: 1e4
+      normEpsilon: 1e-5
+      context: 10
+      inputs: [{order: 1, rows: 5}]
+      labels: 5
+      """
+    #expect(
+      try configuration(text).olmo2
+        == OLMo2Settings(hiddenWidth: 40, ropeTheta: 1e4, normEpsilon: 1e-5))
+    let error = #expect(throws: UserError.self) {
+      try configuration(text.replacingOccurrences(of: part, with: replacement))
+    }
+    #expect(error?.description.contains(named) == true, "\(error?.description ?? "")")
   }
 
   private func configuration(_ text: String) throws -> ModelConfiguration {

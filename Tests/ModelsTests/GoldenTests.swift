@@ -92,8 +92,11 @@ private func distance(_ a: [Float], _ b: [Float]) -> Double {
 /// gradient: 2·12·64·2⁻²⁴ ≈ 1e-4 of the largest element.
 private let tolerance = 2.0 * 12 * 64 / Double(1 << 24)
 
+/// GPT-2 and OLMo 2, tied with one table and untied with several.
+private let fixtures = ["baseline", "joint", "olmo2", "olmo2-joint"]
+
 @Suite struct GoldenTests {
-  @Test(arguments: ["baseline", "joint"])
+  @Test(arguments: fixtures)
   func scoresAgree(fixture: String) throws {
     let golden = try Golden(fixture)
     let store = golden.configuration.makeParameters(moments: false)
@@ -112,7 +115,7 @@ private let tolerance = 2.0 * 12 * 64 / Double(1 << 24)
     }
   }
 
-  @Test(arguments: ["baseline", "joint"], [1, 2, 4])
+  @Test(arguments: fixtures, [1, 2, 4])
   func gradientsAgree(fixture: String, lanes: Int) throws {
     let golden = try Golden(fixture)
     let engine = TrainingEngine(
@@ -130,7 +133,7 @@ private let tolerance = 2.0 * 12 * 64 / Double(1 << 24)
   /// Ten steps of AdamW with warm-up, cosine, decay and clipping. Where a gradient is nothing but
   /// rounding, AdamW still moves by the full learning rate: the key biases, which softmax cancels,
   /// are therefore left out, and the others may drift by ten roundings of the direction.
-  @Test(arguments: ["baseline", "joint"], [1, 4])
+  @Test(arguments: fixtures, [1, 4])
   func tenStepsAgree(fixture: String, lanes: Int) throws {
     let golden = try Golden(fixture)
     let engine = TrainingEngine(
@@ -159,9 +162,9 @@ private let tolerance = 2.0 * 12 * 64 / Double(1 << 24)
   }
 
   /// Another sentence in the same lane changes no bit of a sentence's log-probabilities.
-  @Test(arguments: [16, 20, 64])
-  func packingLeaksNothing(width: Int) throws {
-    let configuration = try smallConfiguration(width: width)
+  @Test(arguments: [16, 20, 64], Architecture.allCases)
+  func packingLeaksNothing(width: Int, architecture: Architecture) throws {
+    let configuration = try smallConfiguration(architecture, width: width)
     let store = configuration.makeParameters(moments: false)
     store.initialize(seed: 1)
     let engine = ScoringEngine(configuration, parameters: store, laneCapacity: 200, threads: 1)

@@ -6,6 +6,8 @@
 A fixture is one text file: a header line of JSON (model, sentences, optimizer, losses, norms), then
 one line per array: name, then its float32 values as base64. Every sentence runs through the model
 by itself, so that a packed implementation that leaks between sentences disagrees.
+
+GPT-2 is written out below; OLMo 2 is the one of transformers. Its projections are written (in, out).
 """
 
 import base64
@@ -15,6 +17,7 @@ import sys
 
 import torch
 from torch import nn
+from transformers import Olmo2Config, Olmo2ForCausalLM
 
 torch.manual_seed(0)
 torch.set_num_threads(1)
@@ -91,6 +94,51 @@ class GPT2(nn.Module):
         return self.lm_head(self.transformer["ln_f"](x)).log_softmax(-1)
 
 
+class OLMo2(nn.Module):
+    """transformers' OLMo 2 over a sum of tables; parameters keep its names."""
+
+    def __init__(self, model):
+        super().__init__()
+        width = model["width"]
+        self.net = Olmo2ForCausalLM(
+            Olmo2Config(
+                vocab_size=model["labels"],
+                hidden_size=width,
+                intermediate_size=model["hiddenWidth"],
+                num_hidden_layers=model["layers"],
+                num_attention_heads=model["heads"],
+                max_position_embeddings=model["context"],
+                rms_norm_eps=model["normEpsilon"],
+                rope_parameters={"rope_type": "default", "rope_theta": model["ropeTheta"]},
+                tie_word_embeddings=model["tied"],
+                attn_implementation="eager",
+                pad_token_id=None,
+                eos_token_id=None,
+            )
+        )
+        inner = self.net.model
+        self.tables = []
+        for table in model["inputs"]:
+            name = "embed_tokens" if table["order"] == 1 else f"embed_tokens_{table['order']}"
+            if not model["tied"]:
+                setattr(inner, name, nn.Embedding(table["rows"], width))
+            self.tables.append(getattr(inner, name))
+        for name, p in self.named_parameters():
+            with torch.no_grad():
+                if p.dim() > 1:
+                    p.normal_(0, 0.3 if "mlp" not in name else 0.15)
+                else:
+                    p.normal_(1, 0.1)
+
+    def named_parameters(self, *arguments, **options):
+        for name, p in super().named_parameters(*arguments, **options):
+            yield name.removeprefix("net."), p
+
+    def forward(self, inputs):
+        x = sum(table(torch.tensor(ids)) for table, ids in zip(self.tables, inputs))
+        return self.net(inputs_embeds=x[None], use_cache=False).logits[0].log_softmax(-1)
+
+
 def learning_rate(step, o):
     """Linear warm-up, then cosine to a tenth; steps are counted from 0."""
     if step < o["warmupSteps"]:
@@ -100,12 +148,14 @@ def learning_rate(step, o):
 
 
 def line(name, tensor):
+    if name.endswith("_proj.weight") and ".layers." in name:
+        tensor = tensor.T
     data = tensor.detach().contiguous().numpy().astype("<f4").tobytes()
     return f"{name} {base64.b64encode(data).decode()}\n"
 
 
 def make(path, model, lengths):
-    net = GPT2(model)
+    net = {"gpt2": GPT2, "olmo2": OLMo2}[model["architecture"]](model)
     g = torch.Generator().manual_seed(1)
     draw = lambda n, length: torch.randint(0, n, (length,), generator=g).tolist()
     sentences = [
@@ -158,6 +208,18 @@ def main(directory):
     make(
         f"{directory}/joint.golden",
         base | dict(inputs=[dict(order=i, rows=n) for i, n in [(1, 5), (2, 14), (3, 41)]], labels=41, tied=False, layers=1),
+        lengths,
+    )
+    olmo2 = dict(architecture="olmo2", layers=2, width=16, heads=2, context=24, hiddenWidth=40, ropeTheta=500000.0, normEpsilon=1e-6)
+    torch.manual_seed(1)
+    make(f"{directory}/olmo2.golden", olmo2 | dict(inputs=[dict(order=1, rows=5)], labels=5, tied=True), lengths)
+    # One layer of an odd size, so that no product runs through the register tile.
+    make(
+        f"{directory}/olmo2-joint.golden",
+        olmo2
+        | dict(
+            inputs=[dict(order=i, rows=n) for i, n in [(1, 5), (3, 41)]], labels=14, tied=False, layers=1, width=20, heads=2,
+            hiddenWidth=27, ropeTheta=10000.0, normEpsilon=1e-5),
         lengths,
     )
 

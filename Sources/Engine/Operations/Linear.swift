@@ -1,10 +1,10 @@
 import Kernels
 
-/// Y = X·W + b, plus a residual where there is one; W is (K, M).
+/// Y = X·W, plus a bias and a residual where there are any; W is (K, M).
 struct Linear: Operation {
   let input: Tensor
   let weight: Parameter
-  let bias: Parameter
+  let bias: Parameter?
   /// Added to the product; its gradient is the output's.
   let residual: Tensor?
   let output: Tensor
@@ -14,7 +14,7 @@ struct Linear: Operation {
   var name: String { residual == nil ? "linear" : "linear + residual" }
   var inputs: [Tensor] { residual.map { [input, $0] } ?? [input] }
   var outputs: [Tensor] { [output] }
-  var parameters: [Parameter] { [weight, bias] }
+  var parameters: [Parameter] { bias.map { [weight, $0] } ?? [weight] }
   var saved: [Tensor] { [input] }
   var sharingGradient: Tensor? { residual }
   var sharingValue: Tensor? { residual }
@@ -24,29 +24,37 @@ struct Linear: Operation {
 
   func forward(_ w: borrowing Workspace) {
     var y = w.value(output).mutableSpan
-    if let residual, !w.areShared(residual, output) {
-      addBias(into: &y, w.value(residual).span, w.weight(bias).span, N: w.rows, M: M)
-    } else if residual != nil {
-      addBias(inPlace: &y, w.weight(bias).span, N: w.rows, M: M)
-    } else {
-      fillBias(into: &y, w.weight(bias).span, N: w.rows, M: M)
-    }
+    let isStarted = start(w, &y)
     matmul(
-      into: &y, w.value(input).span, w.weight(weight).span, N: w.rows, K: K, M: M, adding: true)
+      into: &y, w.value(input).span, w.weight(weight).span, N: w.rows, K: K, M: M,
+      adding: isStarted)
+  }
+
+  /// Puts bias and residual where the product is to be added; false when there is neither.
+  private func start(_ w: borrowing Workspace, _ y: inout MutableSpan<Float>) -> Bool {
+    guard let bias else {
+      guard let residual else { return false }
+      if !w.areShared(residual, output) { copy(w.value(residual).span, into: &y) }
+      return true
+    }
+    let b = w.weight(bias).span
+    guard let residual else {
+      fillBias(into: &y, b, N: w.rows, M: M)
+      return true
+    }
+    if w.areShared(residual, output) {
+      addBias(inPlace: &y, b, N: w.rows, M: M)
+    } else {
+      addBias(into: &y, w.value(residual).span, b, N: w.rows, M: M)
+    }
+    return true
   }
 
   func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
     let dY = w.gradient(output)
     linearBackward(
       w, dY: dY, input: input, weight: weight, bias: bias, K: K, M: M, accumulation)
-    if let residual, !accumulation.sharesInput(1) {
-      var dResidual = w.gradient(residual).mutableSpan
-      if accumulation.addsInput(1) {
-        add(dY.span, to: &dResidual)
-      } else {
-        copy(dY.span, into: &dResidual)
-      }
-    }
+    if let residual { passGradient(w, dY.span, to: residual, at: 1, accumulation) }
   }
 }
 
@@ -86,14 +94,16 @@ struct LinearGELU: Operation {
   }
 }
 
-/// dX, dW and db of Y = X·W + b.
+/// dX, dW and, with a bias, db of Y = X·W + b.
 private func linearBackward(
   _ w: borrowing Workspace, dY: UnsafeMutableBufferPointer<Float>, input: Tensor,
-  weight: Parameter, bias: Parameter, K: Int, M: Int, _ accumulation: Accumulation
+  weight: Parameter, bias: Parameter?, K: Int, M: Int, _ accumulation: Accumulation
 ) {
-  var dBias = w.gradient(bias).mutableSpan
-  biasBackward(
-    into: &dBias, dY.span, N: w.rows, M: M, adding: accumulation.addsParameter(1))
+  if let bias {
+    var dBias = w.gradient(bias).mutableSpan
+    biasBackward(
+      into: &dBias, dY.span, N: w.rows, M: M, adding: accumulation.addsParameter(1))
+  }
   var dW = w.gradient(weight).mutableSpan
   matmulBackwardWeight(
     into: &dW, w.value(input).span, dY.span, N: w.rows, K: K, M: M,
