@@ -73,6 +73,12 @@ let package = Package(
     // MARK: Experiments
     library("Planning", ["Support", "Grammar", "Tokenization", "Models", "Kernels"]),
     library("Reporting", ["Support", "Statistics"]),
+    library(
+      "Benchmark",
+      [
+        "Training", "Evaluation", "Planning", "Models", "Checkpoints", "Engine", "Kernels",
+        "Parallel", "Grammar", "Support",
+      ]),
 
     // MARK: Executables
     stage("ott-sample", ["Grammar", "Shards", "Parallel", "Support"]),
@@ -84,6 +90,7 @@ let package = Package(
     stage("ott-plan", ["Planning", "Support"]),
     stage("ott-report", ["Reporting", "Support"]),
     stage("ott-shards", ["Shards", "Support"]),
+    stage("ott-bench", ["Benchmark", "Checkpoints", "Grammar", "Kernels", "Support"]),
     stage("ott-bench-tokenizers", ["Tokenization", "Parallel", "Support"]),
 
     // MARK: Tests
@@ -112,6 +119,7 @@ let package = Package(
       ]),
     tests("Planning", ["Planning", "Support"]),
     tests("Reporting", ["Reporting", "Support"]),
+    tests("Benchmark", ["Benchmark", "Models", "Engine", "Checkpoints", "Support"]),
     .testTarget(
       name: "CommandTests",
       dependencies: [

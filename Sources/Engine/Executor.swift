@@ -6,6 +6,8 @@ package final class Executor: @unchecked Sendable {
   private let positions: UnsafeMutableBufferPointer<Int32>
   private let valueOffsets: UnsafeMutableBufferPointer<Int>
   private let gradientOffsets: UnsafeMutableBufferPointer<Int>
+  /// Where the seconds of each operation are added; nil, and free of cost, when nobody asks.
+  var profile: OperationProfile?
 
   package init(_ plan: Plan) {
     self.plan = plan
@@ -78,11 +80,17 @@ package final class Executor: @unchecked Sendable {
       rows: rows, lossScale: lossScale, lane: lane, weights: weights, gradients: gradients,
       arena: arena.base, valueOffsets: values, gradientOffsets: slopes,
       scratchOffset: plan.scratchOffset, scratchCount: plan.scratchCount)
-    for index in plan.operations.indices { plan.operations[index].forward(workspace) }
-    if !plan.isTraining { return 0 }
-    for index in plan.operations.indices.reversed() {
-      plan.operations[index].backward(workspace, plan.accumulations[index])
+    if let profile {
+      runTimed(workspace, profile)
+    } else {
+      for index in plan.operations.indices { plan.operations[index].forward(workspace) }
+      if plan.isTraining {
+        for index in plan.operations.indices.reversed() {
+          plan.operations[index].backward(workspace, plan.accumulations[index])
+        }
+      }
     }
+    if !plan.isTraining { return 0 }
     var total = 0.0
     for loss in workspace.value(plan.result) { total += Double(loss) }
     return total

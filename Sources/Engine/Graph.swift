@@ -43,6 +43,8 @@ package protocol Operation: Sendable {
   var sharingGradient: Tensor? { get }
   /// The input in whose place the first output may be written when nobody reads it later.
   var sharingValue: Tensor? { get }
+  /// Whether the backward pass does the forward pass's work too.
+  var mergesForward: Bool { get }
   /// Floats of scratch.
   func scratch(_ limits: Limits) -> Int
   /// Forward FLOPs of a row that is the `position`-th of its sentence, counted from 1.
@@ -55,6 +57,7 @@ package protocol Operation: Sendable {
 extension Operation {
   package var sharingGradient: Tensor? { nil }
   package var sharingValue: Tensor? { nil }
+  package var mergesForward: Bool { false }
   package func scratch(_ limits: Limits) -> Int { 0 }
 }
 

@@ -4,7 +4,7 @@ import Support
 package struct Parameter: Hashable, Sendable {
   package let id: Int
   let offset: Int
-  let count: Int
+  package let count: Int
 }
 
 /// How a parameter starts.

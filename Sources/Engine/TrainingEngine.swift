@@ -66,6 +66,7 @@ package final class TrainingEngine: @unchecked Sendable {
   private var laneLosses: [Double]
   private var chunkNorms: [Double]
   private let updates: [Update]
+  private var phases: StepProfile?
 
   /// - Parameters:
   ///   - lanes: lanes of a batch, a power of two.
@@ -122,6 +123,7 @@ package final class TrainingEngine: @unchecked Sendable {
         gradientScale: clip)
     }
     let (decayed, plain) = (scalars(true), scalars(false))
+    let start = clock()
     forEachTask(updates.count) { [self] _, task in
       let update = updates[task]
       let part = { (base: UnsafeMutablePointer<Float>) in
@@ -134,8 +136,32 @@ package final class TrainingEngine: @unchecked Sendable {
       adamW(
         &weights, m: &m, v: &v, part(blocks[0].total).span, update.decay ? decayed : plain)
     }
+    let seconds = clock() - start
+    phases?.optimizer += seconds
+    phases?.steps += 1
     return statistics
   }
+
+  /// Starts a new profile of the steps to come, or ends profiling. Costs two clock readings an
+  /// operation while on, nothing while off.
+  package func setProfiling(_ isOn: Bool) {
+    phases = isOn ? StepProfile(operations: plan.operations.count) : nil
+    for executor in executors {
+      executor.profile = isOn ? OperationProfile(operations: plan.operations.count) : nil
+    }
+  }
+
+  /// Where the time of the steps since `setProfiling(true)` went; nil when profiling is off.
+  package var profile: StepProfile? {
+    guard var result = phases else { return nil }
+    for case let profile? in executors.map(\.profile) { result.add(profile) }
+    return result
+  }
+
+  /// Workers, at most the lanes.
+  package var threads: Int { pool.threads }
+
+  private func clock() -> Double { phases == nil ? 0 : Host.monotonicSeconds }
 
   /// Leaves the gradient of the batch's mean loss in place and returns loss and norm.
   ///
@@ -144,6 +170,7 @@ package final class TrainingEngine: @unchecked Sendable {
     precondition(batch.count == lanes, "a batch of \(batch.count) lanes for \(lanes)")
     let rows = batch.reduce(0) { $0 + $1.rows }
     let scale = 1 / Float(max(rows, 1))
+    let start = clock()
     laneLosses.withUnsafeMutableBufferPointer { losses in
       nonisolated(unsafe) let losses = losses
       pool.forEach(0..<blocks.count) { [self] worker, block in
@@ -153,7 +180,11 @@ package final class TrainingEngine: @unchecked Sendable {
         }
       }
     }
+    let forwardBackward = clock()
     let norm = reduceBlocks().squareRoot()
+    let reduced = clock()
+    phases?.lanes += forwardBackward - start
+    phases?.reduction += reduced - forwardBackward
     let statistics = StepStatistics(lossSum: treeSum(laneLosses), rows: rows, gradientNorm: norm)
     if !statistics.lossSum.isFinite || !norm.isFinite {
       throw NonFiniteError(step: step + 1, tensor: firstBadTensor())

@@ -33,6 +33,13 @@ package enum Host {
     Int(usage().ru_maxrss) * 1024
   }
 
+  /// Largest resident size of this program since it started, in bytes: unlike `peakMemoryBytes` not
+  /// that of the program that started it, where the system tells them apart.
+  package static var peakResidentBytes: Int {
+    let words = field("VmHWM", of: "/proc/self/status")?.split(separator: " ") ?? []
+    return words.first.flatMap { Int($0) }.map { $0 * 1024 } ?? peakMemoryBytes
+  }
+
   /// User and system time of all threads of this process so far, in seconds.
   package static var cpuSeconds: Double {
     let usage = usage()

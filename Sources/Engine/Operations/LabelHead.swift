@@ -17,6 +17,7 @@ struct LabelHead: Operation {
   var outputs: [Tensor] { [losses] }
   var parameters: [Parameter] { [weight] }
   var saved: [Tensor] { [input, losses] }
+  var mergesForward: Bool { isTraining }
 
   func scratch(_ limits: Limits) -> Int { headScratch(C: C, V: V) }
   func flops(position: Double) -> Double { Double(2 * C * V + 20 * V) }

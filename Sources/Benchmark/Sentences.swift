@@ -1,0 +1,111 @@
+import Engine
+import Grammar
+import Support
+import Training
+
+/// Sentences of token ids, x₀ … x_T each: T predicted positions, input x_t and label x_{t+1}.
+///
+/// The file that both sides of a comparison read: 32-bit little-endian integers, the number of
+/// sentences, the number of ids of each, then all ids.
+package struct Sentences: Sendable, Equatable {
+  package let ids: [Int32]
+  /// First id of each sentence, and the number of ids.
+  package let offsets: [Int]
+
+  package var count: Int { offsets.count - 1 }
+
+  package init(_ sentences: [[Int32]]) {
+    ids = sentences.flatMap { $0 }
+    offsets = sentences.reduce(into: [0]) { $0.append($0[$0.count - 1] + $1.count) }
+  }
+
+  /// Predicted positions of a sentence.
+  package func rows(_ sentence: Int) -> Int { offsets[sentence + 1] - offsets[sentence] - 1 }
+
+  package var longest: Int { (0..<count).map(rows).max() ?? 0 }
+
+  /// Mean place of a predicted position in its sentence, from 1.
+  package var meanPosition: Double {
+    let lengths = (0..<count).map { Double(rows($0)) }
+    let sum = lengths.reduce(0, +)
+    return sum == 0 ? 0 : lengths.reduce(0) { $0 + $1 * ($1 + 1) / 2 } / sum
+  }
+
+  // MARK: - Making
+
+  /// `count` sentences of `length` + 1 uniform draws below `vocabulary`.
+  package static func random(count: Int, length: Int, vocabulary: Int, seed: UInt64) -> Sentences {
+    let stream = RandomStream(seed: seed, name: "benchmark")
+    return Sentences(
+      (0..<count).map { index in
+        var random = stream.at(index: UInt64(index))
+        return (0...length).map { _ in Int32(random.below(UInt32(vocabulary))) }
+      })
+  }
+
+  /// The first `count` sentences of a grammar as character tokens: 0 begins, 1 ends, and the
+  /// terminals follow in the order of their values.
+  package static func sampled(_ grammar: Grammar, count: Int, seed: UInt64) -> Sentences {
+    let sampler = SentenceSampler(grammar, seed: seed, stream: "benchmark")
+    var code = [Int32](repeating: 0, count: 256)
+    for (index, terminal) in grammar.levels[0].sorted().enumerated() {
+      code[terminal] = Int32(2 + index)
+    }
+    return Sentences(
+      (0..<count).map { index in
+        var symbols: [UInt8] = []
+        sampler.appendSentence(UInt64(index), to: &symbols)
+        return [0] + symbols.map { code[Int($0)] } + [1]
+      })
+  }
+
+  // MARK: - Files
+
+  package init(path: String) throws {
+    let bytes = try FileBytes.read(path)
+    let broken = UserError(
+      path, expected: "32-bit integers: sentences, ids of each, all ids",
+      found: "\(bytes.count) bytes that are not", remedy: "Write it with ott-bench tokens.")
+    guard bytes.count % 4 == 0, bytes.count >= 4 else { throw broken }
+    let words = bytes.withUnsafeBytes { raw in
+      (0..<raw.count / 4).map {
+        Int32(littleEndian: raw.loadUnaligned(fromByteOffset: 4 * $0, as: Int32.self))
+      }
+    }
+    let count = Int(words[0])
+    guard count >= 0, words.count > count, words[1..<1 + count].allSatisfy({ $0 >= 2 }) else {
+      throw broken
+    }
+    offsets = words[1..<1 + count].reduce(into: [0]) { $0.append($0[$0.count - 1] + Int($1)) }
+    ids = Array(words[(1 + count)...])
+    guard ids.count == offsets[count] else { throw broken }
+  }
+
+  package func write(to path: String) throws {
+    let lengths = (0..<count).map { Int32(offsets[$0 + 1] - offsets[$0]) }
+    let words = [Int32(count)] + lengths + ids
+    try AtomicFile.write(
+      words.flatMap { word in withUnsafeBytes(of: word.littleEndian) { Array($0) } }, to: path)
+  }
+
+  // MARK: - Batches
+
+  /// The sentences `first ..< first + batch`, counted round and round, cut into lanes as the trainer
+  /// cuts them.
+  package func lanes(from first: Int, batch: Int, lanes count: Int) -> [PackedLane] {
+    let members = (0..<batch).map { (first + $0) % self.count }
+    var assignment = LaneAssignment(lanes: count, batchSentences: batch)
+    assignment.assign(lengths: members.map(rows))
+    return assignment.sentences.map { places in
+      var lane = PackedLane(tables: 1)
+      for place in places {
+        let sentence = members[place]
+        for row in offsets[sentence]..<offsets[sentence + 1] - 1 {
+          lane.appendRow(label: ids[row + 1]) { _ in ids[row] }
+        }
+        lane.endSegment()
+      }
+      return lane
+    }
+  }
+}

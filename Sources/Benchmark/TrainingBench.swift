@@ -1,0 +1,73 @@
+import Checkpoints
+import Engine
+import Models
+import Support
+
+/// Training steps on given sentences from given weights, one at a time and timed.
+package final class TrainingBench {
+  package let workload: Workload
+  package let engine: TrainingEngine
+  private let sentences: Sentences
+  private let learningRate: Double
+  private let optimizer = OptimizerConstants()
+
+  /// One step: the batch's mean loss before it in nats, predicted positions, wall seconds.
+  package struct Step: Sendable, Equatable {
+    package let loss: Double
+    package let rows: Int
+    package let seconds: Double
+  }
+
+  /// - Parameters:
+  ///   - weights: a safetensors file, or nil for those of seed 1.
+  ///   - sentences: read in order, `workload.batch` a step, round and round.
+  /// - Throws: `UserError` for weights of another model and for sentences that do not fit it.
+  package init(
+    _ workload: Workload, sentences: Sentences, weights: String? = nil, learningRate: Double = 1e-3,
+    threads: Int
+  ) throws {
+    let model = workload.model
+    guard sentences.count >= 1, sentences.longest <= model.context else {
+      throw UserError(
+        "sentences", expected: "one or more of up to \(model.context) positions",
+        found: "\(sentences.count), the longest of \(sentences.longest)")
+    }
+    if let id = sentences.ids.first(where: { $0 < 0 || Int($0) >= model.labels }) {
+      throw UserError("sentences", expected: "ids below \(model.labels)", found: "\(id)")
+    }
+    self.workload = workload
+    self.sentences = sentences
+    self.learningRate = learningRate
+    engine = TrainingEngine(
+      model, seed: 1, lanes: workload.lanes,
+      laneCapacity: (workload.batch + workload.lanes - 1) / workload.lanes * sentences.longest
+        + sentences.longest, threads: threads)
+    if let weights {
+      try ParameterFile.read(into: engine.parameters, arrays: [.weights], from: weights)
+    }
+  }
+
+  /// The next step; making up the batch is not timed.
+  package func step() throws -> Step {
+    let lanes = sentences.lanes(
+      from: engine.step * workload.batch, batch: workload.batch, lanes: workload.lanes)
+    let start = Host.monotonicSeconds
+    let statistics = try engine.step(lanes, learningRate: learningRate, optimizer: optimizer)
+    return Step(
+      loss: statistics.meanLoss, rows: statistics.rows, seconds: Host.monotonicSeconds - start)
+  }
+
+  /// The mean of `steps` profiled steps, after two that warm up, beside a roofline measured now.
+  package func table(steps: Int) throws -> StepTable {
+    for _ in 0..<2 { _ = try step() }
+    engine.setProfiling(true)
+    let timed = try (0..<steps).map { _ in try step() }
+    guard let profile = engine.profile else { preconditionFailure("profiling is on") }
+    engine.setProfiling(false)
+    let rows = timed.reduce(0) { $0 + $1.rows } / steps
+    return StepTable(
+      plan: engine.plan, profile: profile, rows: rows, position: sentences.meanPosition,
+      threads: engine.threads, wallSeconds: timed.reduce(0) { $0 + $1.seconds } / Double(steps),
+      roofline: .measure(threads: engine.threads))
+  }
+}

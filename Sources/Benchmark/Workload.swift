@@ -1,0 +1,73 @@
+import Models
+import Support
+
+/// A piece of work that is timed: a model and the shape of its batch.
+package struct Workload: Sendable, Equatable {
+  package var model: ModelConfiguration
+  /// Sentences of a batch.
+  package var batch: Int
+  /// Predicted positions of a sentence, where the sentences are not given.
+  package var length: Int
+  /// Lanes that a batch is cut into, a power of two.
+  package var lanes: Int
+
+  package init(model: ModelConfiguration, batch: Int, length: Int, lanes: Int) throws {
+    (self.model, self.batch, self.length, self.lanes) = (model, batch, length, lanes)
+    guard batch >= 1, length >= 1, length <= model.context else {
+      throw UserError(
+        "workload", expected: "a sentence or more of 1 to \(model.context) positions",
+        found: "\(batch) of \(length)")
+    }
+    guard lanes >= 1, lanes & (lanes - 1) == 0, lanes <= batch else {
+      throw UserError(
+        "workload lanes", expected: "a power of two, at most the \(batch) sentences of a batch",
+        found: "\(lanes)")
+    }
+  }
+
+  /// Predicted positions of a full batch.
+  package var rows: Int { batch * length }
+}
+
+/// The sizes that have a name. `laptop-large` and `laptop-small` are Figure 2's on a laptop; the
+/// others are the rows of `make bench`.
+package enum NamedModel: String, CaseIterable, Sendable {
+  case d128
+  case d768
+  case d256
+  case laptopLarge = "laptop-large"
+  case laptopSmall = "laptop-small"
+
+  /// Layers, width, heads, labels; batch, length; lanes.
+  package var sizes: Sizes {
+    switch self {
+    case .d128: Sizes(12, 128, 2, labels: 40, batch: 16, length: 512, lanes: 4)
+    case .d768: Sizes(12, 768, 12, labels: 5, batch: 4, length: 512, lanes: 2)
+    case .d256: Sizes(6, 256, 4, labels: 4096, batch: 16, length: 256, lanes: 4)
+    case .laptopLarge: Sizes(4, 64, 4, labels: 5, batch: 64, length: 19, lanes: 4)
+    case .laptopSmall: Sizes(4, 8, 2, labels: 5, batch: 64, length: 19, lanes: 4)
+    }
+  }
+
+  /// The numbers of a workload of plain tokens, each free to be replaced.
+  package struct Sizes: Sendable, Equatable {
+    package var layers, width, heads, labels, batch, length, lanes: Int
+    /// Positions of the model; nil: as many as `length`.
+    package var context: Int?
+
+    init(
+      _ layers: Int, _ width: Int, _ heads: Int, labels: Int, batch: Int, length: Int, lanes: Int
+    ) {
+      (self.layers, self.width, self.heads, self.labels) = (layers, width, heads, labels)
+      (self.batch, self.length, self.lanes) = (batch, length, lanes)
+    }
+
+    package func workload() throws -> Workload {
+      try Workload(
+        model: ModelConfiguration(
+          layers: layers, width: width, heads: heads, context: context ?? length,
+          inputs: [InputTable(order: 1, rows: labels)], labels: labels),
+        batch: batch, length: length, lanes: lanes)
+    }
+  }
+}

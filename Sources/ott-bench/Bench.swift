@@ -1,0 +1,47 @@
+import ArgumentParser
+import Benchmark
+import Foundation
+import Stages
+import Support
+
+/// Times training and generation of this engine; `make bench` sets the numbers beside PyTorch's.
+@main
+struct Bench: Command {
+  static let configuration = CommandConfiguration(
+    commandName: "ott-bench", abstract: "Times training steps and generation.",
+    version: versionText("ott-bench"),
+    subcommands: [Tokens.self, Weights.self, Train.self, Step.self])
+}
+
+/// A named workload, any number of it replaced.
+struct WorkloadOptions: ParsableArguments {
+  @Option(help: "Named sizes to start from.") var model = NamedModel.d128
+  @Option(help: "Layers.") var layers: Int?
+  @Option(help: "Columns.") var width: Int?
+  @Option(help: "Heads.") var heads: Int?
+  @Option(help: "Token and label ids.") var vocabulary: Int?
+  @Option(help: "Positions of the model.") var context: Int?
+  @Option(help: "Sentences of a batch.") var batch: Int?
+  @Option(help: "Predicted positions of a sentence.") var length: Int?
+  @Option(help: "Lanes of a batch, a power of two.") var lanes: Int?
+  @Option(help: "Worker threads.") var threads = Host.threads
+
+  func validate() throws {
+    if threads < 1 { throw ValidationError("--threads: expected 1 or more, found \(threads).") }
+  }
+
+  func workload() throws -> Workload {
+    var sizes = model.sizes
+    if let layers { sizes.layers = layers }
+    if let width { sizes.width = width }
+    if let heads { sizes.heads = heads }
+    if let vocabulary { sizes.labels = vocabulary }
+    if let batch { sizes.batch = batch }
+    if let length { sizes.length = length }
+    if let lanes { sizes.lanes = lanes }
+    sizes.context = context
+    return try sizes.workload()
+  }
+}
+
+extension NamedModel: ExpressibleByArgument {}
