@@ -33,13 +33,20 @@ package struct Sentences: Sendable, Equatable {
 
   // MARK: - Making
 
-  /// `count` sentences of `length` + 1 uniform draws below `vocabulary`.
+  /// `count` sentences of `length` + 1 ids below V = `vocabulary` that a model can learn to predict:
+  /// three times in four x_{t+1} = (5·x_t + 3) mod V, else a uniform draw.
   package static func random(count: Int, length: Int, vocabulary: Int, seed: UInt64) -> Sentences {
     let stream = RandomStream(seed: seed, name: "benchmark")
     return Sentences(
       (0..<count).map { index in
         var random = stream.at(index: UInt64(index))
-        return (0...length).map { _ in Int32(random.below(UInt32(vocabulary))) }
+        var id = 0
+        return (0...length).map { _ in
+          id =
+            random.below(4) > 0
+            ? (5 * id + 3) % vocabulary : Int(random.below(UInt32(vocabulary)))
+          return Int32(id)
+        }
       })
   }
 

@@ -13,6 +13,13 @@ package struct StepLine: Sendable, Equatable {
   package var flops: Double
   /// Bytes that must move if nothing stays in a cache: every input, output and parameter once.
   package var bytes: Double
+
+  package init(
+    work: String, direction: String, calls: Int, seconds: Double, flops: Double, bytes: Double
+  ) {
+    (self.work, self.direction, self.calls) = (work, direction, calls)
+    (self.seconds, self.flops, self.bytes) = (seconds, flops, bytes)
+  }
 }
 
 /// Where the time of a training step goes, beside what the machine allows.

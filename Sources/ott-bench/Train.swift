@@ -17,15 +17,11 @@ struct Train: ParsableCommand {
   @Option(help: "Initial weights, safetensors.") var weights: String?
   @Option(help: "Learning rate, constant.") var learningRate = 1e-3
   @Option(help: "Steps.") var steps = 20
-  @Option(
-    help: ArgumentHelp(
-      "Wait for a line of standard input before each group of this many steps.",
-      valueName: "steps"))
-  var pace: Int?
+  @Flag(help: "Instead of --steps: each line of standard input says how many steps come next.")
+  var paced = false
 
   func validate() throws {
     if steps < 0 { throw ValidationError("--steps: expected 0 or more, found \(steps).") }
-    if let pace, pace < 1 { throw ValidationError("--pace: expected 1 or more, found \(pace).") }
   }
 
   func run() throws {
@@ -40,13 +36,26 @@ struct Train: ParsableCommand {
       workload, sentences: sentences, weights: weights, learningRate: learningRate,
       threads: options.threads)
     tell("ready \(workload.model.parameterCount)")
-    for number in 0..<steps {
-      if let pace, number % pace == 0, readLine() == nil { break }
-      let step = try bench.step()
-      tell("step \(number + 1) \(step.loss) \(step.rows) \(step.seconds)")
+    var number = 0
+    while let group = try paced ? nextGroup() : steps {
+      for _ in 0..<group {
+        let step = try bench.step()
+        number += 1
+        tell("step \(number) \(step.loss) \(step.rows) \(step.seconds)")
+      }
+      if !paced { break }
     }
     tell("peak \(Host.peakResidentBytes)")
   }
+}
+
+/// The number of steps that the next line of standard input asks for; nil at its end.
+func nextGroup() throws -> Int? {
+  guard let line = readLine() else { return nil }
+  guard let count = Int(line), count >= 0 else {
+    throw UserError("standard input", expected: "a number of steps a line", found: "'\(line)'")
+  }
+  return count
 }
 
 /// Prints a line at once, also into a pipe.

@@ -1,0 +1,104 @@
+"""GPT-2 in PyTorch as fast as it gets on a CPU, with the weights that `ott-bench weights` writes."""
+
+import json
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+def read_safetensors(path):
+    """Name → float32 tensor."""
+    data = np.fromfile(path, dtype=np.uint8)
+    size = int(data[:8].view("<u8")[0])
+    header = json.loads(data[8 : 8 + size].tobytes())
+    body = data[8 + size :]
+    return {
+        name: torch.from_numpy(body[slice(*e["data_offsets"])].view("<f4").reshape(e["shape"]).copy())
+        for name, e in header.items()
+        if name != "__metadata__"
+    }
+
+
+def read_sentences(path):
+    """Int64 arrays of ids, as `ott-bench tokens` writes them."""
+    words = np.fromfile(path, dtype="<i4")
+    ends = np.cumsum(words[1 : 1 + words[0]])
+    return np.split(words[1 + words[0] :].astype(np.int64), ends[:-1])
+
+
+class Block(nn.Module):
+    def __init__(self, width, heads):
+        super().__init__()
+        self.heads = heads
+        self.ln_1 = nn.LayerNorm(width)
+        self.ln_2 = nn.LayerNorm(width)
+        self.attn = nn.ModuleDict({"c_attn": nn.Linear(width, 3 * width), "c_proj": nn.Linear(width, width)})
+        self.mlp = nn.ModuleDict({"c_fc": nn.Linear(width, 4 * width), "c_proj": nn.Linear(4 * width, width)})
+
+    def feed_forward(self, x):
+        return x + self.mlp["c_proj"](F.gelu(self.mlp["c_fc"](self.ln_2(x)), approximate="tanh"))
+
+    def attend(self, qkv):
+        B, T, C = qkv.shape[0], qkv.shape[1], qkv.shape[2] // 3
+        q, k, v = qkv.view(B, T, 3, self.heads, C // self.heads).permute(2, 0, 3, 1, 4)
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).reshape(B, T, C)
+
+    def forward(self, x, places, shape):
+        """x is (B, T, C); or (N, C) with the place of each row in the padded (B, T) batch."""
+        qkv = self.attn["c_attn"](self.ln_1(x))
+        if places is None:
+            out = self.attend(qkv)
+        else:
+            B, T = shape
+            padded = qkv.new_zeros(B * T, qkv.shape[1]).index_copy(0, places, qkv)
+            out = self.attend(padded.view(B, T, -1)).view(B * T, -1).index_select(0, places)
+        return self.feed_forward(x + self.attn["c_proj"](out))
+
+    def step(self, x, cache, position):
+        """x is (B, 1, C); the cache (2, B, H, T, D) takes the new key and value."""
+        B, C = x.shape[0], x.shape[2]
+        q, k, v = self.attn["c_attn"](self.ln_1(x)).view(B, 1, 3, self.heads, C // self.heads).permute(2, 0, 3, 1, 4)
+        cache[0, :, :, position] = k[:, :, 0]
+        cache[1, :, :, position] = v[:, :, 0]
+        keys, values = cache[0, :, :, : position + 1], cache[1, :, :, : position + 1]
+        out = F.scaled_dot_product_attention(q, keys, values).transpose(1, 2).reshape(B, 1, C)
+        return self.feed_forward(x + self.attn["c_proj"](out))
+
+
+class GPT2(nn.Module):
+    def __init__(self, layers, width, heads, context, vocabulary):
+        super().__init__()
+        self.transformer = nn.ModuleDict(
+            {
+                "wte": nn.Embedding(vocabulary, width),
+                "wpe": nn.Embedding(context, width),
+                "h": nn.ModuleList([Block(width, heads) for _ in range(layers)]),
+                "ln_f": nn.LayerNorm(width),
+            }
+        )
+        self.lm_head = nn.Linear(width, vocabulary, bias=False)
+
+    def load(self, path):
+        """Weights of linear layers are (in, out) in the file, but for the head."""
+        tensors = read_safetensors(path)
+        state = {
+            name: tensor.t() if ".c_" in name and tensor.dim() == 2 else tensor for name, tensor in tensors.items()
+        }
+        self.load_state_dict(state)
+        return self
+
+    def loss(self, tokens, positions, labels, places=None, shape=None):
+        x = self.transformer["wte"](tokens) + self.transformer["wpe"](positions)
+        for block in self.transformer["h"]:
+            x = block(x, places, shape)
+        logits = self.lm_head(self.transformer["ln_f"](x))
+        return F.cross_entropy(logits.flatten(0, -2), labels.flatten(), ignore_index=-100)
+
+    def step(self, tokens, caches, position):
+        """Logits (B, V) after one more token of every sequence."""
+        x = (self.transformer["wte"](tokens) + self.transformer["wpe"].weight[position]).unsqueeze(1)
+        for block, cache in zip(self.transformer["h"], caches):
+            x = block.step(x, cache, position)
+        return self.lm_head(self.transformer["ln_f"](x))[:, 0]

@@ -1,0 +1,159 @@
+#!/usr/bin/env python3
+"""Races ott-bench against PyTorch and writes results/bench/training.csv; see `make bench`.
+
+    training_bench.py --bin .build/release/ott-bench [--runs 5] [--threads 2] [--only WORK …] \
+        --output results/bench/training.csv
+
+Both sides start from the same weights, read the same sentences and do the same steps: forward,
+backward, clipping, AdamW. PyTorch's modes are timed briefly first, each in a process of its own; the
+best is raced. In the race both processes live side by side and take turns, a group of steps each; a
+run is one group of ours and one of theirs, and the ratio is the median over runs. Making up the batch
+is timed for neither. Losses of all raced steps must agree, or the exit status is 1.
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from race import Racer, largest_difference, summary, write_table
+
+HERE = Path(__file__).parent
+GRAMMAR = "data/grammars/cfg3f.grammar"
+
+# Largest relative difference of a step's loss, by whether a side multiplies in bfloat16.
+TOLERANCE = {False: 1e-3, True: 2e-2}
+
+TRAINING = {
+    "train d128": dict(name="d128", layers=12, width=128, heads=2, context=512, vocabulary=40, batch=16, length=512),
+    "train d256": dict(name="d256", layers=6, width=256, heads=4, context=256, vocabulary=4096, batch=16, length=256),
+    "train d768": dict(name="d768", layers=12, width=768, heads=12, context=512, vocabulary=5, batch=4, length=512),
+    "train laptop large": dict(name="laptop-large", layers=4, width=64, heads=4, vocabulary=5, batch=64, root=15),
+    "train laptop small": dict(name="laptop-small", layers=4, width=8, heads=2, vocabulary=5, batch=64, root=15),
+}
+STEPS = 20
+WARM_UP = 2
+PROBED_STEPS = 3
+
+
+class Bench:
+    def __init__(self, arguments, folder):
+        self.arguments = arguments
+        self.folder = Path(folder)
+        self.rows = []
+        self.failed = False
+
+    def ott(self, *words):
+        import subprocess
+        return subprocess.run([self.arguments.bin, *map(str, words)], check=True, capture_output=True, text=True).stdout
+
+    def prepare(self, work):
+        """Writes sentences and weights; returns the options that say the model to ott-bench."""
+        tokens, weights = self.folder / "tokens", self.folder / "weights"
+        sizes = ["--model", work["name"], "--batch", work["batch"]]
+        if "root" in work:
+            text = self.ott("tokens", "--grammar", GRAMMAR, "--root", work["root"], "--sentences",
+                            (STEPS + WARM_UP) * work["batch"], "--output", tokens)
+            work["context"] = int(text.split()[-2])
+            sizes += ["--context", work["context"], "--length", work["context"]]
+        else:
+            self.ott("tokens", *sizes, "--sentences", (STEPS + WARM_UP) * work["batch"], "--output", tokens)
+        self.ott("weights", *sizes, "--output", weights)
+        return sizes, tokens, weights
+
+    def peer(self, work, tokens, weights, mode):
+        words = mode.split()
+        job = dict(
+            model={k: work[k] for k in ("layers", "width", "heads", "context", "vocabulary")},
+            tokens=str(tokens), weights=str(weights), batch=work["batch"], learningRate=1e-3,
+            threads=1 if "one-thread" in words else self.arguments.threads, mode=words)
+        path = self.folder / f"{'-'.join(words)}.json"
+        path.write_text(json.dumps(job))
+        return Racer([sys.executable, str(HERE / "training_peer.py"), str(path)], self.environment())
+
+    def environment(self):
+        return dict(TORCHINDUCTOR_CACHE_DIR=self.arguments.cache, OMP_NUM_THREADS=str(self.arguments.threads),
+                    TORCHINDUCTOR_COMPILE_THREADS=str(os.cpu_count() or 1))
+
+    def best_mode(self, work, tokens, weights):
+        """The fastest of PyTorch's modes: precision first, then layout and compilation in it."""
+        rates = {}
+
+        def probe(mode):
+            racer = self.peer(work, tokens, weights, mode)
+            racer.go(WARM_UP)
+            rates[mode] = max(racer.go(1) for _ in range(PROBED_STEPS))
+            peak = racer.finish()
+            print(f"  {mode}: {rates[mode]:.0f} tokens/s, peak {peak / 1e6:.0f} MB", flush=True)
+
+        for mode in ("fp32 padded", "bf16 padded"):
+            probe(mode)
+        precision = max(rates, key=rates.get).split()[0]
+        if "root" in work:
+            probe(f"{precision} packed")
+            probe(f"{precision} static compiled")
+            probe(f"{max(rates, key=rates.get)} one-thread")
+        else:
+            probe(f"{precision} padded compiled")
+        return max(rates, key=rates.get)
+
+    def train(self, name, work):
+        print(name, flush=True)
+        sizes, tokens, weights = self.prepare(work)
+        mode = self.best_mode(work, tokens, weights)
+        pace = max(1, STEPS // self.arguments.runs)
+        ours = Racer([self.arguments.bin, "train", *map(str, sizes), "--tokens", str(tokens), "--weights", str(weights),
+                      "--threads", str(self.arguments.threads), "--paced"])
+        theirs = self.peer(work, tokens, weights, mode)
+        pairs = []
+        for side in (ours, theirs):
+            side.go(WARM_UP)
+        for run in range(self.arguments.runs):
+            sides = (ours, theirs) if run % 2 == 0 else (theirs, ours)
+            rates = {side: side.go(pace) for side in sides}
+            pairs.append((rates[ours], rates[theirs]))
+        peaks = ours.finish(), theirs.finish()
+        self.check(name, ours, theirs, "bf16" in mode)
+        mode = f"torch {mode}; {self.arguments.threads} threads"
+        self.add(summary(name, "tokens/s", pairs, mode))
+        self.add(summary(f"{name}, peak memory", "MB", [tuple(p / 1e6 for p in peaks)], mode, less_is_better=True))
+
+    def check(self, name, ours, theirs, is_rounded):
+        if ours.parameters != theirs.parameters:
+            print(f"{name}: {ours.parameters} parameters beside {theirs.parameters}")
+            self.failed = True
+        difference = largest_difference(ours.losses, theirs.losses)
+        print(f"  losses of {len(ours.losses)} steps, {ours.losses[0]:.4f} to {ours.losses[-1]:.4f}: "
+              f"largest difference {difference:.1e}", flush=True)
+        if difference > TOLERANCE[is_rounded]:
+            print(f"{name}: the losses differ by more than {TOLERANCE[is_rounded]}")
+            self.failed = True
+
+    def add(self, row):
+        self.rows.append(row)
+        print(*row, sep=",", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--bin", required=True)
+    parser.add_argument("--output", required=True)
+    parser.add_argument("--cache", default="data/peers/inductor")
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--only", nargs="*", default=[], help="parts of the names of the rows that are run")
+    arguments = parser.parse_args()
+    arguments.cache = str(Path(arguments.cache).absolute())
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(arguments, folder)
+        for name, work in TRAINING.items():
+            if not arguments.only or any(part in name for part in arguments.only):
+                bench.train(name, work)
+        write_table(arguments.output, bench.rows)
+    sys.exit(bench.failed)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+#!/usr/bin/env python3
+"""PyTorch's side of `make bench`: trains like `ott-bench train`, with the same output.
+
+    training_peer.py JOB.json
+
+The job names model sizes, files, threads and mode, a list of words: `bf16` (autocast),
+`compiled`, and for sentences of unequal length `padded` (to the batch's longest), `static` (to the
+longest of all) or `packed` (rows end to end, padded for attention alone).
+"""
+
+import itertools
+import json
+import sys
+import time
+
+import numpy as np
+import torch
+
+from torch_models import GPT2, read_sentences
+
+
+def peak_bytes():
+    for line in open("/proc/self/status"):
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError("no VmHWM in /proc/self/status")
+
+
+def batch_of(sentences, layout, longest):
+    """Arguments of GPT2.loss, and the number of predicted positions."""
+    rows = [len(s) - 1 for s in sentences]
+    if layout == "packed":
+        T = max(rows)
+        places = np.concatenate([np.arange(n) + i * T for i, n in enumerate(rows)])
+        parts = [
+            np.concatenate([s[:-1] for s in sentences]),
+            np.concatenate([np.arange(n) for n in rows]),
+            np.concatenate([s[1:] for s in sentences]),
+            places,
+        ]
+        return [torch.from_numpy(p) for p in parts] + [(len(sentences), T)], sum(rows)
+    T = longest if layout == "static" else max(rows)
+    tokens = np.zeros((len(sentences), T), dtype=np.int64)
+    labels = np.full((len(sentences), T), -100, dtype=np.int64)
+    for i, s in enumerate(sentences):
+        tokens[i, : rows[i]], labels[i, : rows[i]] = s[:-1], s[1:]
+    return [torch.from_numpy(tokens), torch.arange(T), torch.from_numpy(labels)], sum(rows)
+
+
+def main(job):
+    words = job["mode"]
+    torch.set_num_threads(job["threads"])
+    torch.manual_seed(0)
+    sentences = read_sentences(job["tokens"])
+    longest = max(len(s) for s in sentences) - 1
+    layout = next((w for w in words if w in ("padded", "static", "packed")), "padded")
+    model = GPT2(**job["model"]).load(job["weights"])
+    decayed = [p for p in model.parameters() if p.dim() > 1]
+    plain = [p for p in model.parameters() if p.dim() == 1]
+    optimizer = torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": 0.1}, {"params": plain, "weight_decay": 0.0}],
+        lr=job["learningRate"], betas=(0.9, 0.98), eps=1e-8, fused=True)
+    loss_of = model.loss
+    if "compiled" in words:
+        loss_of = torch.compile(model.loss, dynamic=layout == "packed")
+    print("ready", sum(p.numel() for p in model.parameters()), flush=True)
+    steps = itertools.count()
+    for _ in (None for line in sys.stdin for _ in range(int(line))):
+        step = next(steps)
+        chosen = [sentences[(step * job["batch"] + i) % len(sentences)] for i in range(job["batch"])]
+        arguments, rows = batch_of(chosen, layout, longest)
+        start = time.perf_counter()
+        with torch.autocast("cpu", torch.bfloat16, enabled="bf16" in words):
+            loss = loss_of(*arguments)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0, foreach=True)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        seconds = time.perf_counter() - start
+        print("step", step + 1, loss.item(), rows, seconds, flush=True)
+    print("peak", peak_bytes(), flush=True)
+
+
+if __name__ == "__main__":
+    with open(sys.argv[1]) as file:
+        main(json.load(file))

@@ -1,0 +1,17 @@
+# Training and generation beside PyTorch, and where the time of a step goes. Included by the Makefile,
+# whose BIN, BUILT, CORES and peers it uses; BENCH_RUNS is that of pipeline/tokenizers.mk.
+
+BENCH ?=## rows of bench, parts of their names: laptop, d128, generate (default: all)
+BENCH_MODEL ?= d128## sizes that bench-step times: d128, d256, d768, laptop-large, laptop-small
+
+BENCH_VARIABLES := BENCH BENCH_MODEL
+
+.PHONY: bench bench-step
+
+bench: $(BUILT) .venv/peers.stamp ## race training and generation against PyTorch: results/bench/training.csv
+	$(PEERS_PYTHON) Tests/Peers/training_bench.py --bin $(BIN)/ott-bench --runs $(BENCH_RUNS) \
+	  --threads $(or $(THREADS),$(CORES)) --output results/bench/training.csv $(if $(BENCH),--only $(BENCH))
+
+bench-step: $(BUILT) ## time every operation of a training step of BENCH_MODEL: results/bench/step-MODEL.csv
+	$(BIN)/ott-bench step --model $(BENCH_MODEL) --threads $(or $(THREADS),$(CORES)) \
+	  --output results/bench/step-$(BENCH_MODEL).csv
