@@ -44,11 +44,11 @@ CORES := $(shell nproc)
 .PHONY: help
 help: ## this text
 	@printf 'Targets\n'
-	@grep -hE '^[a-zA-Z0-9_%$$()-]+:.*## ' Makefile pipeline/tokenizers.mk | sed -E 's/:[^#]*## /\t/; s/\$$\(FIGURES\)/$(firstword $(FIGURES) figure2)/' \
+	@grep -hE '^[a-zA-Z0-9_%$$()-]+:.*## ' Makefile pipeline/*.mk | sed -E 's/:[^#]*## /\t/; s/\$$\(FIGURES\)/$(firstword $(FIGURES) figure2)/' \
 	  | awk -F '\t' '{ printf "  %-24s %s\n", $$1, $$2 }'
 	@printf '\nVariables (current value; set with NAME=value)\n'
-	@$(foreach v,PRESET FIGURE STAGE RUN JOBS THREADS LAUNCH $(TOKENIZER_VARIABLES),printf '  %-8s = %-8s %s\n' '$(v)' '$($(v))' \
-	  "$$(sed -nE 's/^$(v) \?=.*## ?//p' Makefile pipeline/tokenizers.mk)";)
+	@$(foreach v,PRESET FIGURE STAGE RUN JOBS THREADS LAUNCH $(TOKENIZER_VARIABLES) $(BENCH_VARIABLES),printf '  %-8s = %-8s %s\n' '$(v)' '$($(v))' \
+	  "$$(sed -nE 's/^$(v) \?=.*## ?//p' Makefile pipeline/*.mk)";)
 	@printf '\nFigures: %s\nPresets: %s\n' '$(FIGURES)' '$(basename $(notdir $(wildcard pipeline/presets/*.yaml)))'
 
 # MARK: Build
@@ -156,3 +156,4 @@ peers: .venv/peers.stamp ## Python environment of the peers that numbers are com
 	@touch $@
 
 include pipeline/tokenizers.mk
+include pipeline/bench.mk

@@ -67,11 +67,19 @@ def largest_difference(ours, theirs):
     return max(abs(a - b) / abs(b) for a, b in zip(ours, theirs))
 
 
-def write_table(path, rows):
+def write_table(path, rows, order):
+    """Puts rows into the table at `path`, in place of older rows of the same work; `order` lists the
+    works as they shall stand, others go last."""
+    kept = {}
+    if os.path.exists(path):
+        with open(path, newline="") as file:
+            kept = {row[0]: row for row in list(csv.reader(file))[1:]}
+    kept.update({row[0]: row for row in rows})
+    place = {work: i for i, work in enumerate(order)}
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
     temporary = f"{path}.{os.getpid()}.tmp"
     with open(temporary, "w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(HEADER)
-        writer.writerows(rows)
+        writer.writerows(sorted(kept.values(), key=lambda row: place.get(row[0], len(place))))
     os.replace(temporary, path)

@@ -38,6 +38,10 @@ WARM_UP = 2
 PROBED_STEPS = 3
 
 
+def memory_row(name):
+    return f"{name}, peak memory"
+
+
 class Bench:
     def __init__(self, arguments, folder):
         self.arguments = arguments
@@ -118,7 +122,7 @@ class Bench:
         self.check(name, ours, theirs, "bf16" in mode)
         mode = f"torch {mode}; {self.arguments.threads} threads"
         self.add(summary(name, "tokens/s", pairs, mode))
-        self.add(summary(f"{name}, peak memory", "MB", [tuple(p / 1e6 for p in peaks)], mode, less_is_better=True))
+        self.add(summary(memory_row(name), "MB", [tuple(p / 1e6 for p in peaks)], mode, less_is_better=True))
 
     def check(self, name, ours, theirs, is_rounded):
         if ours.parameters != theirs.parameters:
@@ -151,7 +155,8 @@ def main():
         for name, work in TRAINING.items():
             if not arguments.only or any(part in name for part in arguments.only):
                 bench.train(name, work)
-        write_table(arguments.output, bench.rows)
+        order = [row for name in TRAINING for row in (name, memory_row(name))]
+        write_table(arguments.output, bench.rows, order)
     sys.exit(bench.failed)
 
 
