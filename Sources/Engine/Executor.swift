@@ -32,6 +32,7 @@ package final class Executor: @unchecked Sendable {
   /// Runs a packed lane forward and, in a training plan, backward.
   ///
   /// - Parameters:
+  ///   - packed: the packed weights, in plans that have them.
   ///   - gradients: the flat gradient array to fill; every slot is overwritten.
   ///   - lossScale: 1 / (rows of the whole batch).
   ///   - labelLogProbabilities: (rows) or empty, when scoring.
@@ -39,6 +40,7 @@ package final class Executor: @unchecked Sendable {
   /// - Returns: the sum of the losses in nats, rows in order in Double; 0 when not training.
   func run(
     _ lane: borrowing PackedLane, weights: UnsafePointer<Float>,
+    packed: UnsafePointer<Float>? = nil,
     gradients: UnsafeMutablePointer<Float>? = nil, lossScale: Float = 1,
     labelLogProbabilities: UnsafeMutableBufferPointer<Float> = .init(start: nil, count: 0),
     logProbabilities: UnsafeMutableBufferPointer<Float> = .init(start: nil, count: 0)
@@ -62,7 +64,8 @@ package final class Executor: @unchecked Sendable {
             offsets: offsets, labelLogProbabilities: labelLogProbabilities,
             logProbabilities: logProbabilities)
           return run(
-            view, rows: rows, weights: weights, gradients: gradients, lossScale: lossScale)
+            view, rows: rows, weights: weights, packed: packed, gradients: gradients,
+            lossScale: lossScale)
         }
       }
     }
@@ -71,13 +74,16 @@ package final class Executor: @unchecked Sendable {
   /// Runs the plan on a view of a lane.
   func run(
     _ lane: LaneView, rows: Int, weights: UnsafePointer<Float>,
+    packed: UnsafePointer<Float>? = nil,
     gradients: UnsafeMutablePointer<Float>? = nil, lossScale: Float = 1
   ) -> Double {
+    precondition((packed != nil) == (plan.factors.count > 0), "packed weights do not fit the plan")
     guard let values = valueOffsets.baseAddress, let slopes = gradientOffsets.baseAddress else {
       return 0
     }
     let workspace = Workspace(
-      rows: rows, lossScale: lossScale, lane: lane, weights: weights, gradients: gradients,
+      rows: rows, lossScale: lossScale, lane: lane, weights: weights, packed: packed,
+      factors: plan.factors, gradients: gradients,
       arena: arena.base, valueOffsets: values, gradientOffsets: slopes,
       scratchOffset: plan.scratchOffset, scratchCount: plan.scratchCount)
     if let profile {

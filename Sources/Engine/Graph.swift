@@ -1,3 +1,5 @@
+import Kernels
+
 /// An activation: (rows, columns) floats, where the number of rows is known only when a lane comes.
 package struct Tensor: Hashable, Sendable {
   package let id: Int
@@ -20,10 +22,13 @@ package struct Limits: Sendable, Equatable {
   package var rows: Int
   /// Rows of its longest sentence.
   package var segment: Int
+  /// Of the matrix products.
+  package var precision: Precision
 
-  package init(rows: Int, segment: Int) {
+  package init(rows: Int, segment: Int, precision: Precision = .float32) {
     self.rows = rows
     self.segment = segment
+    self.precision = precision
   }
 }
 
@@ -37,6 +42,8 @@ package protocol Operation: Sendable {
   var inputs: [Tensor] { get }
   var outputs: [Tensor] { get }
   var parameters: [Parameter] { get }
+  /// Those parameters that are factors of matrix products through `Workspace.linear` and the like.
+  var factors: [Parameter] { get }
   /// Inputs and outputs whose values the backward pass reads.
   var saved: [Tensor] { get }
   /// The input whose gradient may lie in the place of the first output's gradient.
@@ -58,6 +65,7 @@ extension Operation {
   package var sharingGradient: Tensor? { nil }
   package var sharingValue: Tensor? { nil }
   package var mergesForward: Bool { false }
+  package var factors: [Parameter] { [] }
   package func scratch(_ limits: Limits) -> Int { 0 }
 }
 

@@ -16,6 +16,7 @@ package struct Plan: Sendable {
   /// First float of each activation's value and gradient in the arena; −1 where there is none.
   let valueOffsets: [Int]
   let gradientOffsets: [Int]
+  let factors: FactorLayout
   let scratchOffset: Int
   let scratchCount: Int
   /// Floats of the arena.
@@ -34,6 +35,7 @@ package struct Plan: Sendable {
     accumulations = planner.accumulations
     valueOffsets = planner.offsets(of: planner.values)
     gradientOffsets = planner.offsets(of: planner.gradients)
+    factors = FactorLayout(operations, layout: layout, precision: limits.precision)
     scratchCount = operations.reduce(0) { max($0, $1.scratch(limits)) }
     scratchOffset = planner.extent
     arenaCount = planner.extent + scratchCount

@@ -63,6 +63,7 @@ package final class TrainingEngine: @unchecked Sendable {
   private let pool: WorkerPool
   private let executors: [Executor]
   private let blocks: [LaneBlock]
+  private let packed: PackedFactors
   private var laneLosses: [Double]
   private var chunkNorms: [Double]
   private let updates: [Update]
@@ -82,6 +83,7 @@ package final class TrainingEngine: @unchecked Sendable {
     let workers = min(max(threads, 1), lanes)
     pool = WorkerPool(threads: workers)
     executors = (0..<workers).map { _ in Executor(plan) }
+    packed = PackedFactors(plan.factors)
     var blockCount = 1
     while blockCount < workers { blockCount *= 2 }
     let lanesPerBlock = lanes / blockCount
@@ -171,12 +173,14 @@ package final class TrainingEngine: @unchecked Sendable {
     let rows = batch.reduce(0) { $0 + $1.rows }
     let scale = 1 / Float(max(rows, 1))
     let start = clock()
+    packed.fill(from: parameters.weights.base, pool)
     laneLosses.withUnsafeMutableBufferPointer { losses in
       nonisolated(unsafe) let losses = losses
       pool.forEach(0..<blocks.count) { [self] worker, block in
         blocks[block].accumulate { lane, gradients in
           losses[lane] = executors[worker].run(
-            batch[lane], weights: parameters.weights.base, gradients: gradients, lossScale: scale)
+            batch[lane], weights: parameters.weights.base, packed: packed.base,
+            gradients: gradients, lossScale: scale)
         }
       }
     }
@@ -197,9 +201,9 @@ package final class TrainingEngine: @unchecked Sendable {
     Array(UnsafeBufferPointer(start: blocks[0].total + slot.offset, count: slot.count))
   }
 
-  /// Bytes of activations and gradients at capacity, all workers together.
+  /// Bytes of activations, gradients and packed weights at capacity, all workers together.
   package var workingBytes: Int {
-    executors.reduce(0) { $0 + $1.arenaBytes }
+    executors.reduce(packed.bytes) { $0 + $1.arenaBytes }
       + blocks.reduce(0) { $0 + $1.buffers.count } * plan.layout.count * 4
   }
 

@@ -8,6 +8,9 @@ package struct Workspace: ~Copyable {
   let lossScale: Float
   let lane: LaneView
   let weights: UnsafePointer<Float>
+  /// The packed weights, in plans that have them.
+  let packed: UnsafePointer<Float>?
+  let factors: FactorLayout
   let gradients: UnsafeMutablePointer<Float>?
   let arena: UnsafeMutablePointer<Float>
   let valueOffsets: UnsafePointer<Int>
@@ -34,6 +37,12 @@ package struct Workspace: ~Copyable {
 
   package func weight(_ parameter: Parameter) -> UnsafeBufferPointer<Float> {
     UnsafeBufferPointer(start: weights + parameter.offset, count: parameter.count)
+  }
+
+  /// The packed form of a weight; nil when products are in single precision.
+  package func packed(_ parameter: Parameter) -> UnsafeBufferPointer<Float>? {
+    guard let packed, let place = factors.places[parameter.id] else { return nil }
+    return UnsafeBufferPointer(start: packed + place.offset, count: place.count)
   }
 
   package func gradient(_ parameter: Parameter) -> UnsafeMutableBufferPointer<Float> {

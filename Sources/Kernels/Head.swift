@@ -21,6 +21,13 @@ package func headScratch(C: Int, V: Int) -> Int {
   headChunk(V: V) * padded(V) + (isSmallHead(C: C, V: V) ? C * padded(V) : 0)
 }
 
+/// Floats of scratch that the head with packed weights needs.
+package func packedHeadScratch(C: Int, V: Int) -> Int {
+  let chunk = headChunk(V: V)
+  return chunk * padded(V)
+    + max(128 * ((max(C, V) + 1) / 2), (chunk + 1) / 2 * (padded(V) + padded(C)))
+}
+
 private func isSmallHead(C: Int, V: Int) -> Bool { isSmallMatmul(K: C, M: padded(V)) }
 
 /// Log-probabilities without gradients.
@@ -41,7 +48,7 @@ package func head(
       && (!wantsLabels || labelLogProbabilities.count == N && labels.count == N)
       && scratch.count >= headScratch(C: C, V: V),
     "head: x \(x.count), w \(w.count), rows \(logProbabilities.count) for N \(N), C \(C), V \(V)")
-  let logits = Logits(w, C: C, V: V, scratch: &scratch)
+  let logits = Logits(w, packed: Span(), C: C, V: V, scratch: &scratch)
   let (perLabel, perRow, source) = (labelLogProbabilities.base, logProbabilities.base, x.base)
   for start in stride(from: 0, to: N, by: logits.chunk) {
     let count = min(logits.chunk, N - start)
@@ -66,19 +73,23 @@ package func head(
 /// Cross-entropy with gradients in one pass: `losses[n]` = −log p(labels[n]) in nats,
 /// dX = scale · (p − 1[label])·W, dW = or += scale · (p − 1[label])ᵀ·X.
 ///
-/// - Parameter scale: 1 / (predicted positions of the whole batch).
+/// - Parameters:
+///   - packed: the packed form of W, for products of bfloat16 factors; or empty.
+///   - scale: 1 / (predicted positions of the whole batch).
 /// - Complexity: 6·N·C·V FLOPs.
 package func headCrossEntropy(
   losses: inout MutableSpan<Float>, dX: inout MutableSpan<Float>, dW: inout MutableSpan<Float>,
-  _ x: Span<Float>, _ w: Span<Float>, labels: Span<Int32>, N: Int, C: Int, V: Int, scale: Float,
-  addingWeights: Bool, scratch: inout MutableSpan<Float>
+  _ x: Span<Float>, _ w: Span<Float>, packed: Span<Float>, labels: Span<Int32>, N: Int, C: Int,
+  V: Int, scale: Float, addingWeights: Bool, scratch: inout MutableSpan<Float>
 ) {
   precondition(
     x.count == N * C && dX.count == N * C && w.count == V * C && dW.count == V * C
-      && losses.count == N && labels.count == N && scratch.count >= headScratch(C: C, V: V),
+      && losses.count == N && labels.count == N
+      && scratch.count
+        >= (packed.count > 0 ? packedHeadScratch(C: C, V: V) : headScratch(C: C, V: V)),
     "headCrossEntropy: x \(x.count), w \(w.count), labels \(labels.count) for N \(N), C \(C), V \(V)"
   )
-  let logits = Logits(w, C: C, V: V, scratch: &scratch)
+  let logits = Logits(w, packed: packed, C: C, V: V, scratch: &scratch)
   let (loss, source, gradient, weightGradient) = (losses.base, x.base, dX.base, dW.base)
   if N == 0 && !addingWeights { weightGradient.update(repeating: 0, count: V * C) }
   for start in stride(from: 0, to: N, by: logits.chunk) {
@@ -116,24 +127,34 @@ private struct Logits {
   let isSmall: Bool
   /// W as the forward product wants it: (C, padded V) in scratch when small, else W itself.
   let forwardWeights: UnsafePointer<Float>
+  let packed: PackedWeights?
+  /// What the rounded factors need beside the logits.
+  let room: UnsafeMutablePointer<Float>
 
-  init(_ w: Span<Float>, C: Int, V: Int, scratch: inout MutableSpan<Float>) {
+  init(
+    _ w: Span<Float>, packed: Span<Float>, C: Int, V: Int, scratch: inout MutableSpan<Float>
+  ) {
     (self.C, self.V) = (C, V)
     chunk = headChunk(V: V)
     stride = padded(V)
     values = scratch.base
-    isSmall = isSmallHead(C: C, V: V)
+    room = values + chunk * stride
+    self.packed = packed.count > 0 ? PackedWeights(packed, K: V, M: C) : nil
+    isSmall = packed.count == 0 && isSmallHead(C: C, V: V)
     if isSmall {
-      let target = scratch.base + chunk * stride
-      transpose(target, targetRow: stride, w.base, sourceRow: C, rows: V, columns: C)
-      forwardWeights = UnsafePointer(target)
+      transpose(room, targetRow: stride, w.base, sourceRow: C, rows: V, columns: C)
+      forwardWeights = UnsafePointer(room)
     } else {
       forwardWeights = w.base
     }
   }
 
   func compute(_ x: UnsafePointer<Float>, rows: Int) {
-    if isSmall {
+    if let packed {
+      product(
+        values, row: stride, x, row: C, packed.backward, rows: rows, depth: C, columns: V,
+        scratch: room)
+    } else if isSmall {
       smallMatmul(
         values, cRow: stride, StridedMatrix(x, row: C), forwardWeights, bRow: stride, rows: rows,
         depth: C, columns: stride, adding: false)
@@ -150,7 +171,14 @@ private struct Logits {
     _ w: UnsafePointer<Float>, rows: Int, addingWeights: Bool
   ) {
     let dLogits = UnsafePointer(values)
-    if isSmall {
+    if let packed {
+      product(
+        dX, row: C, dLogits, row: stride, packed.forward, rows: rows, depth: V, columns: C,
+        scratch: room)
+      transposedProduct(
+        dW, dLogits, stride: stride, x, stride: C, rows: rows, K: V, M: C, adding: addingWeights,
+        scratch: room)
+    } else if isSmall {
       smallMatmul(
         dX, cRow: C, StridedMatrix(dLogits, row: stride), w, bRow: C, rows: rows, depth: V,
         columns: C, adding: false)

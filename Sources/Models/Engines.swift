@@ -3,7 +3,9 @@ import Kernels
 
 extension ModelConfiguration {
   /// Traces the model for `mode` and plans it for lanes of up to `rows` rows.
-  package func plan(_ mode: GraphMode, rows: Int) -> Plan {
+  ///
+  /// - Parameter precision: of the matrix products; other than single only when training.
+  package func plan(_ mode: GraphMode, rows: Int, precision: Precision = .float32) -> Plan {
     var builder = GraphBuilder(mode: mode)
     let result: Tensor
     if let olmo2 {
@@ -11,7 +13,9 @@ extension ModelConfiguration {
     } else {
       result = GPT2(configuration: self)(in: &builder)
     }
-    return Plan(builder, result: result, limits: Limits(rows: rows, segment: min(rows, context)))
+    return Plan(
+      builder, result: result,
+      limits: Limits(rows: rows, segment: min(rows, context), precision: precision))
   }
 
   /// Names and shapes of the parameters.
@@ -30,9 +34,10 @@ extension TrainingEngine {
   ///   - lanes: lanes of a batch, a power of two.
   ///   - laneCapacity: rows that a lane may have; untouched capacity costs no memory.
   package convenience init(
-    _ configuration: ModelConfiguration, seed: UInt64, lanes: Int, laneCapacity: Int, threads: Int
+    _ configuration: ModelConfiguration, seed: UInt64, lanes: Int, laneCapacity: Int, threads: Int,
+    precision: Precision = .float32
   ) {
-    let plan = configuration.plan(.training, rows: laneCapacity)
+    let plan = configuration.plan(.training, rows: laneCapacity, precision: precision)
     let parameters = ParameterStore(layout: plan.layout, moments: true)
     parameters.initialize(seed: seed)
     self.init(plan: plan, parameters: parameters, lanes: lanes, threads: threads)

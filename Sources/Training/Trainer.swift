@@ -94,7 +94,8 @@ package final class Trainer {
       PackedLane(tables: data.tables.count, capacity: capacity)
     }
     engine = TrainingEngine(
-      model, seed: parameters.seed, lanes: lanes, laneCapacity: capacity, threads: threads)
+      model, seed: parameters.seed, lanes: lanes, laneCapacity: capacity, threads: threads,
+      precision: parameters.precision)
     state = ResumeState(id: configuration.id)
     let path = "\(output)/checkpoint.safetensors"
     if FileBytes.exists(path) {

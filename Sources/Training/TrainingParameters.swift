@@ -1,4 +1,5 @@
 import Engine
+import Kernels
 import Support
 
 /// Everything of a training run that its configuration file decides, with no default left open.
@@ -15,6 +16,7 @@ import Support
 ///     checkpointEverySteps, logEverySteps
 ///     seed           of the weights
 ///     dataSeed       of the order of documents
+///     precision      optional: float32 (the default) or bfloat16, see `Precision`
 package struct TrainingParameters: Sendable {
   package struct Optimizer: Sendable, Equatable {
     package enum Name: String, CaseIterable, Sendable { case adamw }
@@ -41,6 +43,7 @@ package struct TrainingParameters: Sendable {
   package let logEverySteps: Int
   package let seed: UInt64
   package let dataSeed: UInt64
+  package let precision: Precision
 
   /// Reads the parameters of a run over `documents` documents.
   ///
@@ -74,6 +77,8 @@ package struct TrainingParameters: Sendable {
     logEverySteps = try reader.int("logEverySteps", in: 1...Int.max)
     seed = UInt64(try reader.int("seed", in: 0...Int.max))
     dataSeed = UInt64(try reader.int("dataSeed", in: 0...Int.max))
+    precision = try reader.choice("precision", Precision.self, default: .float32)
+    try precision.require(source: source)
     try reader.finish()
   }
 

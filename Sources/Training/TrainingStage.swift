@@ -16,6 +16,7 @@ package struct TrainingSummary: Sendable {
   package let symbolsPerSecond, rowsPerSecond, stepsPerSecond: Double
   /// Bytes of the decoded data, and of weights, moments, gradients and activations at capacity.
   package let dataBytes, workingBytes: Int
+  package let precision: Precision
 
   /// For `evidence.json`.
   package var facts: [String: ConfigValue] {
@@ -24,7 +25,7 @@ package struct TrainingSummary: Sendable {
       "rowsPerSecond": .double(rowsPerSecond), "stepsPerSecond": .double(stepsPerSecond),
       "resumedStep": .integer(resumedStep), "dataBytes": .integer(dataBytes),
       "workingBytes": .integer(workingBytes), "blasCore": .string(BLAS.coreName),
-      "blasVersion": .string(BLAS.version),
+      "blasVersion": .string(BLAS.version), "precision": .string(precision.rawValue),
     ]
   }
 
@@ -86,7 +87,8 @@ package enum TrainingStage {
       seconds: seconds, symbolsPerSecond: rate(after.characters - before.characters),
       rowsPerSecond: rate(after.rows - before.rows), stepsPerSecond: rate(after.step - before.step),
       dataBytes: data.bytes,
-      workingBytes: trainer.engine.workingBytes + 3 * 4 * trainer.engine.parameters.layout.count)
+      workingBytes: trainer.engine.workingBytes + 3 * 4 * trainer.engine.parameters.layout.count,
+      precision: trainer.parameters.precision)
   }
 
   private static func detail(

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <stdbool.h>
+#include <stddef.h>
+
 /// Sixteen floats; Swift sees SIMD16<Float>.
 typedef float ott_float16 __attribute__((ext_vector_type(16)));
 
@@ -34,3 +37,37 @@ static inline __attribute__((always_inline)) float ott_largest(ott_float16 x) {
                                                   14, 15, 12, 13));
   return best[0] > best[1] ? best[0] : best[1];
 }
+
+// MARK: bfloat16
+
+// Pairs of bfloat16 neighbours along the summed dimension, in 32 bits that are passed around as a
+// float. Floats are rounded to nearest even; subnormal ones become zero. A missing neighbour is zero.
+//
+// Two layouts of a matrix (depth, columns) or its like:
+//   rows    (rows, ⌈depth / 2⌉): a left factor, row by row;
+//   panels  for each 64 columns (⌈depth / 2⌉, width): a right factor, or a transposed left one; width
+//           is 64, and in the last panel the columns that are left, rounded up to 16.
+
+/// Whether this build has the functions below; without, they trap. The build needs a CPU with the
+/// instructions AVX512-BF16.
+bool ott_bf16_is_built(void);
+
+/// The rows layout of `source` (rows, columns), pairs along columns.
+void ott_bf16_rows(float *target, const float *source, ptrdiff_t stride, ptrdiff_t rows,
+                   ptrdiff_t columns);
+
+/// The panels of `source` (rows, columns), pairs along rows: ⌈rows / 2⌉ · padded columns floats.
+void ott_bf16_pack(float *target, const float *source, ptrdiff_t stride, ptrdiff_t rows,
+                   ptrdiff_t columns);
+
+/// The panels of the transpose of `source` (rows, columns), pairs along its columns:
+/// ⌈columns / 2⌉ · padded rows floats.
+void ott_bf16_pack_transposed(float *target, const float *source, ptrdiff_t stride, ptrdiff_t rows,
+                              ptrdiff_t columns);
+
+/// C (rows, columns) = A·B + bias + plus. Element (i, k) of A, a pair, is at a[i · aRow + k · aStep];
+/// B is in panels. Every element is one chain of pair products over k, so that its bits depend on its
+/// row and column alone. `bias` (columns) and `plus` (as C, may be C) may be null.
+void ott_bf16_product(float *c, ptrdiff_t cRow, const float *plus, const float *bias, const float *a,
+                      ptrdiff_t aRow, ptrdiff_t aStep, const float *b, ptrdiff_t rows,
+                      ptrdiff_t pairs, ptrdiff_t columns);

@@ -19,7 +19,11 @@ struct LabelHead: Operation {
   var saved: [Tensor] { [input, losses] }
   var mergesForward: Bool { isTraining }
 
-  func scratch(_ limits: Limits) -> Int { headScratch(C: C, V: V) }
+  var factors: [Parameter] { [weight] }
+
+  func scratch(_ limits: Limits) -> Int {
+    limits.precision == .float32 ? headScratch(C: C, V: V) : packedHeadScratch(C: C, V: V)
+  }
   func flops(position: Double) -> Double { Double(2 * C * V + 20 * V) }
 
   func forward(_ w: borrowing Workspace) {
@@ -41,7 +45,9 @@ struct LabelHead: Operation {
     var scratch = w.scratch.mutableSpan
     headCrossEntropy(
       losses: &losses, dX: &dX, dW: &dW, w.value(input).span, w.weight(weight).span,
-      labels: w.lane.labels.span, N: w.rows, C: C, V: V, scale: w.lossScale,
+      packed: (w.packed(weight) ?? UnsafeBufferPointer(start: nil, count: 0)).span,
+      labels: w.lane.labels.span, N: w.rows, C: C, V: V,
+      scale: w.lossScale,
       addingWeights: accumulation.addsParameter(0), scratch: &scratch)
   }
 }

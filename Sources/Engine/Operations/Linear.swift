@@ -19,42 +19,20 @@ struct Linear: Operation {
   var sharingGradient: Tensor? { residual }
   var sharingValue: Tensor? { residual }
 
-  func scratch(_ limits: Limits) -> Int { matmulScratch(K: K, M: M) }
+  var factors: [Parameter] { [weight] }
+
+  func scratch(_ limits: Limits) -> Int { productScratch(K: K, M: M, limits) }
   func flops(position: Double) -> Double { Double(2 * K * M) }
 
   func forward(_ w: borrowing Workspace) {
-    var y = w.value(output).mutableSpan
-    let isStarted = start(w, &y)
-    matmul(
-      into: &y, w.value(input).span, w.weight(weight).span, N: w.rows, K: K, M: M,
-      adding: isStarted)
-  }
-
-  /// Puts bias and residual where the product is to be added; false when there is neither.
-  private func start(_ w: borrowing Workspace, _ y: inout MutableSpan<Float>) -> Bool {
-    guard let bias else {
-      guard let residual else { return false }
-      if !w.areShared(residual, output) { copy(w.value(residual).span, into: &y) }
-      return true
-    }
-    let b = w.weight(bias).span
-    guard let residual else {
-      fillBias(into: &y, b, N: w.rows, M: M)
-      return true
-    }
-    if w.areShared(residual, output) {
-      addBias(inPlace: &y, b, N: w.rows, M: M)
-    } else {
-      addBias(into: &y, w.value(residual).span, b, N: w.rows, M: M)
-    }
-    return true
+    w.linear(into: output, input, weight: weight, bias: bias, residual: residual)
   }
 
   func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
-    let dY = w.gradient(output)
-    linearBackward(
-      w, dY: dY, input: input, weight: weight, bias: bias, K: K, M: M, accumulation)
-    if let residual { passGradient(w, dY.span, to: residual, at: 1, accumulation) }
+    w.linearBackward(
+      output, input: input, weight: weight, bias: bias, addsInput: accumulation.addsInput(0),
+      addsWeight: accumulation.addsParameter(0), addsBias: accumulation.addsParameter(1))
+    if let residual { passGradient(w, w.gradient(output).span, to: residual, at: 1, accumulation) }
   }
 }
 
@@ -75,42 +53,26 @@ struct LinearGELU: Operation {
   var parameters: [Parameter] { [weight, bias] }
   var saved: [Tensor] { [input, hidden] }
 
-  func scratch(_ limits: Limits) -> Int { matmulScratch(K: K, M: M) }
+  var factors: [Parameter] { [weight] }
+
+  func scratch(_ limits: Limits) -> Int { productScratch(K: K, M: M, limits) }
   func flops(position: Double) -> Double { Double(2 * K * M + 20 * M) }
 
   func forward(_ w: borrowing Workspace) {
-    var h = w.value(hidden).mutableSpan
-    var y = w.value(output).mutableSpan
-    matmul(into: &h, w.value(input).span, w.weight(weight).span, N: w.rows, K: K, M: M)
-    biasGELU(into: &y, &h, w.weight(bias).span, N: w.rows, F: M)
+    let (h, y) = (w.value(hidden), w.value(output))
+    w.linear(into: hidden, input, weight: weight) { rows in
+      let part = rows.lowerBound * M..<rows.upperBound * M
+      var hRows = UnsafeMutableBufferPointer(rebasing: h[part]).mutableSpan
+      var yRows = UnsafeMutableBufferPointer(rebasing: y[part]).mutableSpan
+      biasGELU(into: &yRows, &hRows, w.weight(bias).span, N: rows.count, F: M)
+    }
   }
 
   func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
-    let dY = w.gradient(output)
-    var dH = dY.mutableSpan
+    var dH = w.gradient(output).mutableSpan
     geluBackward(inPlace: &dH, w.value(hidden).span)
-    linearBackward(
-      w, dY: dY, input: input, weight: weight, bias: bias, K: K, M: M, accumulation)
+    w.linearBackward(
+      output, input: input, weight: weight, bias: bias, addsInput: accumulation.addsInput(0),
+      addsWeight: accumulation.addsParameter(0), addsBias: accumulation.addsParameter(1))
   }
-}
-
-/// dX, dW and, with a bias, db of Y = X·W + b.
-private func linearBackward(
-  _ w: borrowing Workspace, dY: UnsafeMutableBufferPointer<Float>, input: Tensor,
-  weight: Parameter, bias: Parameter?, K: Int, M: Int, _ accumulation: Accumulation
-) {
-  if let bias {
-    var dBias = w.gradient(bias).mutableSpan
-    biasBackward(
-      into: &dBias, dY.span, N: w.rows, M: M, adding: accumulation.addsParameter(1))
-  }
-  var dW = w.gradient(weight).mutableSpan
-  matmulBackwardWeight(
-    into: &dW, w.value(input).span, dY.span, N: w.rows, K: K, M: M,
-    adding: accumulation.addsParameter(0))
-  var dX = w.gradient(input).mutableSpan
-  var scratch = w.scratch.mutableSpan
-  matmulBackwardInput(
-    into: &dX, dY.span, w.weight(weight).span, N: w.rows, K: K, M: M,
-    adding: accumulation.addsInput(0), scratch: &scratch)
 }

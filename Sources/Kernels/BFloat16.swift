@@ -1,0 +1,157 @@
+import CVector
+
+/// The products of a linear layer with factors rounded to bfloat16 and sums in single precision.
+/// X is (N, K), W is (K, M), Y = X·W is (N, M), row-major, as for `matmul`.
+///
+/// Weights come packed, once a step; activations are rounded on the way, some rows at a time, which
+/// stay in the second cache for what follows them. An element of Y or dX is one chain over k, so its
+/// bits depend on its row alone; dW is summed over rows in fixed blocks, in row order.
+
+/// Floats of the packed W (K, M): `forward`, panels of W, then `backward`, panels of Wᵀ.
+package func packedCount(K: Int, M: Int) -> Int {
+  packedForwardCount(K: K, M: M) + packedForwardCount(K: M, M: K)
+}
+
+func packedForwardCount(K: Int, M: Int) -> Int { (K + 1) / 2 * padded(M) }
+
+/// Packs W (K, M) for its three products.
+package func packWeights(into packed: inout MutableSpan<Float>, _ w: Span<Float>, K: Int, M: Int) {
+  precondition(
+    packed.count == packedCount(K: K, M: M) && w.count == K * M,
+    "packWeights: packed \(packed.count), w \(w.count) for K \(K), M \(M)")
+  ott_bf16_pack(packed.base, w.base, M, K, M)
+  ott_bf16_pack_transposed(packed.base + packedForwardCount(K: K, M: M), w.base, M, K, M)
+}
+
+/// The packed factors of W (K, M).
+struct PackedWeights {
+  let forward: UnsafePointer<Float>
+  let backward: UnsafePointer<Float>
+
+  init(_ packed: Span<Float>, K: Int, M: Int) {
+    precondition(
+      packed.count == packedCount(K: K, M: M), "packed \(packed.count) for K \(K), M \(M)")
+    forward = packed.base
+    backward = packed.base + packedForwardCount(K: K, M: M)
+  }
+}
+
+/// Rows of a factor with `depth` columns that are rounded at a time, for a product of `columns`.
+private func blockRows(depth: Int, columns: Int) -> Int {
+  let fitting = (1 << 17) / max(1, (depth + 1) / 2 + columns)
+  return max(32, min(128, fitting & ~7))
+}
+
+/// Rows that a weight gradient is summed over at a time.
+private func blockDepth(K: Int, M: Int) -> Int { K + M <= 1024 ? 512 : 256 }
+
+/// Floats of scratch that the products with W (K, M) need.
+package func packedMatmulScratch(K: Int, M: Int) -> Int {
+  max(
+    blockRows(depth: K, columns: M) * ((K + 1) / 2),
+    blockRows(depth: M, columns: K) * ((M + 1) / 2),
+    blockDepth(K: K, M: M) / 2 * (padded(K) + padded(M)))
+}
+
+/// Y = X·W + b + residual, or += X·W + b.
+///
+/// - Parameters:
+///   - bias: (M), or empty.
+///   - residual: (N, M), or empty; may be `y` itself.
+///   - finish: called for each block of finished rows, in order, while they are in cache.
+/// - Complexity: 2·N·K·M FLOPs.
+package func matmul(
+  into y: inout MutableSpan<Float>, _ x: Span<Float>, packed: Span<Float>, bias: Span<Float>,
+  residual: Span<Float>, N: Int, K: Int, M: Int, scratch: inout MutableSpan<Float>,
+  finish: (_ rows: Range<Int>) -> Void = { _ in }
+) {
+  precondition(
+    y.count == N * M && x.count == N * K && (bias.count == 0 || bias.count == M)
+      && (residual.count == 0 || residual.count == N * M)
+      && scratch.count >= packedMatmulScratch(K: K, M: M),
+    "matmul: y \(y.count), x \(x.count), scratch \(scratch.count) for N \(N), K \(K), M \(M)")
+  let w = PackedWeights(packed, K: K, M: M)
+  product(
+    y.base, row: M, x.base, row: K, w.forward, bias: bias.count > 0 ? bias.base : nil,
+    plus: residual.count > 0 ? residual.base : nil, rows: N, depth: K, columns: M,
+    scratch: scratch.base, finish: finish)
+}
+
+/// dX = or += dY·Wᵀ.
+///
+/// - Complexity: 2·N·K·M FLOPs.
+package func matmulBackwardInput(
+  into dX: inout MutableSpan<Float>, _ dY: Span<Float>, packed: Span<Float>, N: Int, K: Int,
+  M: Int, adding: Bool, scratch: inout MutableSpan<Float>
+) {
+  precondition(
+    dX.count == N * K && dY.count == N * M && scratch.count >= packedMatmulScratch(K: K, M: M),
+    "matmulBackwardInput: dX \(dX.count), dY \(dY.count) for N \(N), K \(K), M \(M)")
+  let w = PackedWeights(packed, K: K, M: M)
+  let target = dX.base
+  product(
+    target, row: K, dY.base, row: M, w.backward, plus: adding ? UnsafePointer(target) : nil,
+    rows: N, depth: M, columns: K, scratch: scratch.base)
+}
+
+/// dW = or += Xᵀ·dY.
+///
+/// - Complexity: 2·N·K·M FLOPs.
+package func matmulBackwardWeightBFloat16(
+  into dW: inout MutableSpan<Float>, _ x: Span<Float>, _ dY: Span<Float>, N: Int, K: Int, M: Int,
+  adding: Bool, scratch: inout MutableSpan<Float>
+) {
+  precondition(
+    dW.count == K * M && x.count == N * K && dY.count == N * M
+      && scratch.count >= packedMatmulScratch(K: K, M: M),
+    "matmulBackwardWeight: dW \(dW.count), x \(x.count), dY \(dY.count) for N \(N), K \(K), M \(M)")
+  let target = dW.base
+  if N == 0 && !adding { target.update(repeating: 0, count: K * M) }
+  let block = blockDepth(K: K, M: M)
+  for row in stride(from: 0, to: N, by: block) {
+    transposedProduct(
+      target, x.base + row * K, stride: K, dY.base + row * M, stride: M, rows: min(block, N - row),
+      K: K, M: M, adding: adding || row > 0, scratch: scratch.base)
+  }
+}
+
+// MARK: - Parts
+
+/// Y (rows, columns) = X (rows, depth) · B + bias + plus with B in panels; Y and X have row strides,
+/// `plus` has Y's. `scratch` holds 128 rounded rows of X.
+func product(
+  _ y: UnsafeMutablePointer<Float>, row yRow: Int, _ x: UnsafePointer<Float>, row xRow: Int,
+  _ panels: UnsafePointer<Float>, bias: UnsafePointer<Float>? = nil,
+  plus: UnsafePointer<Float>? = nil, rows: Int, depth: Int, columns: Int,
+  scratch: UnsafeMutablePointer<Float>, finish: (_ rows: Range<Int>) -> Void = { _ in }
+) {
+  let pairs = (depth + 1) / 2
+  let block = blockRows(depth: depth, columns: columns)
+  for row in stride(from: 0, to: rows, by: block) {
+    let count = min(block, rows - row)
+    ott_bf16_rows(scratch, x + row * xRow, xRow, count, depth)
+    ott_bf16_product(
+      y + row * yRow, yRow, plus.map { $0 + row * yRow }, bias, scratch, pairs, 1, panels, count,
+      pairs, columns)
+    finish(row..<row + count)
+  }
+}
+
+/// C (K, M) = or += Xᵀ·Y for X (rows, K) and Y (rows, M) with row strides. `scratch` holds
+/// ⌈rows / 2⌉ · (padded K + padded M) floats.
+func transposedProduct(
+  _ c: UnsafeMutablePointer<Float>, _ x: UnsafePointer<Float>, stride xRow: Int,
+  _ y: UnsafePointer<Float>, stride yRow: Int, rows: Int, K: Int, M: Int, adding: Bool,
+  scratch: UnsafeMutablePointer<Float>
+) {
+  let pairs = (rows + 1) / 2
+  let right = scratch + pairs * padded(K)
+  ott_bf16_pack(scratch, x, xRow, rows, K)
+  ott_bf16_pack(right, y, yRow, rows, M)
+  for first in stride(from: 0, to: K, by: 64) {
+    let target = c + first * M
+    ott_bf16_product(
+      target, M, adding ? UnsafePointer(target) : nil, nil, scratch + first * pairs, 1,
+      min(64, padded(K - first)), right, min(64, K - first), pairs, M)
+  }
+}
