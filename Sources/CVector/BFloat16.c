@@ -167,11 +167,12 @@ TILE(4, 4) TILE(1, 4) TILE(4, 3) TILE(1, 3) TILE(8, 2) TILE(1, 2) TILE(8, 1) TIL
   }
 
 void ott_bf16_product(float *c, ptrdiff_t cRow, const float *plus, const float *bias, const float *a,
-                      ptrdiff_t aRow, ptrdiff_t aStep, const float *b, ptrdiff_t rows,
-                      ptrdiff_t pairs, ptrdiff_t columns) {
+                      ptrdiff_t aRow, ptrdiff_t aStep, const float *b, ptrdiff_t bPairs,
+                      ptrdiff_t bFirst, ptrdiff_t rows, ptrdiff_t pairs, ptrdiff_t columns) {
   for (ptrdiff_t first = 0; first < columns; first += 64) {
-    const float *panel = b + first * pairs;
-    switch (smaller(4, (columns - first + 15) / 16)) {
+    const ptrdiff_t width = smaller(64, (columns - first + 15) & ~15);
+    const float *panel = b + first * bPairs + bFirst * width;
+    switch (width / 16) {
     case 4: ROWS(4, 4)
     case 3: ROWS(4, 3)
     case 2: ROWS(8, 2)
@@ -197,8 +198,8 @@ void ott_bf16_pack_transposed(float *target, const float *source, ptrdiff_t stri
   __builtin_trap();
 }
 void ott_bf16_product(float *c, ptrdiff_t cRow, const float *plus, const float *bias, const float *a,
-                      ptrdiff_t aRow, ptrdiff_t aStep, const float *b, ptrdiff_t rows,
-                      ptrdiff_t pairs, ptrdiff_t columns) {
+                      ptrdiff_t aRow, ptrdiff_t aStep, const float *b, ptrdiff_t bPairs,
+                      ptrdiff_t bFirst, ptrdiff_t rows, ptrdiff_t pairs, ptrdiff_t columns) {
   __builtin_trap();
 }
 

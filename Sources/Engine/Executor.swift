@@ -82,7 +82,8 @@ package final class Executor: @unchecked Sendable {
       return 0
     }
     let workspace = Workspace(
-      rows: rows, lossScale: lossScale, lane: lane, weights: weights, packed: packed,
+      rows: rows, precision: plan.limits.precision, lossScale: lossScale, lane: lane,
+      weights: weights, packed: packed,
       factors: plan.factors, gradients: gradients,
       arena: arena.base, valueOffsets: values, gradientOffsets: slopes,
       scratchOffset: plan.scratchOffset, scratchCount: plan.scratchCount)

@@ -4,6 +4,8 @@ import Kernels
 package struct Workspace: ~Copyable {
   /// Rows of this lane, N.
   package let rows: Int
+  /// Of the matrix products.
+  package let precision: Precision
   /// 1 / (rows of the whole batch): the weight of each row's loss.
   let lossScale: Float
   let lane: LaneView

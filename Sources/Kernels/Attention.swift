@@ -16,9 +16,10 @@ import CVector
 /// results depend on the segment alone.
 
 /// Floats of scratch for segments of up to T rows and heads of D columns, forward and backward.
-package func attentionScratch(T: Int, D: Int) -> Int {
+package func attentionScratch(T: Int, D: Int, _ precision: Precision = .float32) -> Int {
   let (Tp, Dp) = (padded(T), padded(D))
-  return 2 * D * Tp + 5 * Tp * Dp + 32 * Tp + 16 * Dp
+  let plain = 2 * D * Tp + 5 * Tp * Dp + 32 * Tp + 16 * Dp
+  return precision == .float32 ? plain : max(plain, roundedAttentionScratch(T: T, D: D))
 }
 
 /// - Parameters:
@@ -26,9 +27,11 @@ package func attentionScratch(T: Int, D: Int) -> Int {
 ///   - logSumExp: (N, H), for the backward pass.
 ///   - qkv: (N, 3·H·D): queries, keys, values, each with its heads side by side.
 ///   - offsets: first row of each segment, and N.
+///   - precision: of the products; short segments and narrow heads stay in single precision.
 package func causalAttention(
   into o: inout MutableSpan<Float>, logSumExp: inout MutableSpan<Float>, qkv: Span<Float>,
-  offsets: Span<Int>, H: Int, D: Int, scratch: inout MutableSpan<Float>
+  offsets: Span<Int>, H: Int, D: Int, precision: Precision = .float32,
+  scratch: inout MutableSpan<Float>
 ) {
   let (C, N) = (H * D, offsets.count > 0 ? offsets[offsets.count - 1] : 0)
   precondition(
@@ -41,7 +44,17 @@ package func causalAttention(
     let (first, T) = (offsets[segment], offsets[segment + 1] - offsets[segment])
     let Tp = padded(T)
     precondition(
-      scratch.count >= attentionScratch(T: T, D: D), "causalAttention: scratch for T \(T)")
+      scratch.count >= attentionScratch(T: T, D: D, precision),
+      "causalAttention: scratch for T \(T)"
+    )
+    if precision == .bfloat16 && roundsAttention(T: T, D: D) {
+      for h in 0..<H {
+        roundedAttention(
+          target + first * C + h * D, lse + first * H + h, source + first * 3 * C + h * D, T: T,
+          H: H, D: D, scratch: workspace)
+      }
+      continue
+    }
     let keysT = workspace
     let queries = keysT + D * Tp
     let values = queries + Tp * Dp
@@ -80,7 +93,8 @@ package func causalAttention(
 /// dQKV (N, 3·H·D) from dO (N, H·D); `dQKV` is overwritten and overlaps no input.
 package func causalAttentionBackward(
   into dQKV: inout MutableSpan<Float>, _ dO: Span<Float>, o: Span<Float>, logSumExp: Span<Float>,
-  qkv: Span<Float>, offsets: Span<Int>, H: Int, D: Int, scratch: inout MutableSpan<Float>
+  qkv: Span<Float>, offsets: Span<Int>, H: Int, D: Int, precision: Precision = .float32,
+  scratch: inout MutableSpan<Float>
 ) {
   let (C, N) = (H * D, offsets.count > 0 ? offsets[offsets.count - 1] : 0)
   precondition(
@@ -95,7 +109,17 @@ package func causalAttentionBackward(
     let (first, T) = (offsets[segment], offsets[segment + 1] - offsets[segment])
     let Tp = padded(T)
     precondition(
-      scratch.count >= attentionScratch(T: T, D: D), "causalAttentionBackward: scratch for T \(T)")
+      scratch.count >= attentionScratch(T: T, D: D, precision),
+      "causalAttentionBackward: scratch for T \(T)")
+    if precision == .bfloat16 && roundsAttention(T: T, D: D) {
+      for h in 0..<H {
+        roundedAttentionBackward(
+          target + first * 3 * C + h * D, upstream + first * C + h * D, output + first * C + h * D,
+          lse + first * H + h, source + first * 3 * C + h * D, T: T, H: H, D: D,
+          scratch: workspace)
+      }
+      continue
+    }
     let keysT = workspace
     let valuesT = keysT + D * Tp
     let queries = valuesT + D * Tp
@@ -185,11 +209,11 @@ private func scatter(
   }
 }
 
-/// Turns a row of scores into e^(s − max) for the keys below `block + lanes` and zeros up to
-/// `block + 16`; returns max and sum.
+/// Turns a row of scores into e^(scale·(s − max)) for the keys below `block + lanes` and zeros up to
+/// `block + 16`; returns scale·max and the sum. `scale` is positive.
 @inline(__always)
-private func causalSoftmax(
-  _ row: UnsafeMutablePointer<Float>, block: Int, lanes: Int
+func causalSoftmax(
+  _ row: UnsafeMutablePointer<Float>, block: Int, lanes: Int, scale: Float = 1
 ) -> (Float, Float) {
   let last = firstLanes(lanes, of: row.vector(block), else: -1e30)
   var best = last
@@ -198,39 +222,41 @@ private func causalSoftmax(
     best = ott_larger(best, row.vector(index))
     index &+= 16
   }
-  let top = maximum(best)
+  let top = maximum(best) * scale
+  let (shift, factor) = (Vector(repeating: -top), Vector(repeating: scale))
   var total = Vector.zero
   index = 0
   while index < block {
-    let e = exponential(row.vector(index) - Vector(repeating: top))
+    let e = exponential(shift.plus(row.vector(index), factor))
     row.store(e, index)
     total += e
     index &+= 16
   }
-  let e = firstLanes(lanes, of: exponential(last - Vector(repeating: top)), else: 0)
+  let e = firstLanes(lanes, of: exponential(shift.plus(last, factor)), else: 0)
   row.store(e, block)
   return (top, sum(total + e))
 }
 
-/// p ← e^(s − lse), dS ← p ∘ (dP − dot) for the keys below `block + lanes`, zeros up to
+/// p ← e^(scale·s − lse), dS ← scale · p ∘ (dP − dot) for the keys below `block + lanes`, zeros up to
 /// `block + 16`.
 @inline(__always)
-private func softmaxBackward(
+func softmaxBackward(
   _ p: UnsafeMutablePointer<Float>, _ dS: UnsafeMutablePointer<Float>, logSumExp: Float, dot: Float,
-  block: Int, lanes: Int
+  block: Int, lanes: Int, scale: Float = 1
 ) {
-  let (shift, delta) = (Vector(repeating: logSumExp), Vector(repeating: dot))
+  let (shift, delta) = (Vector(repeating: -logSumExp), Vector(repeating: dot))
+  let factor = Vector(repeating: scale)
   var index = 0
   while index < block {
-    let e = exponential(p.vector(index) - shift)
+    let e = exponential(shift.plus(p.vector(index), factor))
     p.store(e, index)
-    dS.store(e * (dS.vector(index) - delta), index)
+    dS.store(e * (dS.vector(index) - delta) * factor, index)
     index &+= 16
   }
-  let e = firstLanes(lanes, of: exponential(p.vector(block) - shift), else: 0)
+  let e = firstLanes(lanes, of: exponential(shift.plus(p.vector(block), factor)), else: 0)
   p.store(e, block)
   // Scores right of the diagonal may be anything finite; their e is zero.
-  dS.store(e * (dS.vector(block) - delta), block)
+  dS.store(e * (dS.vector(block) - delta) * factor, block)
 }
 
 // MARK: - One query per sequence

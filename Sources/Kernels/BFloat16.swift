@@ -131,8 +131,8 @@ func product(
     let count = min(block, rows - row)
     ott_bf16_rows(scratch, x + row * xRow, xRow, count, depth)
     ott_bf16_product(
-      y + row * yRow, yRow, plus.map { $0 + row * yRow }, bias, scratch, pairs, 1, panels, count,
-      pairs, columns)
+      y + row * yRow, yRow, plus.map { $0 + row * yRow }, bias, scratch, pairs, 1, panels, pairs, 0,
+      count, pairs, columns)
     finish(row..<row + count)
   }
 }
@@ -152,6 +152,6 @@ func transposedProduct(
     let target = c + first * M
     ott_bf16_product(
       target, M, adding ? UnsafePointer(target) : nil, nil, scratch + first * pairs, 1,
-      min(64, padded(K - first)), right, min(64, K - first), pairs, M)
+      min(64, padded(K - first)), right, pairs, 0, min(64, K - first), pairs, M)
   }
 }

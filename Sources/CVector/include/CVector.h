@@ -66,8 +66,9 @@ void ott_bf16_pack_transposed(float *target, const float *source, ptrdiff_t stri
                               ptrdiff_t columns);
 
 /// C (rows, columns) = A·B + bias + plus. Element (i, k) of A, a pair, is at a[i · aRow + k · aStep];
-/// B is in panels. Every element is one chain of pair products over k, so that its bits depend on its
+/// B is pairs bFirst ..< bFirst + pairs of panels that are bPairs deep, and has whole panels but for
+/// the last one of all. Every element is one chain of pair products over k, so that its bits depend on its
 /// row and column alone. `bias` (columns) and `plus` (as C, may be C) may be null.
 void ott_bf16_product(float *c, ptrdiff_t cRow, const float *plus, const float *bias, const float *a,
-                      ptrdiff_t aRow, ptrdiff_t aStep, const float *b, ptrdiff_t rows,
-                      ptrdiff_t pairs, ptrdiff_t columns);
+                      ptrdiff_t aRow, ptrdiff_t aStep, const float *b, ptrdiff_t bPairs,
+                      ptrdiff_t bFirst, ptrdiff_t rows, ptrdiff_t pairs, ptrdiff_t columns);

@@ -14,7 +14,9 @@ struct Attention: Operation {
   var parameters: [Parameter] { [] }
   var saved: [Tensor] { [qkv, output, logSumExp] }
 
-  func scratch(_ limits: Limits) -> Int { attentionScratch(T: limits.segment, D: D) }
+  func scratch(_ limits: Limits) -> Int {
+    attentionScratch(T: limits.segment, D: D, limits.precision)
+  }
   func flops(position: Double) -> Double { 4 * position * Double(output.columns) }
 
   func forward(_ w: borrowing Workspace) {
@@ -23,7 +25,7 @@ struct Attention: Operation {
     var scratch = w.scratch.mutableSpan
     causalAttention(
       into: &o, logSumExp: &logSumExp, qkv: w.value(qkv).span, offsets: w.lane.offsets.span,
-      H: heads, D: D, scratch: &scratch)
+      H: heads, D: D, precision: w.precision, scratch: &scratch)
   }
 
   func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
@@ -33,7 +35,7 @@ struct Attention: Operation {
     causalAttentionBackward(
       into: &dQKV, w.gradient(output).span, o: w.value(output).span,
       logSumExp: w.value(logSumExp).span, qkv: w.value(qkv).span, offsets: w.lane.offsets.span,
-      H: heads, D: D, scratch: &scratch)
+      H: heads, D: D, precision: w.precision, scratch: &scratch)
   }
 }
 
