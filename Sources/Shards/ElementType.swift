@@ -1,6 +1,6 @@
 /// What one element of a shard is; all columns of a set share it. Little-endian on disk.
 package enum ElementType: String, CaseIterable, Sendable {
-  case u8, u16, u32, f64
+  case u8, u16, u32, f64, u64
 
   /// Bytes of one element.
   package var width: Int {
@@ -8,7 +8,7 @@ package enum ElementType: String, CaseIterable, Sendable {
     case .u8: 1
     case .u16: 2
     case .u32: 4
-    case .f64: 8
+    case .f64, .u64: 8
     }
   }
 
@@ -19,7 +19,14 @@ package enum ElementType: String, CaseIterable, Sendable {
     case .u16: 2
     case .u32: 3
     case .f64: 4
+    case .u64: 5
     }
+  }
+
+  /// The most ids of a column: 2⁸, 2¹⁶ or 2³², and 2⁶³ − 1 for u64, so that every id and every count
+  /// is an `Int`. Doubles are no ids.
+  package var largestCardinality: Int {
+    width < 8 ? 1 << (8 * width) : Int.max
   }
 
   init?(code: UInt8) {
@@ -27,13 +34,13 @@ package enum ElementType: String, CaseIterable, Sendable {
     self = type
   }
 
-  /// The narrowest integer type that holds 0..<cardinality; nil above 2³².
-  package static func smallest(cardinality: Int) -> ElementType? {
+  /// The narrowest integer type that holds 0..<cardinality.
+  package static func smallest(cardinality: Int) -> ElementType {
     switch cardinality {
     case ...0x100: .u8
     case ...0x1_0000: .u16
     case ...0x1_0000_0000: .u32
-    default: nil
+    default: .u64
     }
   }
 }
@@ -51,6 +58,9 @@ extension UInt16: ShardElement {
 }
 extension UInt32: ShardElement {
   package static var elementType: ElementType { .u32 }
+}
+extension UInt64: ShardElement {
+  package static var elementType: ElementType { .u64 }
 }
 extension Double: ShardElement {
   package static var elementType: ElementType { .f64 }

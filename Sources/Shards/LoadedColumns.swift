@@ -94,6 +94,7 @@ package final class LoadedColumns: @unchecked Sendable {
     case .u8: copy(UInt8.self, &output)
     case .u16: copy(UInt16.self, &output)
     case .u32: copy(UInt32.self, &output)
+    case .u64: copy(UInt64.self, &output)
     case .f64: preconditionFailure("column '\(columns[c].name)' holds f64, not integers")
     }
   }

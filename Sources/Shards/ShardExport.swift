@@ -30,7 +30,7 @@ package enum ShardExport: String, CaseIterable, Sendable {
       try AtomicFile.write(to: path) { try source.copy(to: &$0, width: 2) }
       return [path]
     case .llmc:
-      let isNarrow = source.cardinality.map { $0 <= 1 << 16 } ?? (set.element != .u32)
+      let isNarrow = source.cardinality.map { $0 <= 1 << 16 } ?? (set.element.width <= 2)
       try source.require(self, at: path, fits: 1 << 32)
       guard let count = Int32(exactly: set.elements) else {
         throw UserError(
@@ -63,6 +63,7 @@ package enum ShardExport: String, CaseIterable, Sendable {
       case .u8: "|u1"
       case .u16: "<u2"
       case .u32: "<u4"
+      case .u64: "<u8"
       case .f64: "<f8"
       }
     var text = "{'descr': '\(type)', 'fortran_order': False, 'shape': (\(count),), }"
@@ -86,7 +87,7 @@ private struct Source {
         path, expected: "a column of ids for \(layout.rawValue)", found: "a column of f64",
         remedy: "Use --to npy.")
     }
-    let count = cardinality ?? 1 << (8 * set.element.width)
+    let count = cardinality ?? set.element.largestCardinality
     guard count <= limit else {
       throw UserError(
         path, expected: "at most \(limit) different ids for \(layout.rawValue)", found: "\(count)",
@@ -104,6 +105,7 @@ private struct Source {
         case .u8: try writer.append(UnsafeRawBufferPointer(loaded.buffer(column, as: UInt8.self)))
         case .u16: try writer.append(UnsafeRawBufferPointer(loaded.buffer(column, as: UInt16.self)))
         case .u32: try writer.append(UnsafeRawBufferPointer(loaded.buffer(column, as: UInt32.self)))
+        case .u64: try writer.append(UnsafeRawBufferPointer(loaded.buffer(column, as: UInt64.self)))
         case .f64: try writer.append(UnsafeRawBufferPointer(loaded.buffer(column, as: Double.self)))
         }
       } else if width == 2 {
@@ -128,7 +130,8 @@ private struct Source {
       switch set.element {
       case .u8: 1
       case .u16: 8
-      case .u32, .f64: 4
+      case .u32: 4
+      case .u64, .f64: 5
       }
     let lengths = try set.shards.indices.flatMap { try set.open(shard: $0).documentLengths }
     try writer.append(Array("MMIDIDX\0\0".utf8))

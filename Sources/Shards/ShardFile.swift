@@ -224,7 +224,7 @@ package final class ShardFile: Sendable {
       var entry = entry
       return Column(
         try entry.string("name"),
-        cardinality: try entry.optionalInt("cardinality", in: 1...(1 << 32)))
+        cardinality: try entry.optionalInt("cardinality", in: 1...Int.max))
     }
   }
 

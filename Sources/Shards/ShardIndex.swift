@@ -59,7 +59,7 @@ struct ShardIndex: Equatable {
       var entry = entry
       return Column(
         try entry.string("name"),
-        cardinality: try entry.optionalInt("cardinality", in: 1...(1 << 32)))
+        cardinality: try entry.optionalInt("cardinality", in: 1...Int.max))
     }
     guard (1...ShardHeader.maximumColumns).contains(columns.count) else {
       throw reader.fault("columns", expected: "1...1024 of them", found: "\(columns.count)")

@@ -43,10 +43,10 @@ package final class ShardSetWriter: Sendable {
     }
     for column in columns {
       guard let cardinality = column.cardinality, element != .f64 else { continue }
-      guard cardinality >= 1, cardinality <= 1 << (8 * element.width) else {
+      guard cardinality >= 1, cardinality <= element.largestCardinality else {
         throw UserError(
           "column '\(column.name)'",
-          expected: "at most \(1 << (8 * element.width)) ids (\(element))",
+          expected: "at most \(element.largestCardinality) ids (\(element))",
           found: "\(cardinality)")
       }
     }

@@ -41,6 +41,7 @@ package struct ShardSink: ~Copyable {
         case .u8: try appendConverted(values, as: UInt8.self)
         case .u16: try appendConverted(values, as: UInt16.self)
         case .u32: try appendConverted(values, as: UInt32.self)
+        case .u64: try appendConverted(values, as: UInt64.self)
         case .f64: preconditionFailure("integers appended to a shard of f64")
         }
       }
@@ -211,11 +212,13 @@ package struct ShardLayout: Sendable, Equatable {
 
   var frameBytes: Int { frameRows * columns.count * element.width }
 
-  /// Checks that the ids of one planar frame lie below their columns' cardinalities.
+  /// Checks that the ids of one planar frame lie below their columns' cardinalities, and that those
+  /// of u64 are integers of 63 bits.
   func checkCardinality(of raw: UnsafeRawBufferPointer, rows: Int, path: String) throws {
     guard rows > 0 else { return }
     for (position, column) in columns.enumerated() {
-      guard let cardinality = column.cardinality else { continue }
+      let limit = column.cardinality ?? (element == .u64 ? element.largestCardinality : nil)
+      guard let cardinality = limit else { continue }
       let size = rows * element.width
       let values = UnsafeRawBufferPointer(rebasing: raw[position * size..<(position + 1) * size])
       let largest =
@@ -223,6 +226,7 @@ package struct ShardLayout: Sendable, Equatable {
         case .u8: ShardLayout.largest(values, as: UInt8.self)
         case .u16: ShardLayout.largest(values, as: UInt16.self)
         case .u32: ShardLayout.largest(values, as: UInt32.self)
+        case .u64: ShardLayout.largest(values, as: UInt64.self)
         case .f64: 0
         }
       guard largest < cardinality else {
@@ -239,7 +243,7 @@ package struct ShardLayout: Sendable, Equatable {
     bytes.withMemoryRebound(to: T.self) { values in
       var largest: T = 0
       for value in values where value > largest { largest = value }
-      return Int(largest)
+      return Int(clamping: largest)
     }
   }
 }

@@ -55,6 +55,24 @@ import Testing
     #expect(file[(10 + length)...] == [4, 0, 0, 0, 5, 0, 0, 0, 6, 0, 0, 0, 8, 0, 0, 0])
   }
 
+  @Test func wideIds() throws {
+    let npy = try exported(.npy, element: .u64)[0]
+    #expect(String(decoding: npy[10..<40], as: UTF8.self).hasPrefix("{'descr': '<u8'"))
+    let values: [UInt8] = [4, 5, 6, 8].flatMap { [$0, 0, 0, 0, 0, 0, 0, 0] }
+    #expect(Array(npy.suffix(32)) == values)
+    #expect(try exported(.nanogpt, element: .u64) == [[4, 0, 5, 0, 6, 0, 8, 0]])
+    let megatron = try exported(.megatron, element: .u64)
+    #expect(megatron[0] == values)
+    #expect(megatron[1][17] == 5)
+    let directory = try TemporaryDirectory()
+    let set = try write(
+      [[1]], to: directory.path, element: .u64, columns: [Column("gram", cardinality: 1 << 40)])
+    let error = #expect(throws: UserError.self) {
+      try ShardExport.llmc.write(set, column: "gram", to: directory.path + "/x")
+    }
+    #expect(error?.description.contains("at most 4294967296 different ids for llmc") == true)
+  }
+
   @Test func whatALayoutCannotHoldIsRefused() throws {
     let directory = try TemporaryDirectory()
     let set = try write(

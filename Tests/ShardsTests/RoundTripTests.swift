@@ -4,7 +4,7 @@ import Support
 import Testing
 
 @Suite struct RoundTripTests {
-  @Test(arguments: [ElementType.u8, .u16, .u32], [1, 2, 3])
+  @Test(arguments: [ElementType.u8, .u16, .u32, .u64], [1, 2, 3])
   func documentsComeBack(element: ElementType, columns: Int) throws {
     let directory = try TemporaryDirectory()
     let cardinality = element == .u8 ? 200 : 60_000
@@ -59,6 +59,41 @@ import Testing
       values.indices.map { values[$0].bitPattern }
     }
     #expect(bits == [-0.0, Double.infinity, 1.5].map(\.bitPattern))
+  }
+
+  @Test(arguments: [Int.max, nil])
+  func idsOfSixtyThreeBits(cardinality: Int?) throws {
+    let directory = try TemporaryDirectory()
+    let columns = [Column("gram", cardinality: cardinality)]
+    let values: [UInt64] = [0, 1 << 32, 1 << 62, UInt64(Int.max) - 1]
+    let writer = try ShardSetWriter(
+      directory: directory.path, element: .u64, columns: columns, configuration: testConfiguration)
+    try writer.writeShard(0) { try $0.append(document: values) }
+    try writer.finish(metadata: [:])
+    let set = try ShardSet(directory: directory.path)
+    #expect(set.columns == columns)
+    #expect(try set.verify(threads: 1) == 32)
+    let loaded = try set.load(threads: 1)
+    #expect(loaded.integers(column: 0, rows: 0..<4) == values.map(Int.init))
+    #expect(Array(loaded.buffer(0, as: UInt64.self)) == values)
+    let error = #expect(throws: UserError.self) {
+      let writer = try ShardSetWriter(
+        directory: directory.path + "/more", element: .u64, columns: columns,
+        configuration: testConfiguration)
+      try writer.writeShard(0) { try $0.append(document: [UInt64(Int.max)]) }
+    }
+    #expect(error?.description.contains("ids below \(Int.max) in column 'gram'") == true)
+  }
+
+  @Test func smallestElements() {
+    let cases: [(Int, ElementType)] = [
+      (1, .u8), (256, .u8), (257, .u16), (65_536, .u16), (65_537, .u32), (1 << 32, .u32),
+      (1 << 32 + 1, .u64), (Int.max, .u64),
+    ]
+    for (cardinality, element) in cases {
+      #expect(ElementType.smallest(cardinality: cardinality) == element)
+      #expect(cardinality <= element.largestCardinality)
+    }
   }
 
   @Test func emptySetsAreSets() throws {
