@@ -61,7 +61,8 @@ let package = Package(
     library("Models", ["Engine", "Kernels", "Support"]),
     library("Checkpoints", ["Engine", "Support"]),
     library(
-      "Training", ["Models", "Checkpoints", "Engine", "Kernels", "Parallel", "Shards", "Support"]),
+      "Training",
+      ["Models", "Checkpoints", "Engine", "Kernels", "NGrams", "Parallel", "Shards", "Support"]),
     library(
       "Evaluation",
       [
@@ -102,7 +103,7 @@ let package = Package(
     tests("Grammar", ["Grammar", "Support"]),
     tests(
       "Tokenization", ["Tokenization", "Parallel", "Support"], resources: [.copy("BPE/Fixtures")]),
-    tests("NGrams", ["NGrams", "Tokenization", "Support"]),
+    tests("NGrams", ["NGrams", "Tokenization", "Support"], resources: [.copy("Fixtures")]),
     tests("Kernels", ["Kernels", "Support"]),
     tests("Engine", ["Engine", "Kernels", "Parallel", "Support"]),
     tests(
@@ -110,7 +111,10 @@ let package = Package(
       resources: [.copy("Fixtures")]),
     tests("Checkpoints", ["Checkpoints", "Engine", "Support"]),
     tests(
-      "Training", ["Training", "Models", "Engine", "Checkpoints", "Shards", "Parallel", "Support"]),
+      "Training",
+      [
+        "Training", "Models", "Engine", "Checkpoints", "NGrams", "Shards", "Parallel", "Support",
+      ]),
     tests(
       "Evaluation",
       [
@@ -123,9 +127,9 @@ let package = Package(
     .testTarget(
       name: "CommandTests",
       dependencies: [
-        "Support", "Shards", "Planning", "ott-sample", "ott-vocabulary", "ott-tokenize",
-        "ott-map", "ott-train", "ott-evaluate",
-        "ott-plan", "ott-report", "ott-shards",
+        "Support", "Shards", "NGrams", "Tokenization", "Planning", "ott-sample", "ott-vocabulary",
+        "ott-tokenize", "ott-map", "ott-train", "ott-evaluate", "ott-plan", "ott-report",
+        "ott-shards",
       ], swiftSettings: settings),
   ]
 )

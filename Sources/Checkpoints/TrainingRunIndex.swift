@@ -1,5 +1,13 @@
 import Support
 
+/// What a run counts of its text: characters of a grammar's sentences, or bytes.
+package enum TextUnit: String, CaseIterable, Sendable {
+  case characters, bytes
+
+  /// The unit that an object is written in: bytes where it has such a member.
+  init(reader: inout ConfigReader) { self = reader.has("bytes") ? .bytes : .characters }
+}
+
 /// The reading side of a finished training run: `index.json` and the snapshots it lists.
 ///
 /// The model is kept as the plain object that a model configuration is read from, so that this room
@@ -13,10 +21,14 @@ package struct TrainingRunIndex: Sendable {
     package let sha256: String
     package let sentences: Int
     package let rows: Int
+    /// Of text, in `unit`.
     package let characters: Int
+    /// Also the name of `characters` in the index.
+    package let unit: TextUnit
 
     package init(
-      step: Int, file: String, sha256: String, sentences: Int, rows: Int, characters: Int
+      step: Int, file: String, sha256: String, sentences: Int, rows: Int, characters: Int,
+      unit: TextUnit = .characters
     ) {
       self.step = step
       self.file = file
@@ -24,6 +36,7 @@ package struct TrainingRunIndex: Sendable {
       self.sentences = sentences
       self.rows = rows
       self.characters = characters
+      self.unit = unit
     }
 
     /// Reads the form in the index.
@@ -33,7 +46,8 @@ package struct TrainingRunIndex: Sendable {
       sha256 = try reader.string("sha256")
       sentences = try reader.int("sentences", in: 0...Int.max)
       rows = try reader.int("rows", in: 0...Int.max)
-      characters = try reader.int("characters", in: 0...Int.max)
+      unit = TextUnit(reader: &reader)
+      characters = try reader.int(unit.rawValue, in: 0...Int.max)
     }
 
     /// The form in the index.
@@ -41,7 +55,7 @@ package struct TrainingRunIndex: Sendable {
       [
         "step": .integer(step), "file": .string(file), "sha256": .string(sha256),
         "sentences": .integer(sentences), "rows": .integer(rows),
-        "characters": .integer(characters),
+        unit.rawValue: .integer(characters),
       ]
     }
   }
@@ -58,6 +72,7 @@ package struct TrainingRunIndex: Sendable {
   package let steps: Int
   package let sentences: Int
   package let rows: Int
+  /// Of text, in the unit of the snapshots.
   package let characters: Int
   /// Nats per predicted token over the last metrics window.
   package let finalLoss: Double
@@ -92,7 +107,7 @@ package struct TrainingRunIndex: Sendable {
     self.steps = steps
     sentences = try reader.int("sentences", in: 1...Int.max)
     rows = try reader.int("rows", in: 1...Int.max)
-    characters = try reader.int("characters", in: 0...Int.max)
+    characters = try reader.int(TextUnit(reader: &reader).rawValue, in: 0...Int.max)
     finalLoss = try reader.double("finalLoss")
     seed = try reader.int("seed")
     dataSeed = try reader.int("dataSeed")

@@ -9,7 +9,7 @@ import Support
 ///
 /// Of the places where the paper contradicts itself:
 /// * Width: Algorithm 1 has D/(k(n−1)), equation 5 has D/(kn). The default is Algorithm 1's, the one
-///   that fits the sizes the paper reports; `embedderWidth` sets any other.
+///   that fits the sizes the paper reports; `columns` sets any other.
 /// * Moduli: see `Moduli`.
 /// * Algorithm 1 pads with token 0, which is a token too: an n-gram that reaches over the start of a
 ///   document shares its row with the n-gram that has token 0 there.
@@ -61,6 +61,8 @@ package struct OverEncodingLayout: Sendable, Equatable {
   package let rows: Int
   /// C: width of the model.
   package let width: Int
+  /// Columns of all tables together: what a position reads.
+  package let columns: Int
   package let moduli: Moduli
   /// By order, then slice.
   package let embedders: [Embedder]
@@ -68,12 +70,12 @@ package struct OverEncodingLayout: Sendable, Equatable {
   /// - Parameters:
   ///   - orders: those of 2…n that have tables; all of them unless given, as in the paper but for its
   ///     Table 3, where one is left out.
-  ///   - embedderWidth: columns of each table; C/(k · orders) unless given.
+  ///   - columns: columns of all tables together, shared equally; C unless given.
   /// - Throws: `UserError` for a number out of range, orders that are not ascending within 2…n, two
   ///   tables of the same order and modulus, a width that does not divide, and moduli beyond 2³¹ − 1.
   package init(
     vocabulary: Int, order: Int, slices: Int, rows: Int, width: Int, moduli: Moduli,
-    orders: [Int]? = nil, embedderWidth: Int? = nil
+    orders: [Int]? = nil, columns: Int? = nil
   ) throws(UserError) {
     try Self.check("base vocabulary V", vocabulary, in: 2...Self.largestModulus)
     try Self.check("order n of the over-encoding", order, in: 2...64)
@@ -96,14 +98,15 @@ package struct OverEncodingLayout: Sendable, Equatable {
     self.width = width
     self.moduli = moduli
     let count = slices * orders.count
-    if let embedderWidth {
-      try Self.check("width of an over-encoding table", embedderWidth, in: 1...1 << 24)
-    } else if width % count != 0 {
+    let columns = columns ?? width
+    try Self.check("columns of the over-encoding tables", columns, in: 1...1 << 24)
+    self.columns = columns
+    guard columns % count == 0 else {
       throw UserError(
-        "width \(width) of the model: not to be shared equally by the over-encoding tables",
+        "columns of the over-encoding tables: not to be shared equally",
         expected: "a multiple of k · orders = \(slices) · \(orders.count) = \(count)",
-        found: "\(width)",
-        remedy: "Set the width to \((width + count - 1) / count * count) or change slices.")
+        found: "\(columns)",
+        remedy: "Set the width to \((columns + count - 1) / count * count) or change slices.")
     }
     let found = try Self.moduli(moduli, count: count, rows: rows, vocabulary: vocabulary)
     if moduli == .equal && slices > 1 {
@@ -116,7 +119,7 @@ package struct OverEncodingLayout: Sendable, Equatable {
     embedders = (0..<count).map { i in
       Embedder(
         order: orders[i / slices], slice: i % slices, modulus: found[i],
-        width: embedderWidth ?? width / count)
+        width: columns / count)
     }
   }
 
@@ -125,9 +128,9 @@ package struct OverEncodingLayout: Sendable, Equatable {
   /// Elements of all tables, Σ M_i · width. With the rule `paper` and K tables: K·width·(m + K − 1).
   package var tableParameterCount: Int { embedders.reduce(0) { $0 + $1.tableParameterCount } }
 
-  /// Elements of all projections, Σ width · C; C² with the widths of Algorithm 1. No biases
+  /// Elements of all projections, Σ width · C = columns · C: C² by Algorithm 1. No biases
   /// (equation 4).
-  package var projectionParameterCount: Int { embedders.reduce(0) { $0 + $1.width * width } }
+  package var projectionParameterCount: Int { columns * width }
 
   /// All parameters but those of the 1-gram table, which is the model's own.
   package var parameterCount: Int { tableParameterCount + projectionParameterCount }

@@ -1,3 +1,4 @@
+import Checkpoints
 import Foundation
 import Support
 
@@ -41,14 +42,18 @@ package struct MetricsLine: Sendable, Equatable {
   /// Global L2 norm of the step's gradient before clipping.
   package let gradientNorm: Double
   package let learningRate: Double
+  /// What the text is counted in, and the name of that count.
+  package let unit: TextUnit
 
   package init(
-    progress: TrainingProgress, loss: Double, gradientNorm: Double, learningRate: Double
+    progress: TrainingProgress, loss: Double, gradientNorm: Double, learningRate: Double,
+    unit: TextUnit = .characters
   ) {
     self.progress = progress
     self.loss = loss
     self.gradientNorm = gradientNorm
     self.learningRate = learningRate
+    self.unit = unit
   }
 
   /// Canonical JSON and a line feed. Doubles are printed with as many digits as identify them.
@@ -57,7 +62,7 @@ package struct MetricsLine: Sendable, Equatable {
       "step": .integer(progress.step),
       "sentences": .integer(progress.sentences),
       "rows": .integer(progress.rows),
-      "characters": .integer(progress.characters),
+      unit.rawValue: .integer(progress.characters),
       "loss": .double(loss),
       "gradientNorm": .double(gradientNorm),
       "learningRate": .double(learningRate),

@@ -48,7 +48,7 @@ package final class Trainer {
 
   private let configuration: StageConfiguration
   private let modelValue: ConfigValue
-  private let data: TrainingData
+  private var data: TrainingData
   private let output: String
   private let order: DataOrder
   private var assignment: LaneAssignment
@@ -67,31 +67,37 @@ package final class Trainer {
   package init(
     configuration: StageConfiguration, data: TrainingData, output: String, threads: Int
   ) throws {
+    var data = data
+    if data.text != nil {
+      data.cut(context: try TrainingParameters.context(of: configuration))
+    }
     self.configuration = configuration
-    self.data = data
     self.output = output
     parameters = try TrainingParameters(
-      configuration.parameters, source: configuration.source, documents: data.documents)
+      configuration.parameters, source: configuration.source, sentences: data.sentences,
+      isText: data.text != nil)
     modelValue = parameters.modelValue(for: data)
     var reader = try ConfigReader(
       modelValue, source: configuration.source, path: "parameters.model")
     model = try ModelConfiguration(reader: &reader)
     try reader.finish()
-    guard data.longestDocument <= model.context else {
+    try data.fit(nil)
+    self.data = data
+    guard data.longestSentence <= model.context else {
       throw UserError(
         "\(configuration.source): parameters.model.context is shorter than the longest document",
-        expected: "at least \(data.longestDocument) positions", found: "\(model.context)",
-        remedy: "Raise context to \(data.longestDocument).")
+        expected: "at least \(data.longestSentence) positions", found: "\(model.context)",
+        remedy: "Raise context to \(data.longestSentence).")
     }
     let (lanes, sentences) = (parameters.lanes, parameters.batchSentences)
     let capacity = LaneAssignment.capacity(
       lengths: data.lengths, batchSentences: sentences, lanes: lanes)
     laneCapacity = capacity
     order = DataOrder(
-      documents: data.documents, batchSentences: sentences, seed: parameters.dataSeed)
+      documents: data.sentences, batchSentences: sentences, seed: parameters.dataSeed)
     assignment = LaneAssignment(lanes: lanes, batchSentences: sentences)
     self.lanes = (0..<lanes).map { [data] _ in
-      PackedLane(tables: data.tables.count, capacity: capacity)
+      PackedLane(tables: data.inputColumns, capacity: capacity)
     }
     engine = TrainingEngine(
       model, seed: parameters.seed, lanes: lanes, laneCapacity: capacity, threads: threads,
@@ -166,7 +172,7 @@ package final class Trainer {
       try metrics.append(
         MetricsLine(
           progress: state.progress, loss: finalLoss, gradientNorm: statistics.gradientNorm,
-          learningRate: rate))
+          learningRate: rate, unit: data.unit))
       state.metricsBytes = metrics.bytes
     }
     if parameters.snapshots.contains(number) { try saveSnapshot() }
@@ -181,9 +187,9 @@ package final class Trainer {
     order.fill(&batch, step: step)
     lengths.removeAll(keepingCapacity: true)
     var characters = 0
-    for document in batch {
-      lengths.append(data.rows(of: document))
-      characters += data.characters(of: document)
+    for sentence in batch {
+      lengths.append(data.rows(of: sentence))
+      characters += data.characters(of: sentence)
     }
     assignment.assign(lengths: lengths)
     for lane in lanes.indices {
@@ -223,7 +229,7 @@ package final class Trainer {
     state.snapshots.append(
       TrainingRunIndex.Snapshot(
         step: progress.step, file: file, sha256: digest, sentences: progress.sentences,
-        rows: progress.rows, characters: progress.characters))
+        rows: progress.rows, characters: progress.characters, unit: data.unit))
   }
 
   private func saveCheckpoint(_ metrics: borrowing MetricsLog) throws {
@@ -241,7 +247,8 @@ package final class Trainer {
         "model": modelValue, "data": data.metadata,
         "parameterCount": .integer(engine.parameters.layout.parameterCount),
         "steps": .integer(parameters.steps), "sentences": .integer(state.progress.sentences),
-        "rows": .integer(state.progress.rows), "characters": .integer(state.progress.characters),
+        "rows": .integer(state.progress.rows),
+        data.unit.rawValue: .integer(state.progress.characters),
         "finalLoss": .double(finalLoss), "seed": .integer(Int(parameters.seed)),
         "dataSeed": .integer(Int(parameters.dataSeed)), "metrics": metrics,
         "snapshots": .array(state.snapshots.map(\.value)),

@@ -11,7 +11,7 @@ import Support
 ///     schedule       kind (cosine, linear, constant), warmupSteps, finalFraction (not for constant)
 ///     batchSentences sentences of a step
 ///     lanes          power of two, at most batchSentences: the unit of parallelism and of float sums
-///     steps | epochs one of the two; E epochs are ⌈E·documents/batchSentences⌉ steps
+///     steps | epochs one of the two; E epochs are ⌈E·sentences/batchSentences⌉ steps
 ///     snapshots      see `SnapshotSchedule`
 ///     checkpointEverySteps, logEverySteps
 ///     seed           of the weights
@@ -45,18 +45,25 @@ package struct TrainingParameters: Sendable {
   package let dataSeed: UInt64
   package let precision: Precision
 
-  /// Reads the parameters of a run over `documents` documents.
+  /// Reads the parameters of a run over so many sentences: documents, or windows of text. Text is
+  /// passed over more than once only if the parameters give `epochs`.
   ///
   /// - Throws: `UserError` naming the key for anything missing, unknown, out of range or inconsistent.
-  package init(_ value: ConfigValue, source: String, documents: Int) throws {
+  package init(
+    _ value: ConfigValue, source: String, sentences: Int, isText: Bool = false
+  ) throws {
     var reader = try ConfigReader(value, source: source, path: "parameters")
     model = try Self.readModel(&reader, source: source)
     batchSentences = try reader.int("batchSentences", in: 1...1_000_000)
-    guard batchSentences <= documents else {
+    guard batchSentences <= sentences else {
       throw UserError(
         "\(source): a batch is larger than the data set",
-        expected: "batchSentences of at most \(documents), the documents of the map set",
-        found: "\(batchSentences)", remedy: "Lower batchSentences or sample more documents.")
+        expected: "batchSentences of at most \(sentences), the "
+          + (isText ? "windows of 'context' rows in the map set" : "documents of the map set"),
+        found: "\(batchSentences)",
+        remedy: isText
+          ? "Lower batchSentences or take more text."
+          : "Lower batchSentences or sample more documents.")
     }
     lanes = try reader.int("lanes", in: 1...4096)
     guard lanes & (lanes - 1) == 0, lanes <= batchSentences else {
@@ -67,7 +74,8 @@ package struct TrainingParameters: Sendable {
         remedy: "Set lanes to \(Self.largestPowerOfTwo(upTo: min(lanes, batchSentences))).")
     }
     steps = try Self.readSteps(
-      &reader, source: source, documents: documents, batchSentences: batchSentences)
+      &reader, source: source, sentences: sentences, batchSentences: batchSentences,
+      isText: isText)
     optimizer = try Self.readOptimizer(&reader)
     schedule = try Self.readSchedule(
       &reader, source: source, peak: optimizer.learningRate, steps: steps)
@@ -80,6 +88,13 @@ package struct TrainingParameters: Sendable {
     precision = try reader.choice("precision", Precision.self, default: .float32)
     try precision.require(source: source)
     try reader.finish()
+  }
+
+  /// `parameters.model.context` of a configuration: what text is cut by before all else is read.
+  package static func context(of configuration: StageConfiguration) throws -> Int {
+    var reader = try configuration.reader()
+    var model = try reader.object("model")
+    return try model.int("context", in: 1...10_000_000)
   }
 
   private static func readModel(
@@ -111,16 +126,27 @@ package struct TrainingParameters: Sendable {
   }
 
   private static func readSteps(
-    _ reader: inout ConfigReader, source: String, documents: Int, batchSentences: Int
+    _ reader: inout ConfigReader, source: String, sentences: Int, batchSentences: Int,
+    isText: Bool
   ) throws -> Int {
     guard reader.has("steps") != reader.has("epochs") else {
       throw UserError(
         "\(source): parameters give both or neither of steps and epochs",
         expected: "exactly one of the two", remedy: "Keep the one you mean.")
     }
-    if reader.has("steps") { return try reader.int("steps", in: 1...1_000_000_000) }
+    if reader.has("steps") {
+      let steps = try reader.int("steps", in: 1...1_000_000_000)
+      guard !isText || steps * batchSentences <= sentences else {
+        throw UserError(
+          "\(source): parameters.steps asks for more text than there is",
+          expected: "at most \(sentences / batchSentences) steps of \(batchSentences) sentences, "
+            + "one pass over the \(sentences) windows", found: "\(steps)",
+          remedy: "Lower steps, take more text, or give epochs to read it more than once.")
+      }
+      return steps
+    }
     let epochs = try reader.int("epochs", in: 1...1_000_000)
-    return (epochs * documents + batchSentences - 1) / batchSentences
+    return (epochs * sentences + batchSentences - 1) / batchSentences
   }
 
   private static func readOptimizer(_ parent: inout ConfigReader) throws -> Optimizer {

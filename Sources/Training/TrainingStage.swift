@@ -1,3 +1,4 @@
+import Checkpoints
 import Engine
 import Kernels
 import Support
@@ -17,11 +18,14 @@ package struct TrainingSummary: Sendable {
   /// Bytes of the decoded data, and of weights, moments, gradients and activations at capacity.
   package let dataBytes, workingBytes: Int
   package let precision: Precision
+  /// What the symbols are.
+  package let unit: TextUnit
 
   /// For `evidence.json`.
   package var facts: [String: ConfigValue] {
     [
-      "seconds": .double(seconds), "symbolsPerSecond": .double(symbolsPerSecond),
+      "seconds": .double(seconds),
+      (unit == .bytes ? "bytesPerSecond" : "symbolsPerSecond"): .double(symbolsPerSecond),
       "rowsPerSecond": .double(rowsPerSecond), "stepsPerSecond": .double(stepsPerSecond),
       "resumedStep": .integer(resumedStep), "dataBytes": .integer(dataBytes),
       "workingBytes": .integer(workingBytes), "blasCore": .string(BLAS.coreName),
@@ -32,10 +36,12 @@ package struct TrainingSummary: Sendable {
   /// One or two lines for people; `output` is the run's directory.
   package func text(output: String) -> String {
     let rate =
-      "\(Progress.short(symbolsPerSecond)) symbols/s, \(Progress.short(rowsPerSecond)) rows/s"
+      "\(Progress.short(symbolsPerSecond)) \(unit.symbols)/s, "
+      + "\(Progress.short(rowsPerSecond)) rows/s"
     switch outcome {
     case .finished:
-      return "\(output): \(steps) steps, \(Progress.short(Double(progress.characters))) symbols, "
+      return "\(output): \(steps) steps, "
+        + "\(Progress.short(Double(progress.characters))) \(unit.symbols), "
         + "\(parameterCount) parameters, \(Progress.clock(seconds)) at \(rate)"
     case .stopped(let step):
       return "\(output): stopped after step \(step) of \(steps), checkpoint written. "
@@ -75,7 +81,8 @@ package enum TrainingStage {
       report: { tick in
         display.update(
           done: tick.progress.step,
-          detail: Self.detail(tick, since: before, seconds: Host.monotonicSeconds - start))
+          detail: Self.detail(
+            tick, since: before, seconds: Host.monotonicSeconds - start, unit: data.unit))
       })
     display.finish()
     let seconds = Host.monotonicSeconds - start
@@ -88,15 +95,22 @@ package enum TrainingStage {
       rowsPerSecond: rate(after.rows - before.rows), stepsPerSecond: rate(after.step - before.step),
       dataBytes: data.bytes,
       workingBytes: trainer.engine.workingBytes + 3 * 4 * trainer.engine.parameters.layout.count,
-      precision: trainer.parameters.precision)
+      precision: trainer.parameters.precision,
+      unit: data.unit)
   }
 
   private static func detail(
-    _ tick: Trainer.Tick, since before: TrainingProgress, seconds: Double
+    _ tick: Trainer.Tick, since before: TrainingProgress, seconds: Double, unit: TextUnit
   ) -> String {
     let symbols = Double(tick.progress.characters - before.characters) / seconds
     let rows = Double(tick.progress.rows - before.rows) / seconds
     let loss = (tick.loss * 1e4).rounded() / 1e4
-    return "loss \(loss), \(Progress.short(symbols)) symbols/s, \(Progress.short(rows)) tokens/s"
+    return "loss \(loss), \(Progress.short(symbols)) \(unit.symbols)/s, "
+      + "\(Progress.short(rows)) tokens/s"
   }
+}
+
+extension TextUnit {
+  /// What people are told that a run has read.
+  fileprivate var symbols: String { self == .bytes ? "bytes" : "symbols" }
 }

@@ -1,26 +1,45 @@
 import ArgumentParser
+import NGrams
 import Stages
 
-/// The stage "map": tokens to the rows of n-gram input tables and the labels of the output.
+/// Tokens to rows and labels. Running the stage is the default.
 @main
 struct Map: Command {
-  static let stageVersion = 1
-
   static let configuration = CommandConfiguration(
     commandName: "ott-map",
     abstract: "Map token shards to n-gram table rows and labels.",
+    version: versionText("ott-map", stage: MapStage.version),
+    subcommands: [MapStage.self, StatisticsCommand.self],
+    defaultSubcommand: MapStage.self)
+}
+
+/// The stage "map".
+struct MapStage: ParsableCommand {
+  static let version = 1
+
+  static let configuration = CommandConfiguration(
+    commandName: "stage",
+    abstract: "Map a token set as a configuration says (the default).",
     discussion: """
-      Parameters: inputOrders (one table each: [3] naive, [1, 2, 3] hierarchical), outputOrder \
-      (1 or, over 1-gram tokens, more), documentsPerShard. Input: tokens. Writes the columns \
-      input0 … and label, one row for every predicted position.
-      """,
-    version: versionText("ott-map", stage: stageVersion))
+      Over n-gram tokens of a grammar's symbols: parameters inputOrders (one table each: [3] naive, \
+      [1, 2, 3] hierarchical), outputOrder (1 or, over 1-gram tokens, more), documentsPerShard. \
+      Input: tokens. Writes the columns input0 … and label, one row for every predicted position.
+
+      Over byte-pair tokens: kind ngramIDs (order; columns token, gram2 …, label: exact ids, which \
+      serve tables of any size) or kind overEncoding (order, slices, rows, moduli; columns token, \
+      input1 …, label), and documentsPerShard. Inputs: tokens, tokenizer.
+      """)
 
   @OptionGroup var options: StageOptions
 
   func run() throws {
-    try runStage("map", version: Self.stageVersion, options: options) { context in
-      context.say(try MapPlan(context.configuration).run(context))
+    try runStage("map", version: Self.version, options: options) { context in
+      var reader = try context.configuration.reader()
+      if let kind = try reader.optionalChoice("kind", TextMap.Kind.self) {
+        context.say(try TextMapPlan(context.configuration, kind, &reader).run(context))
+      } else {
+        context.say(try MapPlan(context.configuration).run(context))
+      }
     }
   }
 }

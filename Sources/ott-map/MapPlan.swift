@@ -28,7 +28,9 @@ struct MapPlan {
       throw UserError(
         "\(tokens.directory): token set", expected: "n-gram tokens in one column 'token'",
         found: "kind '\(kind)', columns \(tokens.columns.map(\.name))",
-        remedy: "Give the output of ott-tokenize as input 'tokens'.")
+        remedy: kind == "bpe"
+          ? "Set parameters.kind to ngramIDs or overEncoding for byte-pair tokens."
+          : "Give the output of ott-tokenize as input 'tokens'.")
     }
     let alphabet = try Alphabet(metadata.ints("terminals", in: 0...255).map { UInt8($0) })
     terminals = .array(alphabet.values.map { .integer(Int($0)) })
@@ -49,9 +51,10 @@ struct MapPlan {
       case (.u16, .u8), (.u16, .u16): try write(UInt16.self, UInt16.self, context)
       case (.u16, .u32): try write(UInt16.self, UInt32.self, context)
       case (.u32, _): try write(UInt32.self, UInt32.self, context)
-      case (.f64, _):
+      case (.f64, _), (.u64, _):
         throw UserError(
-          "\(tokens.directory): element type", expected: "u8, u16 or u32", found: "f64")
+          "\(tokens.directory): element type", expected: "u8, u16 or u32",
+          found: tokens.element.rawValue)
       }
     let seconds = context.evidence.wallSeconds
     context.evidence["symbolsPerSecond"] = .double(Double(characters) / seconds)

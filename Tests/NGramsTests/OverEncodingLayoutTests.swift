@@ -6,11 +6,11 @@ private func gcd(_ a: Int, _ b: Int) -> Int { b == 0 ? a : gcd(b, a % b) }
 
 private func layout(
   _ v: Int, _ n: Int, _ k: Int, _ m: Int, width: Int = 240,
-  _ moduli: OverEncodingLayout.Moduli = .coprime, orders: [Int]? = nil, embedderWidth: Int? = nil
+  _ moduli: OverEncodingLayout.Moduli = .coprime, orders: [Int]? = nil, columns: Int? = nil
 ) throws -> OverEncodingLayout {
   try OverEncodingLayout(
     vocabulary: v, order: n, slices: k, rows: m, width: width, moduli: moduli, orders: orders,
-    embedderWidth: embedderWidth)
+    columns: columns)
 }
 
 @Suite struct OverEncodingLayoutTests {
@@ -69,7 +69,7 @@ private func layout(
     let third = try layout(50, 3, 4, 999, orders: [3])
     #expect(third.embedders.map(\.order) == [3, 3, 3, 3])
     #expect(third.embedders.allSatisfy { $0.width == 60 })
-    let half = try layout(50, 2, 1, 999, .equal, embedderWidth: 120)
+    let half = try layout(50, 2, 1, 999, .equal, columns: 120)
     #expect(half.embedders.map(\.width) == [120])
     #expect(half.embedders.map(\.modulus) == [999])
     #expect(half.parameterCount == 999 * 120 + 120 * 240)
@@ -84,7 +84,7 @@ private func layout(
       (9, 3, 2, 0, 240, "rows m of an over-encoding table: expected 1 to 2147483647, found 0"),
       (
         9, 3, 2, 10, 242,
-        "width 242 of the model: not to be shared equally by the over-encoding tables: "
+        "columns of the over-encoding tables: not to be shared equally: "
           + "expected a multiple of k · orders = 2 · 2 = 4, found 242. "
           + "Set the width to 244 or change slices."
       ),
@@ -128,7 +128,7 @@ private func layout(
     _ = try reader.double("deviation")
     try reader.finish()
     var brief = try ConfigReader(
-      ["order": 3, "slices": 1, "rows": 10, "orders": [3], "embedderWidth": 5], source: "test")
+      ["order": 3, "slices": 1, "rows": 10, "orders": [3], "width": 5], source: "test")
     let found = try OverEncodingLayout(reader: &brief, vocabulary: 77, width: 240)
     #expect(found.moduli == .coprime)
     #expect(found.embedders.map(\.width) == [5])

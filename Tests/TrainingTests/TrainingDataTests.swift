@@ -10,8 +10,8 @@ import Training
     try withTemporaryDirectory { directory in
       let input = try MapFixture.write(in: directory, element: element)
       let data = try TrainingData(input, threads: 2)
-      #expect(data.documents == MapFixture.documents)
-      #expect(data.longestDocument == 11)
+      #expect(data.sentences == MapFixture.documents)
+      #expect(data.longestSentence == 11)
       #expect(data.tables.map(\.rows) == [5, 14])
       // Shard 0 has the even documents, shard 1 the odd ones.
       let order =

@@ -33,8 +33,8 @@ import Training
     return change(parameters, path.split(separator: ".")[...])
   }
 
-  private func read(_ value: ConfigValue, documents: Int = 100) throws -> TrainingParameters {
-    try TrainingParameters(value, source: "train.json", documents: documents)
+  private func read(_ value: ConfigValue, sentences: Int = 100) throws -> TrainingParameters {
+    try TrainingParameters(value, source: "train.json", sentences: sentences)
   }
 
   @Test func readsEverything() throws {
@@ -52,7 +52,7 @@ import Training
       members["epochs"] = 3
       value = .object(members)
     }
-    #expect(try read(value, documents: 101).steps == 38)
+    #expect(try read(value, sentences: 101).steps == 38)
   }
 
   @Test func logarithmicAndExplicitSnapshots() throws {

@@ -44,6 +44,12 @@ package final class BytePairModel: Sendable {
     byteTokens = (0...255).map { table.id(of: [UInt8($0)]) ?? .max }
   }
 
+  /// Bytes of text that each id stands for; 0 for special tokens, which stand for none.
+  package var textBytes: [Int] {
+    let special = Set(addedTokens.filter { $0.special }.map(\.id))
+    return (0..<UInt32(vocabularySize)).map { special.contains($0) ? 0 : tokens.length(of: $0) }
+  }
+
   /// Bytes of the tokens, one after another. Precondition: every id is below `vocabularySize`.
   package func decode(_ ids: some Sequence<UInt32>) -> [UInt8] {
     var bytes: [UInt8] = []

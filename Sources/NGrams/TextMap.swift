@@ -1,0 +1,93 @@
+import Support
+
+/// What the metadata of a map set over byte-pair tokens says: the vocabulary, and what its columns can
+/// feed.
+package struct TextMap: Sendable, Equatable {
+  package enum Content: Sendable, Equatable {
+    /// Columns "gram2" … "gram<n>" of exact ids.
+    case grams(order: Int)
+    /// Columns "input1" … of the rows of this layout, whose widths mean nothing.
+    case rows(OverEncodingLayout)
+  }
+
+  /// The values of `kind`.
+  package enum Kind: String, CaseIterable, Sendable {
+    case ngramIDs, overEncoding
+  }
+
+  /// V.
+  package let vocabulary: Int
+  /// Id of the tokenizer.
+  package let tokenizer: String
+  /// Bytes of text of each label.
+  package let labelBytes: [Int]
+  package let content: Content
+
+  /// Reads the metadata; nil for a set of another kind.
+  ///
+  /// - Throws: `UserError` for metadata that contradict themselves.
+  package init?(_ metadata: ConfigValue, source: String) throws {
+    var reader = try ConfigReader(metadata, source: source, path: "metadata")
+    guard let kind = try reader.optionalString("kind").flatMap(Kind.init) else { return nil }
+    vocabulary = try reader.int("vocabulary", in: 2...OverEncodingLayout.largestModulus)
+    tokenizer = try reader.string("tokenizer")
+    labelBytes = try reader.ints("labelBytes", in: 0...Int.max)
+    guard labelBytes.count == vocabulary else {
+      throw reader.fault(
+        "labelBytes", expected: "\(vocabulary) counts, one a token", found: "\(labelBytes.count)",
+        remedy: nil)
+    }
+    switch kind {
+    case .ngramIDs: content = .grams(order: try reader.int("order", in: 2...64))
+    case .overEncoding:
+      content = .rows(try OverEncodingLayout(rowsOf: &reader, vocabulary: vocabulary))
+    }
+  }
+
+  /// The column that row ids of an embedder are read from, and the modulus still to be taken.
+  package struct Source: Sendable, Equatable {
+    package let column: String
+    package let modulus: Modulus?
+  }
+
+  /// Where the rows of each embedder of `layout` come from.
+  ///
+  /// - Parameter path: the index of the set, for messages.
+  /// - Throws: `UserError` when the set is of another vocabulary, lacks an order, or holds the rows of
+  ///   other tables.
+  package func sources(
+    of layout: OverEncodingLayout, in path: String
+  ) throws(UserError) -> [Source] {
+    guard layout.vocabulary == vocabulary else {
+      throw UserError(
+        "\(path): map set of another vocabulary",
+        expected: "\(layout.vocabulary) tokens, as the model", found: "\(vocabulary)",
+        remedy: "Map the tokens of the model's tokenizer.")
+    }
+    switch content {
+    case .grams(let order):
+      guard layout.order <= order else {
+        throw UserError(
+          "\(path): map set without the model's n-grams",
+          expected: "order \(layout.order) or more", found: "order \(order)",
+          remedy: "Map with order \(layout.order).")
+      }
+      return layout.embedders.map {
+        Source(column: "gram\($0.order)", modulus: Modulus($0.modulus))
+      }
+    case .rows(let mapped):
+      guard mapped.hasSameRows(as: layout) else {
+        throw UserError(
+          "\(path): map set of other over-encoding tables",
+          expected: Self.tables(layout), found: Self.tables(mapped),
+          remedy: "Map with the model's order, slices, rows and moduli, or with kind ngramIDs.")
+      }
+      return layout.embedders.indices.map { Source(column: "input\($0 + 1)", modulus: nil) }
+    }
+  }
+
+  private static func tables(_ layout: OverEncodingLayout) -> String {
+    "(order, modulus) "
+      + layout.embedders.map { "(\($0.order), \($0.modulus))" }.joined(separator: " ")
+  }
+}
