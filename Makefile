@@ -18,8 +18,8 @@ export LC_ALL := C
 # MARK: Variables
 
 PRESET ?= laptop## scale of the experiment: smoke, laptop, workstation, paper
-FIGURE ?= figure2## figure that plan, rerun and verify speak of: a file pipeline/FIGURE.yaml
-STAGE ?= train## stage of rerun: sample, tokenize, map, train, evaluate, report
+FIGURE ?= figure2## figure or table that plan, rerun and verify speak of: a file pipeline/FIGURE.yaml
+STAGE ?= train## stage of rerun: sample, vocabulary, tokenize, map, train, evaluate, report
 RUN ?= first## of rerun: `first` output of the stage, `all`, or the name of a run in the plan
 JOBS ?=## stages at a time (default: as the preset says; `make -jN` does the same)
 THREADS ?=## threads of each stage (default: the cores divided among the jobs)
@@ -33,10 +33,12 @@ BIN := .build/$(CONFIGURATION)
 BUILT := .build/$(CONFIGURATION).stamp
 INSTALLED := .build/dependencies.stamp
 
-FIGURES := $(basename $(notdir $(wildcard pipeline/figure*.yaml)))
-STAGES := sample tokenize map train evaluate report
+# A second name: the paper's figure 5 is the scaling law.
+alias = $(patsubst figure5,scaling-law,$(1))
+FIGURES := $(filter-out defaults,$(basename $(notdir $(wildcard pipeline/*.yaml))))
+STAGES := sample vocabulary tokenize map train evaluate report
 SWIFT_SOURCES := $(shell find Package.swift Sources -type f)
-EXPERIMENT_FILES := $(shell find pipeline data/grammars -type f 2>/dev/null)
+EXPERIMENT_FILES := $(shell find pipeline data/grammars data/texts -type f 2>/dev/null)
 CORES := $(shell nproc)
 
 # MARK: Help
@@ -49,7 +51,7 @@ help: ## this text
 	@printf '\nVariables (current value; set with NAME=value)\n'
 	@$(foreach v,PRESET FIGURE STAGE RUN JOBS THREADS LAUNCH $(TOKENIZER_VARIABLES) $(BENCH_VARIABLES),printf '  %-8s = %-8s %s\n' '$(v)' '$($(v))' \
 	  "$$(sed -nE 's/^$(v) \?=.*## ?//p' Makefile pipeline/*.mk)";)
-	@printf '\nFigures: %s\nPresets: %s\n' '$(FIGURES)' '$(basename $(notdir $(wildcard pipeline/presets/*.yaml)))'
+	@printf '\nFigures and tables: %s\nPresets: %s\n' '$(FIGURES)' '$(basename $(notdir $(wildcard pipeline/presets/*.yaml)))'
 
 # MARK: Build
 
@@ -86,16 +88,16 @@ format: ## let swift-format rewrite the sources
 
 # Goals that need the rules of an experiment; everything else never reads them.
 # A file of data/ is made by the rules that name it, or else by those of FIGURE and PRESET.
-rulesOf = $(or $(firstword $(shell grep -ls '^$(1):' data/plan/*/*.mk)),data/plan/$(PRESET)/$(FIGURE).mk)
+rulesOf = $(or $(firstword $(shell grep -ls '^$(1):' data/plan/*/*.mk)),data/plan/$(PRESET)/$(call alias,$(FIGURE)).mk)
 RULES := $(sort \
-  $(patsubst %,data/plan/$(PRESET)/%.mk,$(filter $(FIGURES),$(MAKECMDGOALS))) \
+  $(patsubst %,data/plan/$(PRESET)/%.mk,$(filter $(FIGURES),$(call alias,$(MAKECMDGOALS)))) \
   $(foreach goal,$(filter data/% results/%,$(MAKECMDGOALS)),$(call rulesOf,$(goal))))
 
 # Results are a copy of the report's output. Looking at the bytes beats looking at the clock: names
-# FORCE, which is never there, unless report directory $(1) and results $(2) agree on figure $(3).
-stalePublication = $(shell for kind in csv json svg; do \
-  cmp -s $(1)/$(3).$$kind $(2)/$(3).$$kind || { echo FORCE; break; }; done)
-publish = @mkdir -p $(2) && cp $(1)/$(3).csv $(1)/$(3).json $(1)/$(3).svg $(2)/
+# FORCE, which is never there, unless report directory $(1) and results $(2) agree on the files of
+# figure $(3) with the endings $(4).
+stalePublication = $(shell tools/publish --check $(1) $(2) $(3) $(4) || echo FORCE)
+publish = @tools/publish $(1) $(2) $(3) $(4)
 
 PLANNED_JOBS :=
 ifneq (,$(RULES))
@@ -119,19 +121,26 @@ data/plan/$(PRESET)/%.mk: $(EXPERIMENT_FILES) $(BUILT)
 
 .PHONY: $(FIGURES)
 figure2: ## numbers, verdicts and picture of the paper's Figure 2, into results/PRESET/
+scaling-law: ## loss over the size of the input vocabulary (the paper's Figure 5), into results/PRESET/
+figure9: ## loss of over-encoded models minus the baseline's, over training (Figure 9)
+table2: ## what is good for over-encoding: slices, orders, rows (Table 2)
+table3: ## which orders of n-grams the input needs (Table 3)
+table4: ## hashing conflicts: rows that are a multiple of V (Table 4)
+.PHONY: figure5
+figure5: scaling-law ## another name of scaling-law
 
 .PHONY: FORCE
 
 .PHONY: plan
 plan: $(BUILT) ## what is stale, why, and what it costs: FIGURE, PRESET; writes nothing
-	@$(BIN)/ott-plan show --figure $(FIGURE) --preset $(PRESET)
+	@$(BIN)/ott-plan show --figure $(call alias,$(FIGURE)) --preset $(PRESET)
 
 .PHONY: rerun verify
 rerun: $(BUILT) ## run STAGE again on cached inputs and compare the bytes: FIGURE, PRESET, RUN
-	@tools/rerun $(BIN) $(STAGE) $(FIGURE) $(PRESET) '$(RUN)' $(or $(THREADS),$(CORES)) $(LAUNCH)
+	@tools/rerun $(BIN) $(STAGE) $(call alias,$(FIGURE)) $(PRESET) '$(RUN)' $(or $(THREADS),$(CORES)) $(LAUNCH)
 
 verify: $(BUILT) ## check every digest of the figure's shards: FIGURE, PRESET
-	@tools/verify $(BIN) $(FIGURE) $(PRESET)
+	@tools/verify $(BIN) $(call alias,$(FIGURE)) $(PRESET)
 
 # MARK: Cleaning
 

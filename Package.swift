@@ -72,7 +72,7 @@ let package = Package(
       ]),
 
     // MARK: Experiments
-    library("Planning", ["Support", "Grammar", "Tokenization", "Models", "Kernels"]),
+    library("Planning", ["Support", "Grammar", "Tokenization", "NGrams", "Models", "Kernels"]),
     library("Reporting", ["Support", "Statistics"]),
     library(
       "Benchmark",
@@ -122,7 +122,7 @@ let package = Package(
         "Tokenization", "NGrams", "Statistics", "Support",
       ]),
     tests("Planning", ["Planning", "Support"]),
-    tests("Reporting", ["Reporting", "Support"]),
+    tests("Reporting", ["Reporting", "Statistics", "Support"]),
     tests("Benchmark", ["Benchmark", "Models", "Engine", "Checkpoints", "Support"]),
     .testTarget(
       name: "CommandTests",

@@ -41,6 +41,9 @@ package struct Rates: Sendable {
   package var sample = 60e6
   package var tokenize = 60e6
   package var map = 60e6
+  /// Bytes of text a second.
+  package var vocabulary = 40e6
+  package var encode = 30e6
   /// Seconds to start a process and to open and close its files.
   package var startSeconds = 0.05
 
@@ -51,10 +54,6 @@ package struct Rates: Sendable {
 
 /// Costs of the nodes of a graph.
 package struct CostModel {
-  /// Compressed bytes an element of cfg3f's shards, zstd level 3, lengths of documents included.
-  package static let bytesPerSymbol = 0.27
-  package static let bytesPerToken = 0.3
-  package static let bytesPerMapColumn = 0.26
   /// A stage that holds nothing: code, libraries and the shard on its way.
   package static let processBytes = 34e6
 
@@ -74,7 +73,8 @@ package struct CostModel {
   package struct RunSize: Sendable {
     package let parameters: Int
     package let steps: Int
-    package let sentences: Int
+    /// Sentences or windows.
+    package let units: Int
     package let epochs: Double
     /// Predictions trained on.
     package let rows: Double
@@ -83,80 +83,36 @@ package struct CostModel {
     package let forwardFlopsPerRow: Double
   }
 
-  package func size(of run: Int) throws -> RunSize {
-    let settings = graph.experiment.runs[run].settings
-    let grammar = graph.grammars[run]
-    let order = try settings.int("tokenizer.order")
-    let model = try model(of: run)
-    let steps = try settings.int("training.steps")
-    let sentences = steps * (try settings.int("training.batchSentences"))
-    let rowsPerSentence = grammar.meanRows(tokenizerOrder: order)
-    let rows = Double(sentences) * rowsPerSentence
-    let forward = model.forwardFLOPs(perTokenAt: Int(rowsPerSentence.rounded()))
-    return RunSize(
-      parameters: model.parameterCount, steps: steps, sentences: sentences,
-      epochs: Double(sentences) / Double(try settings.int("data.trainDocuments")),
-      rows: rows, snapshots: try settings.int("snapshots.count", in: 1...1 << 20),
-      trainingFlops: 3 * forward * rows, forwardFlopsPerRow: forward)
-  }
+  package func size(of run: Int) throws -> RunSize { try graph.path.size(of: run, in: self) }
 
   /// The cost of every node, in the order of the graph.
   package func costs() throws -> [Cost] {
-    try graph.nodes.map { try cost(of: $0) }
+    try graph.nodes.map { try graph.path.cost(of: $0, in: self) }
   }
 
-  package func cost(of node: StageGraph.Node) throws -> Cost {
-    let settings = graph.experiment.runs[node.run].settings
-    let grammar = graph.grammars[node.run]
-    let order = try settings.int("tokenizer.order")
-    let train = Double(try settings.int("data.trainDocuments"))
-    let characters = train * grammar.meanCharacters
-    let rows = train * grammar.meanRows(tokenizerOrder: order)
-    switch node.stage {
-    case .sample:
-      let heldout = node.configuration.parameters["stream"] == "heldout"
-      let documents = heldout ? Double(try settings.int("data.heldoutDocuments")) : train
-      return streaming(
-        elements: documents * grammar.meanCharacters, rate: rates.sample,
-        bytesPerElement: Self.bytesPerSymbol)
-    case .tokenize:
-      return streaming(
-        elements: characters, rate: rates.tokenize,
-        bytesPerElement: Self.bytesPerToken * (rows + train) / characters)
-    case .map:
-      let columns = Double(try settings.ints("map.inputOrders", in: 1...16).count + 1)
-      return streaming(
-        elements: rows, rate: rates.map, bytesPerElement: Self.bytesPerMapColumn * columns)
-    case .train: return try training(node, settings: settings, rows: rows, documents: train)
-    case .evaluate: return try evaluation(node, settings: settings, grammar: grammar)
-    case .report: return Cost(memoryBytes: Self.processBytes, diskBytes: 200e3, seconds: 0.5)
-    }
-  }
+  // MARK: - Parts that all kinds have in common
 
-  // MARK: - Parts
-
-  private func streaming(elements: Double, rate: Double, bytesPerElement: Double) -> Cost {
-    // Shards pass through memory one at a time.
+  /// A stage that shards pass through one at a time.
+  func streaming(elements: Double, rate: Double, bytesPerElement: Double) -> Cost {
     Cost(
       memoryBytes: Self.processBytes, diskBytes: elements * bytesPerElement,
       seconds: rates.startSeconds + elements / rate)
   }
 
-  private func training(
-    _ node: StageGraph.Node, settings: Settings, rows: Double, documents: Double
-  ) throws -> Cost {
-    let size = try size(of: node.run)
-    let model = try model(of: node.run)
-    let lanes = Double(try settings.int("training.lanes"))
+  var report: Cost { Cost(memoryBytes: Self.processBytes, diskBytes: 200e3, seconds: 0.5) }
+
+  /// Weights and both moments once; a worker holds the activations of the lane at work and one
+  /// gradient for every level of the tree of sums; the map set, of `dataBytes`, lies in memory.
+  func training(
+    _ size: RunSize, _ model: ModelConfiguration, lanes: Int, dataBytes: Double
+  ) -> Cost {
+    let lanes = Double(lanes)
     let laneRows = size.rows / Double(size.steps) / lanes
-    let columns = Double(try settings.ints("map.inputOrders", in: 1...16).count + 1)
-    let weights = 4 * Double(size.parameters)
-    // Weights and both moments once; a worker holds the activations of the lane at work and one
-    // gradient for every level of the tree of sums; the map set lies in memory.
+    let weights = 4 * Double(model.parameterCount)
     let workers = min(Double(threads), lanes)
     let memory =
       Self.processBytes + weights * (3 + workers * (log2(lanes) + 1))
-      + model.activationBytes(rows: laneRows) * workers + rows * columns + documents * 8
+      + model.activationBytes(rows: laneRows) * workers + dataBytes
     let speed =
       rates.product(Int(laneRows.rounded(.up)), model.width)
       * rates.trainingShare(width: model.width)
@@ -166,54 +122,22 @@ package struct CostModel {
       seconds: rates.startSeconds + size.trainingFlops / speed)
   }
 
-  private func evaluation(
-    _ node: StageGraph.Node, settings: Settings, grammar: GrammarFacts
-  ) throws -> Cost {
-    let size = try size(of: node.run)
-    let model = try model(of: node.run)
-    let order = try settings.int("tokenizer.order")
-    let perSentence = grammar.meanRows(tokenizerOrder: order)
-    let batch = try settings.int("evaluation.batch", in: 1...1 << 16)
-    let generated =
-      perSentence
-      * Double(
-        (size.snapshots - 1) * (try settings.int("evaluation.samples", in: 0...1 << 40))
-          + (try settings.int("evaluation.finalSamples", in: 0...1 << 40)))
-    let scored =
-      perSentence * Double(size.snapshots * (try settings.int("evaluation.heldoutSentences")))
-    let generation = generated * size.forwardFlopsPerRow
-    let scoring = scored * size.forwardFlopsPerRow
-    let product = rates.product(batch, model.width)
-    return Cost(
-      flops: generation + scoring,
-      memoryBytes: 4 * Double(size.parameters)
-        + model.cacheBytes(rows: perSentence * Double(batch)) + Self.processBytes,
-      diskBytes: Double(size.snapshots * (try settings.int("evaluation.heldoutSentences"))) * 12
-        + generated * 0.4,
-      seconds: rates.startSeconds + generation / (product * rates.generationShare)
-        + scoring / (product * rates.trainingShare(width: model.width)))
-  }
-
   /// The model of a run with the tables and classes that its map set will have.
-  private func model(of run: Int) throws -> ModelConfiguration {
+  func model(
+    of run: Int, inputs: [InputTable], labels: Int, without keys: [String] = []
+  ) throws -> ModelConfiguration {
     let train = graph.nodes[graph.chains[run].train]
-    let settings = graph.experiment.runs[run].settings
-    let grammar = graph.grammars[run]
-    let order = try settings.int("tokenizer.order")
     guard case .object(var members)? = train.configuration.parameters["model"] else {
       preconditionFailure("a train configuration has a model")
     }
+    for key in keys { members[key] = nil }
     members["inputs"] = .array(
-      try settings.ints("map.inputOrders", in: 1...16).map {
-        [
-          "order": .integer($0),
-          "rows": .integer(try grammar.inputRows(order: $0, tokenizerOrder: order)),
-        ]
-      })
-    members["labels"] = .integer(
-      try grammar.labels(outputOrder: settings.int("map.outputOrder"), tokenizerOrder: order))
+      inputs.map { ["order": .integer($0.order), "rows": .integer($0.rows)] })
+    members["labels"] = .integer(labels)
     var reader = try ConfigReader(
-      .object(members), source: settings.entries["model.width"]?.origin ?? "", path: "model")
+      .object(members),
+      source: graph.experiment.runs[run].settings.entries["model.width"]?.origin ?? "",
+      path: "model")
     let model = try ModelConfiguration(reader: &reader)
     try reader.finish()
     return model
@@ -227,5 +151,5 @@ extension ModelConfiguration {
   }
 
   /// Keys and values of every layer.
-  fileprivate func cacheBytes(rows: Double) -> Double { 8 * rows * Double(width * layers) }
+  func cacheBytes(rows: Double) -> Double { 8 * rows * Double(width * layers) }
 }

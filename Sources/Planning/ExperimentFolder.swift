@@ -16,22 +16,21 @@ struct ExperimentFolder {
     try ConfigReader(ConfigValue.parse(yaml: text(path), source: path), source: path)
   }
 
-  func defaults() throws -> Settings {
-    let path = "pipeline/defaults.yaml"
-    return try Settings(
+  func defaults(_ path: String) throws -> Settings {
+    try Settings(
       defaults: ConfigValue.parse(yaml: text(path), source: path), origin: path)
   }
 
-  /// The path of `pipeline/<name>.yaml`, or an error that lists what there is.
-  func path(of name: String, kind: String, suffixes prefixes: [String] = [""]) throws -> String {
-    let path = "pipeline/\(name).yaml"
+  /// The path of `<root>/<name>.yaml`, or an error that lists what there is.
+  func path(of name: String, kind: String, in root: String) throws -> String {
+    let path = "\(root)/\(name).yaml"
     if FileBytes.exists(directory + "/" + path) { return path }
-    let folder = name.contains("/") ? String(name.prefix { $0 != "/" }) + "/" : ""
+    let group = name.contains("/") ? String(name.prefix { $0 != "/" }) : ""
     let names = try FileManager.default
-      .contentsOfDirectory(atPath: "\(directory)/pipeline/\(folder)")
-      .filter { file in file.hasSuffix(".yaml") && prefixes.contains { file.hasPrefix($0) } }
+      .contentsOfDirectory(atPath: "\(directory)/\(root)/\(group)")
+      .filter { $0.hasSuffix(".yaml") && $0 != "defaults.yaml" }
       .map { String($0.dropLast(5)) }.sorted()
-    let short = String(name.dropFirst(folder.count))
+    let short = group.isEmpty ? name : String(name.dropFirst(group.count + 1))
     throw UserError(
       "\(kind) '\(short)'", expected: "one of \(names.joined(separator: ", "))",
       found: "no file \(path)",
@@ -41,7 +40,7 @@ struct ExperimentFolder {
   /// Applies the `parts` (names of files of this folder, in order) and then the `set` of an object.
   func apply(from reader: inout ConfigReader, source: String, to settings: inout Settings) throws {
     for part in try reader.strings("parts", default: []) {
-      let partPath = try path(of: part, kind: "\(source): parts: part")
+      let partPath = try path(of: part, kind: "\(source): parts: part", in: "pipeline")
       var partReader = try self.reader(partPath)
       try settings.apply(partReader.value("set") ?? .object([:]), origin: partPath)
       try partReader.finish()
@@ -54,11 +53,11 @@ struct ExperimentFolder {
     let name = try reader.string("name")
     let allowed = name.unicodeScalars.allSatisfy {
       $0.isASCII && ($0.properties.isAlphabetic || $0.properties.numericType != nil)
-        || " -_.+".unicodeScalars.contains($0)
+        || " -_.+=".unicodeScalars.contains($0)
     }
     guard allowed, !name.isEmpty else {
       throw reader.fault(
-        "name", expected: "letters, digits, spaces and - _ . +", found: "'\(name)'")
+        "name", expected: "letters, digits, spaces and - _ . + =", found: "'\(name)'")
     }
     return name
   }

@@ -18,6 +18,9 @@ package struct MakeRules {
   package func text(order: [Int]) -> String {
     let figure = graph.experiment.figure
     let report = graph.nodes[graph.report]
+    let published =
+      "\(report.directory),\(results),\(figure),"
+      + graph.experiment.subject.views.joined(separator: " ")
     var lines = [
       "# Written by: ott-plan rules --figure \(figure) --preset \(graph.experiment.preset)",
       "PLANNED_JOBS := \(graph.experiment.jobs.map(String.init) ?? "$(CORES)")",
@@ -25,18 +28,21 @@ package struct MakeRules {
       ".PHONY: \(figure)",
       "\(figure): \(results)/\(figure).json",
       "",
-      "\(results)/\(figure).json: "
-        + "$(call stalePublication,\(report.directory),\(results),\(figure)) | \(report.index)",
-      "\t$(call publish,\(report.directory),\(results),\(figure))",
+      "\(results)/\(figure).json: $(call stalePublication,\(published)) | \(report.index)",
+      "\t$(call publish,\(published))",
     ]
     for position in order {
       let node = graph.nodes[position]
-      let inputs = node.inputs.sorted { rank($0, order) < rank($1, order) }
-        .map { graph.nodes[$0].index }
+      let inputs =
+        node.inputs.sorted { rank($0, order) < rank($1, order) }.map { graph.nodes[$0].index }
+        + node.sources
+      // Figures share runs: the rules of several may be read together.
       lines += [
-        "", "# \(node.label)", ".SECONDARY: \(node.index)",
+        "", "# \(node.label)", "ifndef planned/\(node.index)", "planned/\(node.index) := 1",
+        ".SECONDARY: \(node.index)",
         ([node.index + ":"] + (inputs.isEmpty ? [] : ["|"] + inputs)).joined(separator: " "),
         "\t$(call runStage,\(node.stage.rawValue),\(node.id),\(Self.word(node.label)))",
+        "endif",
       ]
     }
     return lines.joined(separator: "\n") + "\n"

@@ -38,11 +38,9 @@ package struct Plan {
     var order = [graph.report]
     var seen: Set<Int> = [graph.report]
     for run in runs {
-      let chain = graph.chains[run]
-      let nodes = [
-        chain.evaluate, chain.train, chain.map, chain.tokenize, chain.sample, chain.heldout,
-      ]
-      for node in nodes where seen.insert(node).inserted { order.append(node) }
+      for node in graph.chains[run].nodes.reversed() where seen.insert(node).inserted {
+        order.append(node)
+      }
     }
     return order
   }
@@ -74,7 +72,7 @@ package struct Plan {
 
   private func runTable() throws -> String {
     var table = TextTable([
-      "run", "parameters", "steps", "sentences", "epochs", "FLOPs", "memory", "disk", "time",
+      "run", "parameters", "steps", graph.path.unit, "epochs", "FLOPs", "memory", "disk", "time",
       "state",
     ])
     for (position, run) in graph.experiment.runs.enumerated() {
@@ -83,7 +81,7 @@ package struct Plan {
       let cost = costs[chain.train] + costs[chain.evaluate]
       table.add([
         run.name, Quantity.count(size.parameters), String(size.steps),
-        Quantity.count(size.sentences), String(format: "%.3g", size.epochs),
+        Quantity.count(size.units), String(format: "%.3g", size.epochs),
         Quantity.flops(cost.flops), Quantity.bytes(cost.memoryBytes),
         Quantity.bytes(cost.diskBytes), Quantity.time(cost.seconds), state(of: chain),
       ])
@@ -104,6 +102,7 @@ package struct Plan {
     var table = TextTable(["stage", "runs", "cached", "stale", "disk", "time", "reasons"])
     for stage in Stage.allCases {
       let positions = graph.nodes.indices.filter { graph.nodes[$0].stage == stage }
+      if positions.isEmpty { continue }
       let stale = positions.filter { states[$0].isStale }
       let cost = stale.reduce(Cost()) { $0 + costs[$1] }
       var reasons: [String] = []

@@ -1,6 +1,6 @@
 import Support
 
-/// The settings of one run: every key of `pipeline/defaults.yaml`, each with its value and the place
+/// The settings of one run: every key of the defaults of its kind, each with its value and the place
 /// that the value came from.
 ///
 /// Files override one another key by key; a key that the defaults do not have is an error naming the
@@ -13,9 +13,12 @@ package struct Settings: Sendable {
   }
 
   package private(set) var entries: [String: Entry] = [:]
+  /// The file that every known key is in.
+  private let defaultsOrigin: String
 
   /// Takes every key of `defaults`, an object of objects.
   package init(defaults: ConfigValue, origin: String) throws {
+    defaultsOrigin = origin
     try visit(defaults, path: "", origin: origin) { path, value in
       entries[path] = Entry(value: value, origin: origin)
     }
@@ -56,6 +59,13 @@ package struct Settings: Sendable {
       let bounds =
         range.upperBound == Int.max ? "\(range.lowerBound) or more" : "\(range)"
       throw fault(path, expected: "an integer, \(bounds)")
+    }
+    return value
+  }
+
+  package func double(_ path: String, in range: ClosedRange<Double>) throws -> Double {
+    guard case .double(let value) = value(path), range.contains(value) else {
+      throw fault(path, expected: "a number in \(range.lowerBound)...\(range.upperBound)")
     }
     return value
   }
@@ -109,7 +119,7 @@ package struct Settings: Sendable {
     let nearest = EditDistance.nearest(to: path, among: entries.keys.sorted())
     return UserError(
       "\(origin): \(path): unknown setting",
-      expected: "a key of pipeline/defaults.yaml",
+      expected: "a key of \(defaultsOrigin)",
       remedy: nearest.map { "Did you mean '\($0)'?" })
   }
 

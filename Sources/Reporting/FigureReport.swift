@@ -1,27 +1,86 @@
 import Support
 
-/// Stage "report": scores in, `<figure>.csv`, `<figure>.json` and `<figure>.svg` out.
+/// What a kind of report writes: its texts, its picture, and its lines for people.
+struct ReportFiles {
+  let name: String
+  /// Contents by the ending behind the figure's name, in the order in which they are written.
+  let texts: [(ending: String, text: String)]
+  /// Draws `<name>.svg` from `<name>.csv`.
+  let drawing: Drawing?
+  let summaries: [String]
+  /// Measured columns that belong beside the CSV but are not identity.
+  let evidence: String?
+}
+
+/// Stage "report": scores in, `<figure>.csv`, `<figure>.json` and a picture or table out.
 package enum FigureReport {
   package static let version = 1
+  package static let evidenceFile = "evidence.csv"
 
-  /// Writes the three files and, last, the index.
+  /// Writes the files and, last, the index.
   ///
   /// - Returns: one line per claim.
   /// - Throws: `UserError` for missing or mismatched runs and for gnuplot's failures.
   package static func write(_ configuration: StageConfiguration, to output: String) throws
     -> [String]
   {
-    let figure = try Figure(configuration)
-    let name = figure.parameters.figure
-    let files = ["csv", "json", "svg"].map { "\(name).\($0)" }
-    try AtomicFile.write(figure.csv, to: "\(output)/\(files[0])")
-    try AtomicFile.write(figure.json.prettyJSON, to: "\(output)/\(files[1])")
-    try Drawing(script: figure.parameters.drawing, digest: figure.parameters.drawingDigest)
-      .draw(csv: "\(output)/\(files[0])", svg: "\(output)/\(files[2])")
+    let files = try files(configuration)
+    var names: [String] = []
+    for (ending, text) in files.texts {
+      names.append("\(files.name)\(ending)")
+      try AtomicFile.write(text, to: "\(output)/\(names[names.count - 1])")
+    }
+    if let drawing = files.drawing {
+      names.append("\(files.name).svg")
+      try drawing.draw(
+        csv: "\(output)/\(files.name).csv", svg: "\(output)/\(names[names.count - 1])")
+    }
+    if let evidence = files.evidence {
+      try AtomicFile.write(evidence, to: "\(output)/\(evidenceFile)")
+    }
     try StageIndex.write(
       to: output, configuration: configuration,
-      content: ["files": try StageIndex.describe(files: files, in: output)])
-    return figure.judgedClaims.map(\.summary)
+      content: ["files": try StageIndex.describe(files: names, in: output)])
+    return files.summaries
+  }
+
+  private static func files(_ configuration: StageConfiguration) throws -> ReportFiles {
+    // A figure over grammars has no kind.
+    guard configuration.parameters["kind"] != nil else {
+      let figure = try Figure(configuration)
+      return ReportFiles(
+        name: figure.parameters.figure,
+        texts: [(".csv", figure.csv), (".json", figure.json.prettyJSON)],
+        drawing: Drawing(
+          script: figure.parameters.drawing, digest: figure.parameters.drawingDigest),
+        summaries: figure.judgedClaims.map(\.summary), evidence: nil)
+    }
+    let figure = try TextFigure(configuration)
+    let parameters = figure.parameters
+    switch parameters.kind {
+    case .scalingLaw:
+      let law = try ScalingLaw(figure)
+      return ReportFiles(
+        name: parameters.figure,
+        texts: [
+          (".csv", law.csv), ("-fit.csv", law.fitCSV), (".json", law.json.prettyJSON),
+        ],
+        drawing: parameters.drawing, summaries: law.summaries, evidence: figure.stepTimeRatios)
+    case .lossCurves:
+      let curves = LossCurves(figure)
+      return ReportFiles(
+        name: parameters.figure,
+        texts: [(".csv", curves.csv), (".json", curves.json.prettyJSON)],
+        drawing: parameters.drawing, summaries: curves.summaries, evidence: nil)
+    case .ablation:
+      let table = Ablation(figure)
+      return ReportFiles(
+        name: parameters.figure,
+        texts: [
+          (".csv", table.csv), (".json", table.json.prettyJSON), (".md", table.markdown),
+        ],
+        drawing: nil, summaries: table.summaries, evidence: figure.stepTimeRatios)
+    }
   }
 
   /// What the evidence files of the figure's evaluations and training runs say, by stage: seconds,
@@ -31,7 +90,9 @@ package enum FigureReport {
     for name in configuration.inputs.keys.sorted() {
       guard let input = configuration.inputs[name] else { continue }
       append(input.path, to: &stages)
-      guard let index = try? StageIndex(directory: input.path), let train = index.inputs["run"]
+      // Reports over text have their training runs among the inputs.
+      guard configuration.parameters["kind"] == nil,
+        let index = try? StageIndex(directory: input.path), let train = index.inputs["run"]
       else { continue }
       append("data/train/\(train)", to: &stages)
     }

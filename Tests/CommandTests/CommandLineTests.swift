@@ -3,7 +3,7 @@ import Support
 import Testing
 
 @Suite struct CommandLineTests {
-  static let all = Program.stages.map { "ott-" + $0 } + ["ott-plan", "ott-shards"]
+  static let all = Stage.allCases.map(\.command) + ["ott-plan", "ott-shards"]
 
   @Test(arguments: Stage.allCases)
   func versionsAreThePlans(stage: Stage) throws {
@@ -24,11 +24,11 @@ import Testing
     #expect(wrong.errors.contains("Usage: \(command)"), "\(wrong.all)")
   }
 
-  @Test(arguments: Program.stages)
-  func threadsMustMakeSense(stage: String) throws {
+  @Test(arguments: Stage.allCases)
+  func threadsMustMakeSense(stage: Stage) throws {
     for threads in ["0", "-1", "many"] {
       let result = try Program.run(
-        "ott-" + stage, ["--config", "none", "--output", "none", "--threads", threads])
+        stage.command, ["--config", "none", "--output", "none", "--threads", threads])
       #expect(result.status == 2, "\(threads): \(result.all)")
     }
   }

@@ -101,7 +101,7 @@ final class Workplace {
   init() throws {
     let files = FileManager.default
     try files.createDirectory(atPath: directory + "/data", withIntermediateDirectories: true)
-    for path in ["Makefile", "tools", "pipeline", "data/grammars"] {
+    for path in ["Makefile", "tools", "pipeline", "data/grammars", "data/texts"] {
       try files.copyItem(atPath: "\(Program.project)/\(path)", toPath: "\(directory)/\(path)")
     }
     try write(Workplace.preset, to: "pipeline/presets/tiny.yaml")

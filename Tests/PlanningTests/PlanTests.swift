@@ -36,7 +36,7 @@ import Testing
     #expect(abs(Double(try model.size(of: large).parameters) / 85e6 - 1) < 0.02)
     #expect(abs(Double(try model.size(of: small).parameters) / 2.4e6 - 1) < 0.05)
     let size = try model.size(of: large)
-    #expect(size.sentences == 200_000_000)
+    #expect(size.units == 200_000_000)
     #expect(size.epochs == 10)
     #expect(abs(size.rows / (200e6 * 250.86) - 1) < 1e-4)
     // At least 6 FLOPs a parameter of the trunk and token.

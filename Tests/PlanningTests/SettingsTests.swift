@@ -30,7 +30,7 @@ import Planning
   @Test(arguments: [
     (
       ["training": ["step": 1]] as ConfigValue,
-      "a: training.step: unknown setting: expected a key of pipeline/defaults.yaml. "
+      "a: training.step: unknown setting: expected a key of defaults. "
         + "Did you mean 'training.steps'?"
     ),
     (
@@ -43,7 +43,7 @@ import Planning
     ),
     (
       ["training": 3] as ConfigValue,
-      "a: training: unknown setting: expected a key of pipeline/defaults.yaml. "
+      "a: training: unknown setting: expected a key of defaults. "
         + "Did you mean 'training.lanes'?"
     ),
     ([1, 2] as ConfigValue, "a: expected an object of settings, found an array of 2"),

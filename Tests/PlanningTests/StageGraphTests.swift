@@ -39,8 +39,11 @@ import Testing
     let graph = try graph()
     for seed in [1, 2] {
       let chains = zip(graph.experiment.runs, graph.chains).filter { $0.0.seed == seed }.map(\.1)
-      #expect(Set(chains.map(\.sample)).count == 1)
-      #expect(Set(chains.map(\.heldout)).count == 1)
+      for stage in [Stage.sample, .tokenize] {
+        let used = chains.map { $0.data.filter { graph.nodes[$0].stage == stage } }
+        #expect(Set(used.map { $0.count }) == [stage == .sample ? 2 : 1])
+        #expect(Set(used.joined()).count == 2)
+      }
       let orders = chains.map { graph.nodes[$0.train].configuration.parameters["dataSeed"] }
       #expect(orders.allSatisfy { $0 == .integer(seed) })
     }
@@ -84,7 +87,8 @@ import Testing
   @Test func contextFitsTheLongestSentence() throws {
     let graph = try graph()
     let train = graph.nodes[graph.chains[0].train].configuration.parameters
-    #expect(train["model"]?["context"] == .integer(graph.grammars[0].longest + 1))
+    let path = try #require(graph.path as? GrammarPath)
+    #expect(train["model"]?["context"] == .integer(path.grammars[0].longest + 1))
   }
 
   @Test func nodesByRun() throws {

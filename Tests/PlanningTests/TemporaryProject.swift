@@ -12,7 +12,10 @@ final class TemporaryProject {
     let files = FileManager.default
     try files.createDirectory(atPath: directory + "/data", withIntermediateDirectories: true)
     try files.copyItem(atPath: root + "/pipeline", toPath: directory + "/pipeline")
-    try files.copyItem(atPath: root + "/data/grammars", toPath: directory + "/data/grammars")
+    for folder in ["grammars", "texts"] {
+      try files.copyItem(
+        atPath: "\(root)/data/\(folder)", toPath: "\(directory)/data/\(folder)")
+    }
   }
 
   deinit { try? FileManager.default.removeItem(atPath: directory) }

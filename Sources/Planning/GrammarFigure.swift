@@ -1,0 +1,99 @@
+import Support
+
+/// A figure over languages of grammars: panels of curves, and the paper's statements about them.
+package struct GrammarFigure: Subject {
+  package struct Panel: Sendable, Equatable {
+    package let name: String
+    package let variants: [String]
+  }
+
+  /// What the paper says of one variant against another at one size.
+  package struct Claim: Sendable, Equatable {
+    package let panel: String
+    package let variant: String
+    package let baseline: String
+    package let size: String
+    /// "better" or "worse".
+    package let statement: String
+    /// The row of the file it stands in.
+    package let row: String
+  }
+
+  package let panels: [Panel]
+  package let claims: [Claim]
+  package let drawing: String
+  package let views = ["csv", "json", "svg"]
+
+  init(_ reader: inout ConfigReader, _ context: FigureContext) throws {
+    panels = try reader.objects("panels").map { reader in
+      var reader = reader
+      return Panel(
+        name: try ExperimentFolder.name(&reader), variants: try reader.strings("variants"))
+    }
+    let claimsFile = try reader.string("claims")
+    let paperSizes = try reader.object("paperSizes")
+    drawing = try reader.string("drawing")
+    claims = try Self.claims(from: claimsFile, paperSizes: paperSizes, context)
+    for panel in panels {
+      for name in panel.variants { try context.requireVariant(name, "panel \(panel.name)") }
+    }
+  }
+
+  package func path(of experiment: Experiment, in directory: String) throws -> any DataPath {
+    try GrammarPath(experiment, self, in: directory)
+  }
+
+  /// Reads the rows `<figure>.<panel>` of a file of the paper's results. The text of such a row is
+  /// "<variant> <paper's size> vs <variant> <paper's size>", the last field "better" or "worse".
+  private static func claims(
+    from path: String, paperSizes: ConfigReader, _ context: FigureContext
+  ) throws -> [Claim] {
+    var reader = paperSizes
+    let labels = try reader.keys.map { (size: $0, label: try reader.string($0)) }
+    func side(_ text: String, row: String) throws -> (variant: String, size: String) {
+      for (size, label) in labels where text.hasSuffix(" " + label) {
+        let variant = String(text.dropLast(label.count + 1))
+        if context.variants.contains(variant) && context.sizes.contains(size) {
+          return (variant, size)
+        }
+      }
+      throw UserError(
+        "\(path): \(row)",
+        expected: "a variant of \(context.figure) and one of the paper's sizes", found: text,
+        remedy: "The figure has the variants \(context.variants.joined(separator: ", ")).")
+    }
+    var claims: [Claim] = []
+    for fields in try context.paperRows(path) where fields[0].hasPrefix(context.figure + ".") {
+      let sides = fields[1].components(between: " vs ")
+      guard sides.count == 2, ["better", "worse"].contains(fields[3]) else {
+        throw UserError(
+          "\(path): \(fields.joined(separator: ","))",
+          expected: "item,variant size vs variant size,metric,better|worse", found: "another row")
+      }
+      let (left, right) = (try side(sides[0], row: fields[1]), try side(sides[1], row: fields[1]))
+      guard left.size == right.size else {
+        throw UserError(
+          "\(path): \(fields[1])", expected: "both sides of one size",
+          found: "\(left.size) and \(right.size)")
+      }
+      claims.append(
+        Claim(
+          panel: String(fields[0].dropFirst(context.figure.count + 1)), variant: left.variant,
+          baseline: right.variant, size: left.size, statement: fields[3], row: fields[1]))
+    }
+    return claims
+  }
+}
+
+extension String {
+  /// The parts of the text between occurrences of `separator`.
+  fileprivate func components(between separator: String) -> [String] {
+    var parts: [String] = []
+    var rest = self[...]
+    while let range = rest.firstRange(of: separator) {
+      parts.append(String(rest[..<range.lowerBound]))
+      rest = rest[range.upperBound...]
+    }
+    return parts + [String(rest)]
+  }
+}

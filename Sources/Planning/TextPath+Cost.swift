@@ -1,0 +1,146 @@
+import Foundation
+import Models
+import NGrams
+import Support
+
+/// Costs of the stages of text, from the sizes that the corpus's file states.
+extension TextPath {
+  /// Compressed bytes of a token, and of a column of n-gram ids: zstd level 3, default corpus.
+  private static let bytesPerToken = 1.6
+  private static let bytesPerMapColumn = 2.2
+
+  /// English text and byte-pair vocabularies trained on it: 3.58 bytes a token with 4,096 tokens, 4.4
+  /// with 50,000.
+  static func bytesPerToken(vocabulary: Int) -> Double {
+    max(1, 1 + 0.215 * log2(Double(vocabulary)))
+  }
+
+  /// Tokens, documents and windows of `context` rows in the training part.
+  private func trainingPart(
+    _ run: Int, _ settings: Settings
+  ) throws -> (tokens: Double, documents: Double, windows: Double) {
+    let share = 1 - (try settings.double("corpus.heldoutShare", in: 0...1))
+    let tokens =
+      Double(corpora[run].train.bytes) * share
+      / Self.bytesPerToken(vocabulary: try vocabulary(settings))
+    let documents = Double(corpora[run].train.documents) * share
+    // The last window of a document is half full on average.
+    let windows =
+      tokens / Double(try settings.int("model.context", in: 1...1 << 24)) + documents / 2
+    return (tokens, documents, windows)
+  }
+
+  package func size(of run: Int, in model: CostModel) throws -> CostModel.RunSize {
+    let settings = model.graph.experiment.runs[run].settings
+    let configuration = try configuration(of: run, in: model)
+    let tables = try layout(settings)?.parameterCount ?? 0
+    let part = try trainingPart(run, settings)
+    let steps = try settings.int("training.steps")
+    let windows = steps * (try settings.int("training.batchWindows"))
+    let rowsPerWindow = (part.tokens - part.documents) / part.windows
+    let rows = Double(windows) * rowsPerWindow
+    let projections = Double(try layout(settings)?.projectionParameterCount ?? 0)
+    let forward =
+      configuration.forwardFLOPs(perTokenAt: Int(rowsPerWindow.rounded())) + 2 * projections
+    return CostModel.RunSize(
+      parameters: configuration.parameterCount + tables, steps: steps, units: windows,
+      epochs: Double(windows) / part.windows, rows: rows,
+      snapshots: try settings.int("snapshots.count", in: 1...1 << 20),
+      trainingFlops: 3 * forward * rows, forwardFlopsPerRow: forward)
+  }
+
+  package func cost(of node: StageGraph.Node, in model: CostModel) throws -> Cost {
+    let settings = model.graph.experiment.runs[node.run].settings
+    let corpus = corpora[node.run]
+    let share = share(of: node, in: model.graph)
+    let isOther = source(of: node, in: model.graph) == corpus.other.id
+    let bytes = Double(isOther ? corpus.other.bytes : corpus.train.bytes) * share
+    let tokens = bytes / Self.bytesPerToken(vocabulary: try vocabulary(settings))
+    switch node.stage {
+    case .vocabulary:
+      return Cost(
+        memoryBytes: CostModel.processBytes + 80e6,
+        diskBytes: 60 * Double(try vocabulary(settings)),
+        seconds: model.rates.startSeconds + bytes / model.rates.vocabulary)
+    case .tokenize:
+      return model.streaming(
+        elements: bytes, rate: model.rates.encode,
+        bytesPerElement: Self.bytesPerToken * tokens / bytes)
+    case .map:
+      let columns = Double(try settings.int("map.order") + 1)
+      return model.streaming(
+        elements: tokens, rate: model.rates.map, bytesPerElement: Self.bytesPerMapColumn * columns)
+    case .train: return try training(node, settings, in: model)
+    case .evaluate: return try evaluation(node, settings, in: model)
+    case .report: return model.report
+    case .sample: preconditionFailure("text is not sampled")
+    }
+  }
+
+  /// The share of the corpus that a node reads: of a map set, that of its tokens.
+  private func share(of node: StageGraph.Node, in graph: StageGraph) -> Double {
+    if node.stage == .map { return share(of: graph.nodes[tokens(of: node)], in: graph) }
+    let parameters = node.configuration.parameters
+    guard case .double(let validation)? = parameters["validation"] else { return 1 }
+    return parameters["part"] == "train" ? 1 - validation : validation
+  }
+
+  private func source(of node: StageGraph.Node, in graph: StageGraph) -> String? {
+    if node.stage == .map { return source(of: graph.nodes[tokens(of: node)], in: graph) }
+    return node.configuration.inputs["corpus"]?.id
+  }
+
+  /// The tokenizer comes before everything that it tokenized.
+  private func tokens(of map: StageGraph.Node) -> Int { map.inputs[map.inputs.count - 1] }
+
+  private func training(
+    _ node: StageGraph.Node, _ settings: Settings, in model: CostModel
+  ) throws -> Cost {
+    let part = try trainingPart(node.run, settings)
+    let size = try size(of: node.run, in: model)
+    let columns = Double(try settings.int("map.order") + 1)
+    var cost = model.training(
+      size, try configuration(of: node.run, in: model), lanes: try settings.int("training.lanes"),
+      dataBytes: 4 * part.tokens * columns + part.documents * 8)
+    if let layout = try layout(settings) {
+      let tables = Double(layout.tableParameterCount)
+      // Weights and both moments, and the step of each row; no gradient of a table is ever held.
+      let rows = layout.embedders.reduce(0) { $0 + Double($1.modulus) }
+      cost.memoryBytes += 12 * tables + 4 * rows
+      cost.diskBytes += Double(size.snapshots) * 4 * tables + 12 * tables
+    }
+    return cost
+  }
+
+  private func evaluation(
+    _ node: StageGraph.Node, _ settings: Settings, in model: CostModel
+  ) throws -> Cost {
+    let size = try size(of: node.run, in: model)
+    let configuration = try configuration(of: node.run, in: model)
+    let corpus = corpora[node.run]
+    let perToken = Self.bytesPerToken(vocabulary: try vocabulary(settings))
+    let limit = try settings.int("evaluation.finalPositions")
+    let sets = [
+      Double(corpus.train.bytes) * (try settings.double("corpus.heldoutShare", in: 0...1)),
+      Double(corpus.other.bytes) * (try settings.double("corpus.otherShare", in: 0...1)),
+    ].map { min($0 / perToken, limit == 0 ? .infinity : Double(limit)) }
+    let scored = sets.reduce(0, +) * Double(size.snapshots)
+    let flops = scored * size.forwardFlopsPerRow
+    let batch = try settings.int("evaluation.batchPositions", in: 1...1 << 24)
+    return Cost(
+      flops: flops,
+      memoryBytes: 4 * Double(size.parameters) + CostModel.processBytes
+        + configuration.cacheBytes(rows: Double(batch * model.threads)), diskBytes: 10e3,
+      seconds: model.rates.startSeconds + flops
+        / (model.rates.product(batch, configuration.width)
+          * model.rates.trainingShare(width: configuration.width)))
+  }
+
+  /// The trunk with its token table; the tables of over-encoding are counted by their layout.
+  private func configuration(of run: Int, in model: CostModel) throws -> ModelConfiguration {
+    let vocabulary = try vocabulary(model.graph.experiment.runs[run].settings)
+    return try model.model(
+      of: run, inputs: [InputTable(order: 1, rows: vocabulary)], labels: vocabulary,
+      without: ["overEncoding"])
+  }
+}

@@ -1,0 +1,179 @@
+import Foundation
+import Statistics
+import Support
+
+/// A table of variants: losses, the paper's beside them, and a verdict on each comparison that the paper
+/// draws.
+package struct Ablation: Sendable {
+  package let figure: TextFigure
+
+  package init(_ figure: TextFigure) { self.figure = figure }
+
+  private var parameters: TextFigureParameters { figure.parameters }
+
+  // MARK: - Comparisons
+
+  package struct Judged: Sendable {
+    package let claim: TextFigureParameters.Claim
+    /// Differences by measure; the training loss decides, as in the paper.
+    package let differences: [TextFigure.Measure: Estimate]
+    /// The paper's differences, where it states both numbers.
+    package let paper: [TextFigure.Measure: Double]
+
+    package func verdict(_ measure: TextFigure.Measure) -> Verdict {
+      differences[measure]?.verdict(claim.says) ?? .inconclusive
+    }
+  }
+
+  package var comparisons: [Judged] {
+    let measures = Dictionary(
+      uniqueKeysWithValues: TextFigure.Measure.allCases.map {
+        ($0, RepeatedMeasures(figure.losses($0)))
+      })
+    return parameters.comparisons.map { claim in
+      let (i, j) = (figure.position(claim.variant), figure.position(claim.against))
+      return Judged(
+        claim: claim, differences: measures.mapValues { $0.difference(i, j) },
+        paper: paperDifferences(claim.variant, claim.against))
+    }
+  }
+
+  private func paperDifferences(
+    _ variant: String, _ against: String
+  ) -> [TextFigure.Measure: Double] {
+    var result: [TextFigure.Measure: Double] = [:]
+    for measure in TextFigure.Measure.allCases {
+      if let a = parameters.paper[variant]?[measure.rawValue],
+        let b = parameters.paper[against]?[measure.rawValue]
+      {
+        result[measure] = a - b
+      }
+    }
+    return result
+  }
+
+  // MARK: - Texts
+
+  /// One run a row.
+  package var csv: String {
+    var text =
+      "model,seed,parameters,table_parameters,tokens,train_loss,eval_loss,eval_bits_per_byte,"
+      + "other_loss,other_bits_per_byte\n"
+    for bySeed in figure.runs {
+      for (run, variant) in zip(bySeed, parameters.variants) {
+        let fields = [
+          variant.name, "\(run.seed)", "\(run.parameters)", "\(variant.tableParameters)",
+          "\(run.tokens)", "\(figure.loss(run, .train))", "\(figure.loss(run, .heldout))",
+          "\(run.scores["heldout"]?.bitsPerByte ?? .nan)", "\(figure.loss(run, .other))",
+          "\(run.scores["other"]?.bitsPerByte ?? .nan)",
+        ]
+        text += fields.joined(separator: ",") + "\n"
+      }
+    }
+    return text
+  }
+
+  package static let method = """
+    train_loss is the mean over the last stretch of a single pass; eval_loss and other_loss are of the \
+    held-out documents of the same and of another domain, in nats a token. Effect of a comparison: mean \
+    over seeds of the difference; runs of a seed share initial weights of the trunk and batches. \
+    Interval: 95 %, Student t on the residuals of the additive model seed + variant, pooled over all \
+    variants of the table ((S-1)(I-1) degrees). Verdict: reproduced if the whole interval lies on the \
+    paper's side of zero, not reproduced if on the other, else inconclusive; train_loss decides.
+    """
+
+  package var json: ConfigValue {
+    var members = figure.heading
+    members["method"] = .string(Self.method)
+    members["rows"] = .array(
+      parameters.variants.enumerated().map { i, variant in
+        var row: [String: ConfigValue] = [
+          "model": .string(variant.name), "description": .string(variant.description),
+          "parameters": .integer(figure.runs[0][i].parameters),
+          "tableParameters": .integer(variant.tableParameters),
+          "rows": .array(variant.tables.map { .integer($0.rows) }),
+          "paper": .object(
+            (parameters.paper[variant.name] ?? [:]).mapValues(ConfigValue.double)),
+        ]
+        for measure in TextFigure.Measure.allCases {
+          let losses = figure.losses(measure).map { $0[i] }
+          row[measure.rawValue] = [
+            "mean": .number(Summary(losses).mean),
+            "perSeed": .array(losses.map(ConfigValue.number)),
+          ]
+        }
+        return .object(row)
+      })
+    members["comparisons"] = .array(
+      comparisons.map { judged in
+        var value: [String: ConfigValue] = [
+          "model": .string(judged.claim.variant), "against": .string(judged.claim.against),
+          "statement": .string(judged.claim.says.rawValue),
+          "verdict": .string(judged.verdict(.train).rawValue),
+        ]
+        for measure in TextFigure.Measure.allCases {
+          guard case .object(var members)? = judged.differences[measure]?.result else { continue }
+          members["paper"] = judged.paper[measure].map(ConfigValue.number) ?? .null
+          members["verdict"] = .string(judged.verdict(measure).rawValue)
+          value[measure.rawValue] = .object(members)
+        }
+        return .object(value)
+      })
+    return .object(members)
+  }
+
+  /// The table and its comparisons for people.
+  package var markdown: String {
+    let train = RepeatedMeasures(figure.losses(.train))
+    let heldout = RepeatedMeasures(figure.losses(.heldout))
+    let baseline = figure.position(parameters.baseline)
+    let tokens = figure.runs[0][0].tokens
+    var text = "# \(parameters.title)\n\n"
+    text +=
+      "Preset \(parameters.preset): \(parameters.seeds.count) seeds, \(tokens) tokens each. "
+      + "Loss in nats a token; Δ against \(parameters.baseline).\n\n"
+    text +=
+      "| model | | rows | train loss | Δ | held-out loss | Δ | paper: train | Δ | eval | Δ |\n"
+    text += "|---|---|---|---|---|---|---|---|---|---|---|\n"
+    for (i, variant) in parameters.variants.enumerated() {
+      let delta = { (measures: RepeatedMeasures) in
+        i == baseline ? "" : Figure.signed(measures.means[i] - measures.means[baseline])
+      }
+      let paper = paperDifferences(variant.name, parameters.baseline)
+      let stated = { (measure: TextFigure.Measure) in
+        parameters.paper[variant.name]?[measure.rawValue].map { String(format: "%.3f", $0) } ?? ""
+      }
+      let paperDelta = { (measure: TextFigure.Measure) in
+        i == baseline ? "" : paper[measure].map(Figure.signed) ?? ""
+      }
+      let cells = [
+        variant.name, variant.description,
+        variant.tables.map { "\($0.rows)" }.joined(separator: " "),
+        String(format: "%.4f", train.means[i]), delta(train),
+        String(format: "%.4f", heldout.means[i]), delta(heldout), stated(.train),
+        paperDelta(.train), stated(.heldout), paperDelta(.heldout),
+      ]
+      text += "| " + cells.joined(separator: " | ") + " |\n"
+    }
+    text += "\n| comparison | paper says | effect on train loss, 95 % interval | paper | verdict | "
+    text += "effect on held-out loss | by held-out loss |\n|---|---|---|---|---|---|---|\n"
+    for judged in comparisons {
+      let cells = [
+        "\(judged.claim.variant) vs \(judged.claim.against)", judged.claim.says.rawValue,
+        judged.differences[.train]?.text ?? "", judged.paper[.train].map(Figure.signed) ?? "",
+        "**\(judged.verdict(.train).rawValue)**", judged.differences[.heldout]?.text ?? "",
+        judged.verdict(.heldout).rawValue,
+      ]
+      text += "| " + cells.joined(separator: " | ") + " |\n"
+    }
+    return text
+  }
+
+  package var summaries: [String] {
+    comparisons.map { judged in
+      "\(judged.claim.variant) vs \(judged.claim.against): train loss "
+        + "\(judged.differences[.train]?.text ?? ""), paper says \(judged.claim.says.rawValue): "
+        + judged.verdict(.train).rawValue
+    }
+  }
+}

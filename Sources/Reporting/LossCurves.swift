@@ -1,0 +1,133 @@
+import Statistics
+import Support
+
+/// Training loss of each variant minus the baseline's on the same batches, over the tokens seen.
+package struct LossCurves: Sendable {
+  package let figure: TextFigure
+  /// Points of a curve at most: lines of the metrics are averaged to so many.
+  package static let largestCount = 50
+
+  package init(_ figure: TextFigure) { self.figure = figure }
+
+  /// Consecutive lines of the metrics as one point.
+  private var groups: [Range<Int>] {
+    let lines = figure.runs[0][0].curve.count
+    let count = min(lines, Self.largestCount)
+    return (0..<count).map { $0 * lines / count..<($0 + 1) * lines / count }
+  }
+
+  private func loss(_ run: TextRun, _ group: Range<Int>) -> Double {
+    let before = group.lowerBound == 0 ? 0 : run.curve[group.lowerBound - 1].tokens
+    var (sum, last) = (0.0, before)
+    for line in run.curve[group] {
+      sum += line.loss * Double(line.tokens - last)
+      last = line.tokens
+    }
+    return sum / Double(last - before)
+  }
+
+  /// One point of one run a row.
+  package var csv: String {
+    var text = "m,input_vocabulary,seed,step,tokens,loss,baseline_loss,difference\n"
+    let baseline = figure.position(figure.parameters.baseline)
+    for bySeed in figure.runs {
+      for (i, variant) in figure.parameters.variants.enumerated() where i != baseline {
+        for group in groups {
+          let (own, base) = (loss(bySeed[i], group), loss(bySeed[baseline], group))
+          let line = bySeed[i].curve[group.upperBound - 1]
+          let fields = [
+            "\(variant.rows)", "\(variant.inputVocabulary)", "\(bySeed[i].seed)", "\(line.step)",
+            "\(line.tokens)", "\(own)", "\(base)", "\(own - base)",
+          ]
+          text += fields.joined(separator: ",") + "\n"
+        }
+      }
+    }
+    return text
+  }
+
+  // MARK: - Growth of the gain
+
+  /// The part of the pass that the end is compared with.
+  package static let middle = 0.4...0.5
+
+  /// Loss of the last stretch minus that of the middle, by seed and variant.
+  private var growth: RepeatedMeasures {
+    RepeatedMeasures(
+      figure.runs.map { bySeed in
+        bySeed.map { run in
+          figure.loss(run, .train)
+            - run.meanLoss(from: Self.middle.lowerBound, to: Self.middle.upperBound)
+        }
+      })
+  }
+
+  package struct Claim: Sendable {
+    package let statement: String
+    package let estimate: Estimate
+    package let verdict: Verdict
+
+    var value: ConfigValue {
+      [
+        "statement": .string(statement), "estimate": estimate.result,
+        "verdict": .string(verdict.rawValue),
+      ]
+    }
+  }
+
+  /// The paper: "The larger input vocabulary requires longer training to obtain all its gains."
+  package var claims: [Claim] {
+    let growth = growth
+    let baseline = figure.position(figure.parameters.baseline)
+    let bySize = figure.parameters.variants.indices.filter { $0 != baseline }.sorted {
+      figure.parameters.variants[$0].rows < figure.parameters.variants[$1].rows
+    }
+    guard let smallest = bySize.first, let largest = bySize.last, smallest != largest else {
+      return []
+    }
+    let own = growth.difference(largest, baseline)
+    let more = growth.difference(largest, smallest)
+    return [
+      Claim(
+        statement: "the gain of the largest input vocabulary still grows in the second half",
+        estimate: own, verdict: own.verdict(.better)),
+      Claim(
+        statement: "it grows more than that of the smallest", estimate: more,
+        verdict: more.verdict(.better)),
+    ]
+  }
+
+  package var json: ConfigValue {
+    var members = figure.heading
+    let baseline = figure.position(figure.parameters.baseline)
+    let growth = growth
+    members["method"] = .string(
+      """
+      Difference: training loss minus that of the baseline of the same seed on the same batches. \
+      growth: the difference over the last stretch minus the one over \
+      \(Int(Self.middle.lowerBound * 100)) to \(Int(Self.middle.upperBound * 100)) % of the pass; \
+      negative where the gain still grows. Intervals: 95 %, Student t on the residuals of the additive \
+      model seed + m, pooled over all m.
+      """)
+    members["curves"] = .array(
+      figure.parameters.variants.enumerated().filter { $0.offset != baseline }.map { i, variant in
+        let tenths = (1...10).map { tenth -> ConfigValue in
+          let measures = RepeatedMeasures(
+            figure.runs.map { bySeed in
+              bySeed.map { $0.meanLoss(from: Double(tenth - 1) / 10, to: Double(tenth) / 10) }
+            })
+          return measures.difference(i, baseline).result
+        }
+        return [
+          "m": .integer(variant.rows), "inputVocabulary": .integer(variant.inputVocabulary),
+          "differenceByTenth": .array(tenths), "growth": growth.difference(i, baseline).result,
+        ]
+      })
+    members["claims"] = .array(claims.map(\.value))
+    return .object(members)
+  }
+
+  package var summaries: [String] {
+    claims.map { "\($0.statement): \($0.estimate.text): \($0.verdict.rawValue)" }
+  }
+}

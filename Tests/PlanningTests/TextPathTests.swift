@@ -1,0 +1,220 @@
+import Foundation
+import Planning
+import Support
+import Testing
+
+/// Experiments over text, planned without a corpus: the temporary project has none.
+@Suite struct TextPathTests {
+  static let figures = ["scaling-law", "figure9", "table2", "table3", "table4"]
+  static let presets = ["smoke", "laptop", "workstation", "paper"]
+  let project: TemporaryProject
+
+  init() throws { project = try TemporaryProject() }
+
+  func graph(_ figure: String = "scaling-law", _ preset: String = "laptop") throws -> StageGraph {
+    try StageGraph(
+      Experiment(figure: figure, preset: preset, in: project.directory), in: project.directory)
+  }
+
+  func ids(_ graph: StageGraph) -> [Stage: Set<String>] {
+    Dictionary(grouping: graph.nodes, by: \.stage).mapValues { Set($0.map(\.id)) }
+  }
+
+  func training(_ graph: StageGraph, _ variant: String) throws -> ConfigValue {
+    let run = try #require(graph.experiment.runs.firstIndex { $0.variant == variant })
+    return graph.nodes[graph.chains[run].train].configuration.parameters
+  }
+
+  @Test(arguments: figures, presets)
+  func everythingIsPlannedBeforeThereIsACorpus(figure: String, preset: String) throws {
+    let graph = try graph(figure, preset)
+    let experiment = graph.experiment
+    #expect(experiment.runs.count == experiment.variants.count * experiment.seeds.count)
+    for (position, node) in graph.nodes.enumerated() {
+      #expect(node.inputs.allSatisfy { $0 < position })
+      #expect(node.configuration.id == node.id)
+    }
+    let rates = Rates { rows, width in Double(rows * width) * 1e6 }
+    let plan = try Plan(graph, rates: rates, cores: 2, in: project.directory)
+    #expect(plan.costs.allSatisfy { $0.seconds > 0 && $0.memoryBytes > 0 && $0.diskBytes > 0 })
+    // At most one pass over the corpus.
+    let model = CostModel(graph, rates: rates, threads: 1)
+    for run in experiment.runs.indices { #expect(try model.size(of: run).epochs <= 1.05) }
+    #expect(try plan.text().contains("windows"))
+  }
+
+  @Test func theChainOfStages() throws {
+    let graph = try graph()
+    let seeds = graph.experiment.seeds.count
+    // One tokenizer; training part, held-out part and other domain; a run for each size and seed.
+    #expect(
+      ids(graph).mapValues(\.count)
+        == [
+          .vocabulary: 1, .tokenize: 3, .map: 3, .train: 7 * seeds, .evaluate: 7 * seeds,
+          .report: 1,
+        ])
+    let chain = graph.chains[0]
+    let train = graph.nodes[chain.train].configuration
+    #expect(train.inputs["data"]?.id == graph.nodes[chain.map].id)
+    let tokens = try #require(graph.nodes[chain.map].configuration.inputs["tokens"])
+    let tokenize = try #require(graph.nodes.first { $0.id == tokens.id }).configuration
+    #expect(tokenize.parameters["part"] == "train")
+    #expect(tokenize.inputs["corpus"]?.path == "data/corpus/default/train")
+    let evaluate = graph.nodes[chain.evaluate].configuration
+    #expect(evaluate.parameters["kind"] == "text")
+    #expect(Set(evaluate.inputs.keys) == ["run", "heldout", "other"])
+    #expect(Set(evaluate.inputs.values.map(\.id)).count == 3)
+    // What reads text waits for it; nothing else does.
+    for node in graph.nodes {
+      let readsText = node.configuration.inputs["corpus"] != nil
+      #expect(node.sources == (readsText ? ["data/corpus/default/digest"] : []))
+    }
+  }
+
+  @Test func figuresShareRuns() throws {
+    let law = try #require(ids(graph("scaling-law"))[.train])
+    #expect(try ids(graph("figure9"))[.train] == law)
+    let seeds = try graph().experiment.seeds.count
+    for (figure, shared) in [("table2", 3), ("table3", 2), ("table4", 2)] {
+      let own = try #require(ids(graph(figure))[.train])
+      #expect(own.intersection(law).count == shared * seeds, "\(figure)")
+    }
+    let k4 = try #require(ids(graph("table2"))[.train]).intersection(
+      try #require(ids(graph("table3"))[.train]))
+    #expect(k4.count == 3 * seeds)
+  }
+
+  @Test func aParameterChangesOnlyWhatDependsOnIt() throws {
+    let before = ids(try graph())
+    try project.replace(
+      "learningRateMultiplier: 1.0", by: "learningRateMultiplier: 2.0",
+      in: "pipeline/text/defaults.yaml")
+    let rate = ids(try graph())
+    for stage in [Stage.vocabulary, .tokenize, .map] { #expect(before[stage] == rate[stage]) }
+    let runs = try graph().experiment.seeds.count
+    // The baseline has no tables.
+    #expect(before[.train]?.intersection(rate[.train] ?? []).count == runs)
+    #expect(before[.report] != rate[.report])
+
+    try project.replace(
+      "digest: 88559de1", by: "digest: 98559de1", in: "pipeline/corpora/default.yaml")
+    let corpus = ids(try graph())
+    for stage in [Stage.vocabulary, .tokenize, .map, .train, .evaluate] {
+      #expect(rate[stage]?.isDisjoint(with: corpus[stage] ?? []) == true)
+    }
+  }
+
+  @Test func tablesOfVariants() throws {
+    let table2 = try graph("table2")
+    let baseline = try training(table2, "C-1")
+    #expect(baseline["model"]?["overEncoding"] == nil)
+    #expect(baseline["optimizer"]?["tables"] == nil)
+    #expect(baseline["precision"] == nil)
+    let plain = try #require(try training(table2, "C-2")["model"]?["overEncoding"])
+    #expect(plain["rows"] == .integer(64 * 4096))
+    #expect([plain["order"], plain["slices"]] == [2, 1])
+    #expect(plain["moduli"] == "coprime")
+    for key in ["orders", "width", "token", "columns"] { #expect(plain[key] == nil) }
+    #expect(try training(table2, "C-2")["optimizer"]?["tables"] != nil)
+    let narrow = try training(table2, "C-3")["model"]
+    guard case .integer(let width)? = narrow?["width"] else {
+      Issue.record("no width")
+      return
+    }
+    #expect(narrow?["overEncoding"]?["width"] == .integer(width / 2))
+    let table3 = try graph("table3")
+    #expect(try training(table3, "2-gram")["model"]?["overEncoding"]?["token"] == false)
+    #expect(try training(table3, "1+3-gram k=4")["model"]?["overEncoding"]?["orders"] == [3])
+    let multiple = try training(try graph("table4"), "multiple")
+    #expect(multiple["model"]?["overEncoding"]?["moduli"] == "paper")
+  }
+
+  @Test func theReportKnowsRowsAndThePaper() throws {
+    let graph = try graph("table4")
+    let report = graph.nodes[graph.report].configuration
+    #expect(report.parameters["kind"] == "ablation")
+    guard case .array(let variants)? = report.parameters["variants"] else {
+      Issue.record("no variants")
+      return
+    }
+    let rows = variants.map { variant -> ConfigValue? in
+      guard case .array(let tables)? = variant["tables"] else { return nil }
+      return tables.first?["rows"]
+    }
+    // Exactly 64 V, and the nearest modulus of the rule.
+    #expect(rows == [nil, 262_144, 262_401])
+    #expect(report.parameters["paper"]?["multiple"]?["train_loss"] == 2.702)
+    #expect(report.inputs.count == 2 * graph.experiment.runs.count)
+    let law = try self.graph().nodes.last?.configuration.parameters
+    #expect(law?["paper"]?["L = a - b*log10(V+m)"] == ["a": 2.6754, "b": 0.0256])
+  }
+
+  @Test func anotherTrunkHasOtherKeys() throws {
+    try project.write(
+      "set: {model: {architecture: gpt2, layers: 2, width: 32, heads: 2, context: 64}}\n",
+      to: "pipeline/model/other.yaml")
+    try project.write(
+      "parts: [model/other]\nset: {}\nseeds: [1]\nsizes: [{name: s}]\njobs: 1\n",
+      to: "pipeline/text/presets/other.yaml")
+    let model = try training(graph("scaling-law", "other"), "baseline")["model"]
+    #expect(
+      model == [
+        "architecture": "gpt2", "layers": 2, "width": 32, "heads": 2, "context": 64, "tied": false,
+      ])
+  }
+
+  @Test(arguments: [
+    ("rows: 0.25V", "rows: 0.25W", "overEncoding.rows: expected a number of rows"),
+    ("rows: 0.25V", "rows: 0V", "overEncoding.rows: expected a number of rows"),
+    ("rows: 0.25V", "rows: 0.25V, columns: 0.01", "a share that gives whole columns"),
+    ("rows: 0.25V", "row: 0.25V", "Did you mean 'overEncoding.rows'?"),
+    ("baseline: baseline", "baseline: base", "Did you mean 'baseline'?"),
+    ("report: scalingLaw", "report: scaling", "scalingLaw, lossCurves, ablation"),
+    ("item: figure5", "item: figure6", "expected at least one row, found none"),
+    ("kind: text", "kind: texts", "one of grammar, text"),
+    ("drawing: pipeline/scaling-law.gnuplot", "", "drawing: expected a gnuplot script"),
+  ])
+  func badFigures(old: String, new: String, message: String) throws {
+    try project.replace(old, by: new, in: "pipeline/scaling-law.yaml")
+    let error = #expect(throws: UserError.self) { try graph() }
+    #expect(error?.description.contains(message) == true, "\(error?.description ?? "no error")")
+  }
+
+  @Test func twoSizesAreRefused() throws {
+    try project.write(
+      "set: {}\nseeds: [1]\nsizes: [{name: a}, {name: b}]\njobs: 1\n",
+      to: "pipeline/text/presets/two.yaml")
+    let error = #expect(throws: UserError.self) { try graph("table4", "two") }
+    #expect(error?.description.contains("expected one") == true)
+  }
+
+  @Test func textOfTheProjectIsLookedAt() throws {
+    let path = "pipeline/corpora/sample.yaml"
+    let facts = try CorpusFacts(path: path, in: project.directory)
+    #expect(facts.made == nil)
+    #expect(facts.train.documents > 100 && facts.other.documents > 10)
+    #expect(facts.train.bytes > facts.train.documents)
+    let before = ids(try graph("table4", "smoke"))
+    try project.write("{\"text\": \"other\"}\n", to: "data/texts/treasury.jsonl")
+    #expect(try ids(graph("table4", "smoke"))[.vocabulary] != before[.vocabulary])
+  }
+
+  @Test(arguments: [("digest: 88559de1", "digest: 88559DE1"), ("bytes: 45560552", "bytes: 0")])
+  func badCorpora(old: String, new: String) throws {
+    try project.replace(old, by: new, in: "pipeline/corpora/default.yaml")
+    let error = #expect(throws: UserError.self) { try graph() }
+    #expect(error?.description.contains("pipeline/corpora/default.yaml: train.") == true)
+  }
+
+  @Test func rulesOfSeveralFiguresCanBeReadTogether() throws {
+    for figure in ["scaling-law", "table2"] {
+      let graph = try graph(figure)
+      let text = MakeRules(graph).text(order: Array(graph.nodes.indices))
+      let lines = text.split(separator: "\n")
+      for node in graph.nodes {
+        #expect(lines.count { $0 == "ifndef planned/\(node.index)" } == 1)
+      }
+      #expect(text.contains(figure == "table2" ? "csv json md)" : "csv json svg)"))
+    }
+  }
+}

@@ -1,0 +1,355 @@
+import Foundation
+import Reporting
+import Statistics
+import Support
+import Testing
+
+/// Finished runs over text with made-up losses in a temporary directory.
+final class TemporaryRuns {
+  let directory = NSTemporaryDirectory() + "reporting-text-" + UUID().uuidString
+  static let seeds = [1, 2, 3]
+  /// Names and rows m; V is 1000.
+  static let variants = [("base", 0), ("m1", 1000), ("m9", 9000), ("m99", 99000)]
+
+  init() throws {
+    try AtomicFile.makeDirectory(directory)
+    try AtomicFile.write(
+      """
+      set terminal svg
+      set output svg
+      set datafile separator ","
+      plot csv using 3:6 skip 1 with points
+
+      """, to: directory + "/figure.gnuplot")
+  }
+
+  deinit { try? FileManager.default.removeItem(atPath: directory) }
+
+  /// 5 − 0.25·log₁₀(V + m), the seed's own shift and a little noise; early in training less of a gain.
+  func loss(_ rows: Int, seed: Int, share: Double) -> Double {
+    let gain = 0.25 * log10(Double(1000 + rows)) * (0.5 + share / 2)
+    let noise = 0.0001 * Double((rows / 1000 * 7 + seed * 5) % 11 - 5)
+    return 5 - gain + 0.02 * Double(seed) + noise + (1 - share)
+  }
+
+  func train(
+    _ variant: (String, Int), seed: Int, steps: Int = 20, seconds: Double? = 0.5
+  ) throws -> StageConfiguration.Input {
+    let configuration = StageConfiguration(
+      stage: "train", version: 1,
+      parameters: ["variant": .string(variant.0), "seed": .integer(seed), "steps": .integer(steps)])
+    let path = directory + "/train-" + configuration.id
+    try AtomicFile.makeDirectory(path)
+    let lines = (1...steps).map { step -> String in
+      let line: ConfigValue = [
+        "step": .integer(step), "rows": .integer(1000 * step), "sentences": .integer(8 * step),
+        "loss": .double(loss(variant.1, seed: seed, share: Double(step) / Double(steps))),
+      ]
+      return line.canonicalJSON + "\n"
+    }
+    try AtomicFile.write(lines.joined(), to: path + "/metrics.jsonl")
+    try StageIndex.write(
+      to: path, configuration: configuration,
+      content: [
+        "steps": .integer(steps), "parameterCount": .integer(500 + variant.1),
+        "metrics": try StageIndex.describe(files: ["metrics.jsonl"], in: path),
+      ])
+    if let seconds {
+      let evidence: ConfigValue = [
+        "stage": "train",
+        "facts": ["resumedStep": 0, "stepsPerSecond": .double(1 / seconds)],
+      ]
+      try AtomicFile.write(evidence.prettyJSON, to: path + "/evidence.json")
+    }
+    return .init(id: configuration.id, path: path)
+  }
+
+  func evaluate(
+    _ variant: (String, Int), seed: Int, of train: StageConfiguration.Input, steps: Int = 20
+  ) throws -> StageConfiguration.Input {
+    let configuration = StageConfiguration(
+      stage: "evaluate", version: 1, parameters: ["kind": "text"], inputs: ["run": train])
+    let path = directory + "/evaluate-" + configuration.id
+    try AtomicFile.makeDirectory(path)
+    let loss = loss(variant.1, seed: seed, share: 1)
+    func score(_ loss: Double) -> ConfigValue {
+      [
+        "tokens": 4000, "natsPerToken": .double(loss),
+        "bitsPerByte": .double(loss / 4), "bytes": 16000,
+      ]
+    }
+    try StageIndex.write(
+      to: path, configuration: configuration,
+      content: [
+        "metadata": [
+          "kind": "text",
+          "snapshots": [
+            [
+              "step": .integer(steps),
+              "sets": ["heldout": score(loss + 0.1), "other": score(loss + 1)],
+            ]
+          ],
+        ]
+      ])
+    return .init(id: configuration.id, path: path)
+  }
+
+  func configuration(
+    kind: String, seeds: [Int] = TemporaryRuns.seeds, comparisons: ConfigValue = [],
+    change: (inout [String: StageConfiguration.Input]) throws -> Void = { _ in }
+  ) throws -> StageConfiguration {
+    var inputs: [String: StageConfiguration.Input] = [:]
+    for variant in Self.variants {
+      for seed in seeds {
+        let run = try train(variant, seed: seed, seconds: variant.1 == 9000 ? nil : 0.5)
+        inputs["train/\(variant.0)/s/\(seed)"] = run
+        inputs["evaluate/\(variant.0)/s/\(seed)"] = try evaluate(variant, seed: seed, of: run)
+      }
+    }
+    try change(&inputs)
+    let script = directory + "/figure.gnuplot"
+    return StageConfiguration(
+      stage: "report", version: 1,
+      parameters: [
+        "kind": .string(kind), "figure": "figure", "preset": "test", "title": "A test", "size": "s",
+        "baseline": "base", "seeds": .array(seeds.map(ConfigValue.integer)), "stretch": 0.1,
+        "variants": .array(
+          Self.variants.map { name, rows in
+            [
+              "name": .string(name), "description": "", "vocabulary": 1000, "tokenRows": 1000,
+              "tables": rows == 0
+                ? []
+                : [["order": 2, "slice": 0, "rows": .integer(rows), "width": 8]],
+            ]
+          }),
+        "comparisons": comparisons,
+        "paper": ["m1": ["train_loss": 2.5, "eval_loss": 2.9], "base": ["train_loss": 2.75]],
+        "drawing": .string(script),
+        "drawingDigest": .string(SHA256.hex(of: try FileBytes.read(script))),
+      ], inputs: inputs)
+  }
+
+  func figure(
+    _ kind: String, comparisons: ConfigValue = [],
+    change: (inout [String: StageConfiguration.Input]) throws -> Void = { _ in }
+  ) throws -> TextFigure {
+    try TextFigure(configuration(kind: kind, comparisons: comparisons, change: change))
+  }
+}
+
+@Suite struct TextFigureTests {
+  let runs: TemporaryRuns
+
+  init() throws { runs = try TemporaryRuns() }
+
+  @Test func trainingLossIsTheMeanOverTheLastStretch() throws {
+    let figure = try runs.figure("ablation")
+    let run = figure.runs[0][1]
+    let last = [19, 20].map { runs.loss(1000, seed: 1, share: Double($0) / 20) }
+    let mean = (last[0] + last[1]) / 2
+    #expect(abs(figure.loss(run, .train) - mean) < 1e-12)
+    let heldout = last[1] + 0.1
+    #expect(abs(figure.loss(run, .heldout) - heldout) < 1e-12)
+    #expect(run.tokens == 20_000 && run.parameters == 1500)
+    // Unequal stretches weigh by their tokens.
+    let uneven = TextRun(
+      variant: "v", seed: 1, parameters: 1, steps: 3,
+      curve: [
+        .init(step: 1, tokens: 10, loss: 4), .init(step: 2, tokens: 20, loss: 3),
+        .init(step: 3, tokens: 50, loss: 1),
+      ], scores: [:])
+    #expect(uneven.meanLoss(from: 0.4, to: 1) == 1.5)
+  }
+
+  @Test func theLawIsFound() throws {
+    let law = try ScalingLaw(runs.figure("scalingLaw"))
+    let fit = law.fit(.heldout)
+    #expect(abs(fit.b.value - 0.25) < 0.002)
+    #expect(fit.b.interval?.contains(0.25) == true)
+    // The seeds' mean shift is 0.04.
+    #expect(abs(fit.a.value - 5.14) < 0.01)
+    #expect(fit.a.interval?.contains(5.14) == true)
+    #expect(fit.line.fit.rSquared > 0.999)
+    let perFactor4 = -fit.b.value * log10(4)
+    #expect(abs(fit.lossPerFactor4.value - perFactor4) < 1e-12)
+    #expect(fit.quadratic.interval?.contains(0) == true)
+    #expect(abs(fit.decades - 2) < 1e-12)
+    #expect(law.claims(.heldout).map(\.verdict) == [.reproduced, .reproduced])
+    #expect(law.summaries.count == 6)
+    let lines = law.csv.split(separator: "\n")
+    #expect(lines.count == 1 + 4 * 3)
+    #expect(
+      lines[0]
+        == "V,m,input_vocabulary,seed,tokens,train_loss,eval_loss,eval_bits_per_byte,other_loss,"
+        + "other_bits_per_byte")
+    #expect(lines[2].hasPrefix("1000,1000,2000,1,20000,"))
+    let json = law.json
+    #expect(json["fits"]?["eval_loss"]?["b"]?["value"] == .double(fit.b.value))
+    #expect(json["fits"]?["train_loss"]?["range"] == [1000, 100_000])
+    #expect(law.fitCSV.split(separator: "\n").count == 1 + 3 * 41)
+  }
+
+  /// The sag of a parabola c·z² over a range R is c·R²/4.
+  @Test func bentDataAreNotALine() throws {
+    let figure = try runs.figure("scalingLaw")
+    let bent = try TextFigure(
+      figure.parameters,
+      runs: figure.runs.joined().map { run in
+        let m = figure.parameters.variants.first { $0.name == run.variant }?.rows ?? 0
+        let x = log10(Double(1000 + m)) - 4
+        let loss = 4 - 0.1 * x + 0.05 * x * x + 0.001 * Double(run.seed)
+        return TextRun(
+          variant: run.variant, seed: run.seed, parameters: 1, steps: 1,
+          curve: [.init(step: 1, tokens: 10, loss: loss)],
+          scores: ["heldout": .init(natsPerToken: loss, bitsPerByte: 1, tokens: 1)])
+      })
+    let law = try ScalingLaw(bent)
+    let fit = law.fit(.heldout)
+    #expect(abs(fit.quadratic.value - 0.05) < 1e-9)
+    let sag = 0.05 / (2 * fit.b.value)
+    #expect(abs(fit.sag.value - sag) < 1e-9)
+    #expect(law.claims(.heldout)[1].verdict == .notReproduced)
+  }
+
+  @Test func gainsGrowDuringTraining() throws {
+    let curves = LossCurves(try runs.figure("lossCurves"))
+    #expect(curves.csv.split(separator: "\n").count == 1 + 3 * 3 * 20)
+    #expect(curves.claims.map(\.verdict) == [.reproduced, .reproduced])
+    let last = try #require(curves.csv.split(separator: "\n").last).split(separator: ",")
+    let difference =
+      runs.loss(99000, seed: 3, share: 1) - runs.loss(0, seed: 3, share: 1)
+    let written = Double(last[7]) ?? 0
+    #expect(abs(written - difference) < 1e-12)
+    guard case .array(let values)? = curves.json["curves"] else {
+      Issue.record("no curves")
+      return
+    }
+    #expect(values.count == 3)
+    #expect(curves.summaries.count == 2)
+  }
+
+  @Test func longCurvesAreAveraged() throws {
+    let figure = try runs.figure("lossCurves")
+    let long = try TextFigure(
+      figure.parameters,
+      runs: figure.runs.joined().map { run in
+        TextRun(
+          variant: run.variant, seed: run.seed, parameters: 1, steps: 120,
+          curve: (1...120).map {
+            .init(step: $0, tokens: 10 * $0, loss: run.variant == "base" ? 3 : Double($0 % 2))
+          }, scores: [:])
+      })
+    let lines = LossCurves(long).csv.split(separator: "\n")
+    #expect(lines.count == 1 + 3 * 3 * LossCurves.largestCount)
+    let sum = lines.dropFirst().prefix(50).reduce(0.0) {
+      $0 + (Double($1.split(separator: ",")[7]) ?? .nan)
+    }
+    // Groups of two or three lines; every line counts once.
+    let average = sum / 50
+    #expect(abs(average + 2.5) < 0.2)
+  }
+
+  @Test func comparisonsAreJudged() throws {
+    let table = Ablation(
+      try runs.figure(
+        "ablation",
+        comparisons: [
+          ["variant": "m1", "against": "base", "says": "better"],
+          ["variant": "m9", "against": "m99", "says": "better"],
+          ["variant": "m9", "against": "m99", "says": "worse"],
+        ]))
+    let judged = table.comparisons
+    #expect(judged.map { $0.verdict(.train) } == [.reproduced, .notReproduced, .reproduced])
+    #expect(judged[0].paper == [.train: -0.25])
+    let effect = try #require(judged[0].differences[.heldout])
+    let expected = -0.25 * log10(2.0)
+    #expect(abs(effect.value - expected) < 0.001)
+    #expect(table.csv.split(separator: "\n").count == 1 + 4 * 3)
+    #expect(table.markdown.contains("| m1 vs base | better | -0.0"))
+    #expect(table.markdown.contains("**not reproduced**"))
+    #expect(table.json["comparisons"] != nil)
+    #expect(table.summaries.count == 3)
+  }
+
+  @Test func oneSeedIsInconclusive() throws {
+    let configuration = try runs.configuration(
+      kind: "ablation", seeds: [1],
+      comparisons: [["variant": "m1", "against": "base", "says": "better"]])
+    let table = Ablation(try TextFigure(configuration))
+    #expect(table.comparisons[0].verdict(.train) == .inconclusive)
+    #expect(table.json.canonicalJSON.contains("\"low\":null"))
+  }
+
+  @Test func evidenceIsBesideTheIdentity() throws {
+    let configuration = try runs.configuration(kind: "scalingLaw")
+    var bytes: [[[UInt8]]] = []
+    for (name, factor) in [("a", 1.0), ("b", 3)] {
+      // The second time the runs were slower.
+      for variant in TemporaryRuns.variants where variant.1 == 1000 {
+        for seed in TemporaryRuns.seeds {
+          _ = try runs.train(variant, seed: seed, seconds: 0.5 * factor)
+        }
+      }
+      let output = runs.directory + "/" + name
+      try AtomicFile.makeDirectory(output)
+      #expect(try FigureReport.write(configuration, to: output).count == 6)
+      bytes.append(
+        try ["csv", "json", "svg"].map { try FileBytes.read("\(output)/figure.\($0)") }
+          + [FileBytes.read(output + "/index.json"), FileBytes.read(output + "/figure-fit.csv")])
+    }
+    #expect(bytes[0] == bytes[1])
+    let ratios = try ["a", "b"].map { name in
+      String(
+        decoding: try FileBytes.read("\(runs.directory)/\(name)/evidence.csv"), as: UTF8.self
+      ).split(separator: "\n", omittingEmptySubsequences: false)
+    }
+    #expect(ratios[0].prefix(5) == ["step_time_ratio", "1.0", "1.0", "", "1.0"])
+    #expect(ratios[1][2] == "3.0")
+    // A line for every line of the CSV, and the end of the last.
+    #expect(ratios[0].count == 1 + 12 + 1)
+  }
+
+  @Test func everyKindIsWritten() throws {
+    for (kind, view) in [("lossCurves", "svg"), ("ablation", "md")] {
+      let configuration = try runs.configuration(kind: kind)
+      let output = runs.directory + "/" + kind
+      try AtomicFile.makeDirectory(output)
+      _ = try FigureReport.write(configuration, to: output)
+      for ending in ["csv", "json", view] {
+        #expect(FileBytes.exists("\(output)/figure.\(ending)"))
+      }
+      #expect(try StageIndex(directory: output).id == configuration.id)
+    }
+  }
+
+  func message(_ change: (inout [String: StageConfiguration.Input]) throws -> Void) throws -> String
+  {
+    let configuration = try runs.configuration(kind: "ablation", change: change)
+    return #expect(throws: UserError.self) { _ = try TextFigure(configuration) }?.description ?? ""
+  }
+
+  @Test func missingForeignAndAlteredRunsAreRefused() throws {
+    let variant = TemporaryRuns.variants[2]
+    let name = "m9/s/2"
+    #expect(
+      try message { $0["train/\(name)"] = nil }.hasPrefix(
+        "run '\(name)': expected a trained and evaluated run"))
+    let shorter = try message {
+      let run = try runs.train(variant, seed: 2, steps: 10)
+      $0["train/\(name)"] = run
+      $0["evaluate/\(name)"] = try runs.evaluate(variant, seed: 2, of: run, steps: 10)
+    }
+    #expect(shorter.hasPrefix("run '\(name)': expected the steps and tokens of the other runs"))
+    let other = try message {
+      $0["evaluate/\(name)"] = $0["evaluate/m9/s/1"]
+    }
+    #expect(other.contains("inputs.run: expected"))
+    let altered = try message { inputs in
+      let path = (inputs["train/\(name)"]?.path ?? "") + "/metrics.jsonl"
+      let text = String(decoding: try FileBytes.read(path), as: UTF8.self)
+      try AtomicFile.write(
+        text.replacingOccurrences(of: "\"step\":20", with: "\"step\":21"), to: path)
+    }
+    #expect(altered.contains("metrics.jsonl: expected the file that index.json describes"))
+  }
+}
