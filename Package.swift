@@ -53,7 +53,7 @@ let package = Package(
     // MARK: Data
     library("Grammar", ["Support"]),
     library("Tokenization", ["Support", "Parallel", "CScan", "CZlib", "CZstd"]),
-    library("NGrams", ["Support", "Tokenization"]),
+    library("NGrams", ["Shards", "Support", "Tokenization"]),
 
     // MARK: Engine and models
     library("Kernels", ["COpenBLAS", "CVector", "Support"]),

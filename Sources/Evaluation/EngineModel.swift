@@ -26,11 +26,16 @@ package final class EngineModel: LabelModel, @unchecked Sendable {
     try ParameterFile.read(into: parameters, arrays: [.weights], from: path)
   }
 
+  /// An engine that scores lanes of at most `rows` rows with the weights that are loaded when it runs.
+  package func scoringEngine(rows: Int, threads: Int) -> ScoringEngine {
+    ScoringEngine(
+      configuration, parameters: parameters, laneCapacity: max(1, rows), threads: threads)
+  }
+
   package func makeSession(rows: Int, sequences: Int) -> any LabelSession {
     EngineSession(
       configuration,
-      scoring: ScoringEngine(
-        configuration, parameters: parameters, laneCapacity: max(1, rows), threads: 1),
+      scoring: scoringEngine(rows: rows, threads: 1),
       decoding: DecodingEngine(
         configuration, parameters: parameters, capacity: max(1, sequences)))
   }

@@ -11,25 +11,23 @@ import Support
 /// * `judgement/`: u8, one document of as many rows as samples; columns "ending" (0 complete, 1 too
 ///   long, 2 malformed) and "correct".
 struct EvaluationFiles {
-  let output: String
-  let configuration: StageConfiguration
   let grammar: Grammar
-  private var digests: [String: ConfigValue] = [:]
+  private var sets: ScoreSets
 
   init(output: String, configuration: StageConfiguration, grammar: Grammar) {
-    self.output = output
-    self.configuration = configuration
     self.grammar = grammar
+    sets = ScoreSets(output: output, configuration: configuration)
   }
 
   mutating func write(samples: [GeneratedSentence], isCorrect: [Bool]) throws {
-    try set("samples", .u8, [Column("symbol", cardinality: grammar.terminalCount + 1)]) { sink in
+    let symbols = [Column("symbol", cardinality: grammar.terminalCount + 1)]
+    try sets.write("samples", .u8, symbols) { sink in
       for sample in samples { try sink.append(document: sample.symbols) }
     }
     let columns = [
       Column("ending", cardinality: Ending.allCases.count), Column("correct", cardinality: 2),
     ]
-    try set("judgement", .u8, columns) { sink in
+    try sets.write("judgement", .u8, columns) { sink in
       try sink.append(document: samples.map(\.ending.rawValue) + isCorrect.map { $0 ? 1 : 0 })
     }
   }
@@ -37,31 +35,13 @@ struct EvaluationFiles {
   mutating func write(logP: [Double], scores: [SnapshotScores]) throws {
     let columns =
       [Column("logP")] + scores.map { Column("logQ\($0.snapshot.step)") }
-    try set("scores", .f64, columns) { sink in
+    try sets.write("scores", .f64, columns) { sink in
       try sink.append(document: scores.reduce(logP) { $0 + $1.heldOut.logQ })
     }
   }
 
-  private mutating func set(
-    _ name: String, _ element: ElementType, _ columns: [Column],
-    _ body: (inout ShardSink) throws -> Void
-  ) throws {
-    let directory = "\(output)/\(name)"
-    try AtomicFile.makeDirectory(directory)
-    let writer = try ShardSetWriter(
-      directory: directory, element: element, columns: columns, configuration: configuration)
-    try writer.writeShard(0, body)
-    try writer.finish(metadata: ["content": .string(name)])
-    digests[name] = .string(
-      SHA256.hex(of: try FileBytes.read("\(directory)/\(StageIndex.fileName)")))
-  }
-
-  /// Writes the index; it names the digest of each set's index.
-  func finish(metadata: ConfigValue) throws {
-    try StageIndex.write(
-      to: output, configuration: configuration,
-      content: ["metadata": metadata, "sets": .object(digests)])
-  }
+  /// Writes the index.
+  func finish(metadata: ConfigValue) throws { try sets.finish(metadata: metadata) }
 }
 
 /// The scores as the index holds them.

@@ -19,13 +19,6 @@ package struct TrainingData: Sendable {
     package let rows: Int
   }
 
-  /// Where the rows of one column of a lane come from: ids of a column of the set, as they are or
-  /// modulo a number of rows.
-  private struct Input {
-    let column: Int
-    let modulus: Modulus?
-  }
-
   /// The dense tables: those of the map set, for text the 1-gram table alone.
   package let tables: [Table]
   /// Label classes.
@@ -37,9 +30,7 @@ package struct TrainingData: Sendable {
   /// What the set says of text; nil for n-grams of a grammar's symbols.
   package let text: TextMap?
   private let source: String
-  private let columns: LoadedColumns
-  private var inputs: [Input]
-  private let labelColumn: Int
+  private var mapped: MappedRows
   /// Units of text that a row with a given label consumes.
   private let labelLengths: [Int]
   /// (sentences + 1) first row of each sentence, then the number of rows.
@@ -66,6 +57,11 @@ package struct TrainingData: Sendable {
       var entry = entry
       return Table(order: try entry.int("order", in: 1...64), rows: try entry.int("rows"))
     }
+    if let text, tables != [Table(order: 1, rows: text.vocabulary)] {
+      throw reader.fault(
+        "inputs", expected: "one table of order 1 with \(text.vocabulary) rows",
+        found: "\(tables.map { [$0.order, $0.rows] })", remedy: StageIndex.remedy(input.path))
+    }
     labels = try reader.int("labels", in: 1...Int(Int32.max))
     let lengths = text == nil ? "labelCharacters" : "labelBytes"
     labelLengths = try reader.ints(lengths, in: 0...Int.max)
@@ -85,32 +81,15 @@ package struct TrainingData: Sendable {
         remedy: "Sample fewer documents or use a larger machine.")
     }
     let columns = try set.load(threads: threads)
-    self.columns = columns
     let names = text == nil ? tables.indices.map { "input\($0)" } : ["token"]
-    inputs = try names.map { Input(column: try columns.column($0), modulus: nil) }
-    labelColumn = try columns.column("label")
+    mapped = try MappedRows(columns, inputs: names)
+    try mapped.check(tables.map(\.rows), labels: labels, path: source)
     offsets = columns.documentOffsets
-    if text == nil {
-      for document in 0..<sentences where rows(of: document) == 0 {
-        throw UserError(
-          "\(source): document \(document)", expected: "at least one row", found: "none",
-          remedy: StageIndex.remedy(source))
-      }
-    } else {
-      cut(context: max(1, columns.count))
-    }
-    try check(zip(inputs.map(\.column), tables.map(\.rows)) + [(labelColumn, labels)])
-  }
-
-  private func check(_ limits: [(column: Int, limit: Int)]) throws {
-    for (column, limit) in limits {
-      let largest = largest(column)
-      guard largest < limit || columns.count == 0 else {
-        throw UserError(
-          "\(source): column '\(columns.columns[column].name)'",
-          expected: "ids below \(limit), as its metadata says", found: "\(largest)",
-          remedy: StageIndex.remedy(source))
-      }
+    cut(context: max(1, columns.count))
+    for document in 0..<sentences where rows(of: document) == 0 {
+      throw UserError(
+        "\(source): document \(document)", expected: "at least one row", found: "none",
+        remedy: StageIndex.remedy(source))
     }
   }
 
@@ -122,11 +101,11 @@ package struct TrainingData: Sendable {
     precondition(context >= 1, "a window has rows")
     guard text != nil else { return }
     var cuts = [0]
-    for d in 0..<columns.documents {
-      let rows = columns.rows(ofDocument: d)
-      var start = rows.lowerBound
-      while start < rows.upperBound {
-        start = min(start + context, rows.upperBound)
+    for d in 0..<mapped.columns.documents {
+      let document = mapped.columns.rows(ofDocument: d)
+      var start = document.lowerBound
+      while start < document.upperBound {
+        start = min(start + context, document.upperBound)
         cuts.append(start)
       }
     }
@@ -144,15 +123,7 @@ package struct TrainingData: Sendable {
         "\(source): over-encoding", expected: "a map set of kind ngramIDs or overEncoding",
         found: "kind ngram", remedy: "Map byte-pair tokens, or delete model.overEncoding.")
     }
-    inputs.removeSubrange(1...)
-    guard let layout else { return }
-    for source in try text.sources(of: layout, in: self.source) {
-      inputs.append(
-        Input(column: try columns.column(source.column), modulus: source.modulus))
-    }
-    if case .rows = text.content {
-      try check(zip(inputs.dropFirst().map(\.column), layout.embedders.map(\.modulus)).map { $0 })
-    }
+    mapped = try MappedRows(mapped.columns, text: text, layout: layout, path: source)
   }
 
   // MARK: - Sentences
@@ -160,11 +131,11 @@ package struct TrainingData: Sendable {
   package var sentences: Int { offsets.count - 1 }
 
   /// Row ids of a position: columns of a lane.
-  package var inputColumns: Int { inputs.count }
+  package var inputColumns: Int { mapped.inputs.count }
 
   /// Bytes that the columns and sentence offsets take.
   package var bytes: Int {
-    columns.columns.count * columns.count * columns.element.width
+    mapped.columns.columns.count * mapped.columns.count * mapped.columns.element.width
       + offsets.count * MemoryLayout<Int>.stride
   }
 
@@ -178,58 +149,14 @@ package struct TrainingData: Sendable {
   /// Rows of the longest sentence.
   package var longestSentence: Int { lengths.max() ?? 0 }
 
-  // MARK: - Element types
-
   /// Characters, or bytes (see `unit`), that `sentence` has.
   package func characters(of sentence: Int) -> Int {
-    switch columns.element {
-    case .u8: characters(of: sentence, as: UInt8.self)
-    case .u16: characters(of: sentence, as: UInt16.self)
-    case .u32: characters(of: sentence, as: UInt32.self)
-    case .u64: characters(of: sentence, as: UInt64.self)
-    case .f64: preconditionFailure("a map set holds ids")
-    }
+    mapped.sum(of: labelLengths, in: range(of: sentence))
   }
 
   /// Lays `sentence` at the end of `lane`.
   package func append(_ sentence: Int, to lane: inout PackedLane) {
-    switch columns.element {
-    case .u8: append(sentence, as: UInt8.self, to: &lane)
-    case .u16: append(sentence, as: UInt16.self, to: &lane)
-    case .u32: append(sentence, as: UInt32.self, to: &lane)
-    case .u64: append(sentence, as: UInt64.self, to: &lane)
-    case .f64: preconditionFailure("a map set holds ids")
-    }
-  }
-
-  private func largest(_ column: Int) -> Int {
-    switch columns.element {
-    case .u8: Int(columns.buffer(column, as: UInt8.self).reduce(0, max))
-    case .u16: Int(columns.buffer(column, as: UInt16.self).reduce(0, max))
-    case .u32: Int(columns.buffer(column, as: UInt32.self).reduce(0, max))
-    case .u64: Int(columns.buffer(column, as: UInt64.self).reduce(0, max))
-    case .f64: Int.max
-    }
-  }
-
-  private func characters<T: ShardElement & FixedWidthInteger>(
-    of sentence: Int, as type: T.Type
-  ) -> Int {
-    let labels = columns.buffer(labelColumn, as: type)
-    return range(of: sentence).reduce(0) { $0 + labelLengths[Int(labels[$1])] }
-  }
-
-  private func append<T: ShardElement & FixedWidthInteger>(
-    _ sentence: Int, as type: T.Type, to lane: inout PackedLane
-  ) {
-    let labels = columns.buffer(labelColumn, as: type)
-    for row in range(of: sentence) {
-      lane.appendRow(label: Int32(truncatingIfNeeded: labels[row])) { g in
-        let id = columns.buffer(inputs[g].column, as: type)[row]
-        guard let modulus = inputs[g].modulus else { return Int32(truncatingIfNeeded: id) }
-        return Int32(truncatingIfNeeded: modulus.remainder(UInt64(truncatingIfNeeded: id)))
-      }
-    }
+    mapped.forEach(in: range(of: sentence)) { lane.appendRow(label: $0, input: $1) }
     lane.endSegment()
   }
 }

@@ -3,19 +3,23 @@ import Evaluation
 import Stages
 import Support
 
-/// The stage "evaluate": a training run's snapshots against the grammar.
+/// The stage "evaluate": a training run's snapshots against the grammar, or on text.
 @main
 struct Evaluate: Command {
   static let stageVersion = 1
 
   static let configuration = CommandConfiguration(
     commandName: "ott-evaluate",
-    abstract: "Score every snapshot of a training run against its grammar.",
+    abstract: "Score every snapshot of a training run against its grammar, or on text.",
     discussion: """
-      Generates sentences from raw next-token probabilities and checks them with the grammar \
-      (accuracy, Wilson interval); scores held-out sentences exactly in nats per character, with the \
-      excess over the grammar on the same sentences and the divergence from its exact next-token \
-      distributions. Inputs: run (a training run), heldout (a sample set).
+      Of a grammar: generates sentences from raw next-token probabilities and checks them with the \
+      grammar (accuracy, Wilson interval); scores held-out sentences exactly in nats per character, \
+      with the excess over the grammar on the same sentences and the divergence from its exact \
+      next-token distributions. Inputs: run (a training run), heldout (a sample set).
+
+      Of text (parameters.kind: text): nats per token, perplexity and bits per byte with standard \
+      errors, on every map set among the inputs beside run. Every token is scored once, behind at \
+      least context − stride others; parameters stride, batchPositions, positions, finalPositions.
       """,
     version: versionText("ott-evaluate", stage: stageVersion))
 
@@ -23,20 +27,51 @@ struct Evaluate: Command {
 
   func run() throws {
     try runStage("evaluate", version: Self.stageVersion, options: options) { context in
-      let evaluation = try EvaluationRun(context.configuration)
-      let scores = try evaluation.write(to: context.output, threads: context.threads) { score in
-        context.say(
-          "step \(score.snapshot.step): accuracy \(score.accuracy.share.rounded(to: 4)),"
-            + " \(score.heldOut.loss.ratio.rounded(to: 5)) nats per character,"
-            + " excess \(score.heldOut.excess.ratio.rounded(to: 5))"
-            + " ± \(score.heldOut.excess.standardError.rounded(to: 5))")
-      }
+      var reader = try context.configuration.reader()
+      let count =
+        switch try reader.optionalChoice("kind", EvaluationKind.self) {
+        case .text?: try scoreText(context, &reader)
+        case nil: try scoreGrammar(context)
+        }
       context.evidence["secondsPerSnapshot"] = .double(
-        context.evidence.wallSeconds / Double(scores.count))
+        context.evidence.wallSeconds / Double(count))
       context.say(
-        "evaluated \(scores.count) snapshots in \(context.evidence.wallSeconds.rounded(to: 2)) s")
+        "evaluated \(count) snapshots in \(context.evidence.wallSeconds.rounded(to: 2)) s")
     }
   }
+
+  private func scoreGrammar(_ context: StageContext) throws -> Int {
+    let evaluation = try EvaluationRun(context.configuration)
+    let scores = try evaluation.write(to: context.output, threads: context.threads) { score in
+      context.say(
+        "step \(score.snapshot.step): accuracy \(score.accuracy.share.rounded(to: 4)),"
+          + " \(score.heldOut.loss.ratio.rounded(to: 5)) nats per character,"
+          + " excess \(score.heldOut.excess.ratio.rounded(to: 5))"
+          + " ± \(score.heldOut.excess.standardError.rounded(to: 5))")
+    }
+    return scores.count
+  }
+
+  private func scoreText(_ context: StageContext, _ reader: inout ConfigReader) throws -> Int {
+    let evaluation = try TextEvaluationRun(
+      context.configuration, reader: &reader, threads: context.threads)
+    let scores = try evaluation.write(to: context.output, threads: context.threads) { score in
+      for (name, scores) in score.sets {
+        context.say(
+          "step \(score.snapshot.step), \(name): \(scores.tokens) tokens,"
+            + " \(scores.natsPerToken(scores.documents).ratio.rounded(to: 4)) nats per token,"
+            + " perplexity \(scores.perplexity.rounded(to: 3)),"
+            + " \(scores.bitsPerByte(scores.documents).ratio.rounded(to: 4)) bits per byte")
+      }
+    }
+    let tokens = scores.reduce(0) { $0 + $1.sets.reduce(0) { $0 + $1.scores.tokens } }
+    context.evidence["tokensPerSecond"] = .double(Double(tokens) / context.evidence.wallSeconds)
+    return scores.count
+  }
+}
+
+private enum EvaluationKind: String, CaseIterable {
+  case text
 }
 
 extension Double {

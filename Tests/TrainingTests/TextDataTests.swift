@@ -128,7 +128,10 @@ import Training
     for (key, value, message) in [
       ("labelBytes", [1, 2] as ConfigValue, "expected 300 counts"), ("vocabulary", 299, "counts"),
       ("order", 1, "order"), ("tokenizer", .null, "tokenizer"),
-      ("inputs", [["order": 1, "rows": 5]], "column 'token': expected ids below 5"),
+      (
+        "inputs", [["order": 1, "rows": 5]],
+        "expected one table of order 1 with 300 rows, found [[1, 5]]"
+      ),
     ] {
       try withTemporaryDirectory { directory in
         let input = try TextFixture.write(in: directory, changing: [key: value])

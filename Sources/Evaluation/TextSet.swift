@@ -1,0 +1,102 @@
+import Engine
+import NGrams
+import Shards
+import Support
+
+/// A map set that a model of text is scored on.
+package struct TextSet: Sendable {
+  package let name: String
+  package let rows: MappedRows
+  package let labelBytes: [Int]
+
+  /// Loads a set for a model.
+  ///
+  /// - Parameters:
+  ///   - text: what the model's training data say of their text.
+  ///   - layout: the model's tables; nil without over-encoding.
+  /// - Throws: `UserError` when the set is no text, of another tokenizer than the model's, does not fit
+  ///   its tables, or has nothing to score.
+  package init(
+    name: String, _ input: StageConfiguration.Input, text: TextMap, layout: OverEncodingLayout?,
+    threads: Int
+  ) throws {
+    let set = try ShardSet(input: input)
+    let path = "\(input.path)/\(StageIndex.fileName)"
+    guard set.stage.stage == "map", let found = try TextMap(set.metadata, source: path) else {
+      throw UserError(
+        path, expected: "a map set of kind ngramIDs or overEncoding",
+        found: "a set of stage '\(set.stage.stage)'",
+        remedy: "Name map sets over byte-pair tokens as the inputs beside 'run'.")
+    }
+    guard found.tokenizer == text.tokenizer, found.vocabulary == text.vocabulary else {
+      throw UserError(
+        "\(path): tokens of another tokenizer than the run's",
+        expected: "\(text.tokenizer) with \(text.vocabulary) tokens",
+        found: "\(found.tokenizer) with \(found.vocabulary)",
+        remedy: "Tokenize the set '\(name)' with the tokenizer of the training data.")
+    }
+    guard set.elements > 0 else {
+      throw UserError(
+        "\(path): set '\(name)'", expected: "at least one row to score", found: "none")
+    }
+    self.name = name
+    labelBytes = found.labelBytes
+    rows = try MappedRows(
+      set.load(threads: threads), text: found, layout: layout, path: path)
+  }
+
+  /// The windows that are scored; see `TextWindow`.
+  package func windows(context: Int, stride: Int, positions: Int?) -> [TextWindow] {
+    TextWindow.cut(
+      offsets: rows.columns.documentOffsets, context: context, stride: stride, positions: positions)
+  }
+
+  /// log Q of the scored rows of each window, in nats, summed in order of rows in Double.
+  ///
+  /// Windows are packed side by side into lanes of at most `batchPositions` rows, in order, whatever
+  /// the threads; attention stays within a window.
+  package func logQ(
+    _ windows: [TextWindow], engine: ScoringEngine, batchPositions: Int, lanesAtATime: Int,
+    check: () throws -> Void = {}
+  ) throws -> [Double] {
+    let groups = TextWindow.pack(windows, rows: batchPositions)
+    var result: [Double] = []
+    result.reserveCapacity(windows.count)
+    var next = 0
+    while next < groups.count {
+      try check()
+      let part = groups[next..<min(next + lanesAtATime, groups.count)]
+      let lanes = part.map { lane(windows[$0]) }
+      for (group, scores) in zip(part, engine.labelLogProbabilities(lanes)) {
+        var row = 0
+        for window in windows[group] {
+          row += window.rows.count
+          let own = scores[(row - window.scored.count)..<row]
+          result.append(own.reduce(0.0) { $0 + Double($1) })
+        }
+      }
+      next += part.count
+    }
+    return result
+  }
+
+  private func lane(_ windows: ArraySlice<TextWindow>) -> PackedLane {
+    var lane = PackedLane(
+      tables: rows.inputs.count, capacity: windows.reduce(0) { $0 + $1.rows.count })
+    for window in windows {
+      rows.forEach(in: window.rows) { lane.appendRow(label: $0, input: $1) }
+      lane.endSegment()
+    }
+    return lane
+  }
+
+  /// The scores of windows, gathered by document.
+  package func scores(_ windows: [TextWindow], logQ: [Double]) -> TextScores {
+    TextScores(
+      windows: zip(windows, logQ).map { window, logQ in
+        TextScores.Part(
+          document: window.document, tokens: window.scored.count,
+          bytes: rows.sum(of: labelBytes, in: window.scored), nats: -logQ)
+      })
+  }
+}

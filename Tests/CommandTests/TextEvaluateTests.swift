@@ -1,0 +1,86 @@
+import Foundation
+import Support
+import Testing
+
+/// Text from the corpus to scores, through every executable on the way.
+@Suite struct TextEvaluateTests {
+  private let stages: TextStages
+
+  init() throws { stages = try TextStages() }
+
+  private func parameters(epochs: Int = 3) -> ConfigValue {
+    [
+      "model": [
+        "architecture": "gpt2", "layers": 1, "width": 16, "heads": 2, "context": 12, "tied": false,
+      ],
+      "optimizer": [
+        "name": "adamw", "learningRate": 0.005, "beta1": 0.9, "beta2": 0.98, "epsilon": 1e-8,
+        "weightDecay": 0.1, "clipNorm": 1.0,
+      ],
+      "schedule": ["kind": "cosine", "warmupSteps": 1, "finalFraction": 0.1],
+      "batchSentences": 16, "lanes": 4, "epochs": .integer(epochs),
+      "snapshots": ["count": 2, "spacing": "linear"],
+      "checkpointEverySteps": 100, "logEverySteps": 10, "seed": 1, "dataSeed": 2,
+    ]
+  }
+
+  @Test func fromTextToBitsPerByte() throws {
+    let tokenizer = try stages.tokenizer()
+    let tokens = try stages.tokens(tokenizer)
+    let both = ["tokens": tokens, "tokenizer": tokenizer]
+    let (mapped, map) = try stages.run(
+      "map", ["kind": "ngramIDs", "order": 2, "documentsPerShard": 20], both, name: "map")
+    #expect(mapped.status == 0, "\(mapped.all)")
+    let (trained, run) = try stages.run("train", parameters(), ["data": map], name: "run")
+    #expect(trained.status == 0, "\(trained.all)")
+    let scored: ConfigValue = ["kind": "text", "stride": 6]
+    let (evaluated, scores) = try stages.run(
+      "evaluate", scored, ["run": run, "heldout": map, "other": map], name: "scores")
+    #expect(evaluated.status == 0, "\(evaluated.all)")
+    let index = try StageIndex(directory: scores.path)
+    guard case .array(let snapshots)? = index.content["metadata"]?["snapshots"],
+      let last = snapshots.last, let heldout = last["sets"]?["heldout"],
+      case .double(let nats)? = heldout["natsPerToken"],
+      case .double(let perplexity)? = heldout["perplexity"],
+      case .double(let bits)? = heldout["bitsPerByte"],
+      case .integer(let bytes)? = heldout["bytes"],
+      case .integer(let count)? = heldout["tokens"]
+    else {
+      Issue.record("the index lacks scores: \(index.content)")
+      return
+    }
+    #expect(snapshots.count == 2)
+    let metadata = try StageIndex(directory: map.path).content["metadata"]
+    #expect(metadata?["positions"] == .integer(count))
+    #expect(metadata?["bytes"] == .integer(bytes))
+    // Untrained: log 300 = 5.7. The text repeats itself.
+    #expect(nats > 0 && nats < 4)
+    #expect(abs(perplexity - exp(nats)) < 1e-9 * perplexity)
+    #expect(abs(bits - nats * Double(count) / log(2) / Double(bytes)) < 1e-9)
+    #expect(last["sets"]?["other"] == heldout)
+
+    func message(_ parameters: ConfigValue, _ inputs: [String: StageConfiguration.Input]) throws
+      -> String
+    {
+      let (result, _) = try stages.run("evaluate", parameters, inputs, name: "bad")
+      #expect(result.status == 1, "\(result.all)")
+      #expect(result.errors.split(separator: "\n").count == 1)
+      return result.errors
+    }
+    #expect(try message(scored, ["run": run]).contains("a map set beside 'run'"))
+    #expect(
+      try message(["kind": "text", "stride": 13], ["run": run, "heldout": map])
+        .contains("at most 12, the context of the model"))
+    #expect(try message(["kind": "txt"], ["run": run, "heldout": map]).contains("text"))
+    #expect(try message(scored, ["run": map, "heldout": map]).contains("train"))
+    let other = try stages.tokenizer(290, name: "other")
+    let otherTokens = try stages.tokens(other, name: "otherTokens")
+    let (second, otherMap) = try stages.run(
+      "map", ["kind": "ngramIDs", "order": 2, "documentsPerShard": 20],
+      ["tokens": otherTokens, "tokenizer": other], name: "otherMap")
+    #expect(second.status == 0, "\(second.all)")
+    #expect(
+      try message(scored, ["run": run, "heldout": otherMap]).contains(
+        "tokens of another tokenizer than the run's: expected \(tokenizer.id) with 300 tokens"))
+  }
+}

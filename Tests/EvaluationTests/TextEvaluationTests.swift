@@ -1,0 +1,276 @@
+import Checkpoints
+import Engine
+import Evaluation
+import Foundation
+import Models
+import NGrams
+import Shards
+import Support
+import Testing
+
+/// A directory with map sets over a made-up vocabulary of 40 tokens and a finished run, made by hand.
+private struct Workshop {
+  let directory = NSTemporaryDirectory() + "text-evaluation-\(UUID().uuidString)"
+  static let vocabulary = 40
+  static let labelBytes = (0..<vocabulary).map { $0 % 4 }
+
+  init() throws { try AtomicFile.makeDirectory(directory) }
+
+  func remove() { try? FileManager.default.removeItem(atPath: directory) }
+
+  /// Documents of 0, 1, 2, … tokens, and two long ones.
+  static func documents(_ seed: UInt64) -> [[Int]] {
+    ([0, 1, 2, 3, 9, 90, 0, 57]).enumerated().map { i, count in
+      var stream = RandomStream(seed: seed, name: "text", index: UInt64(i))
+      return (0..<count).map { _ in Int(stream.below(UInt32(vocabulary))) }
+    }
+  }
+
+  static func metadata(tokenizer: String = "feedfacecafe") -> ConfigValue {
+    [
+      "kind": "ngramIDs", "order": 2, "vocabulary": .integer(vocabulary),
+      "tokenizer": .string(tokenizer), "labels": .integer(vocabulary),
+      "labelBytes": .array(labelBytes.map(ConfigValue.integer)),
+      "inputs": [["order": 1, "rows": .integer(vocabulary)]],
+    ]
+  }
+
+  func writeMap(
+    seed: UInt64, tokenizer: String = "feedfacecafe", documents: [[Int]]? = nil
+  ) throws -> StageConfiguration.Input {
+    let configuration = StageConfiguration(
+      stage: "map", version: 1,
+      parameters: ["seed": .integer(Int(seed)), "tokenizer": .string(tokenizer)])
+    let path = "\(directory)/map-\(configuration.id)"
+    try AtomicFile.makeDirectory(path)
+    let writer = try ShardSetWriter(
+      directory: path, element: .u16,
+      columns: [
+        Column("token", cardinality: Self.vocabulary), Column("gram2", cardinality: 1600),
+        Column("label", cardinality: Self.vocabulary),
+      ], configuration: configuration)
+    try writer.writeShard(0) { sink in
+      for tokens in documents ?? Self.documents(seed) {
+        let inputs = Array(tokens.dropLast())
+        let grams = inputs.indices.map { inputs[$0] + 40 * ($0 > 0 ? inputs[$0 - 1] : 0) }
+        try sink.append(document: (inputs + grams + Array(tokens.dropFirst())).map(UInt16.init))
+      }
+    }
+    try writer.finish(metadata: Self.metadata(tokenizer: tokenizer))
+    return .init(id: configuration.id, path: path)
+  }
+
+  func model(width: Int) throws -> ModelConfiguration {
+    try ModelConfiguration(
+      layers: 2, width: width, heads: 2, context: 16,
+      inputs: [.init(order: 1, rows: Self.vocabulary)], labels: Self.vocabulary)
+  }
+
+  func weights(_ step: Int, width: Int) throws -> ParameterStore {
+    let store = try model(width: width).makeParameters(moments: false)
+    store.initialize(seed: UInt64(step))
+    return store
+  }
+
+  func writeRun(width: Int = 16, data: ConfigValue = metadata()) throws -> StageConfiguration.Input
+  {
+    let configuration = StageConfiguration(
+      stage: "train", version: 1, parameters: ["width": .integer(width), "data": data])
+    let path = directory + "/run\(configuration.id)"
+    try AtomicFile.makeDirectory(path)
+    let snapshots = try [1, 2].map { step -> ConfigValue in
+      let name = "weights-\(step).safetensors"
+      let hash = try ParameterFile.write(
+        weights(step, width: width), arrays: [.weights], to: path + "/" + name)
+      return TrainingRunIndex.Snapshot(
+        step: step, file: name, sha256: hash, sentences: 8 * step, rows: 80 * step,
+        characters: 70 * step, unit: .bytes
+      ).value
+    }
+    try StageIndex.write(
+      to: path, configuration: configuration,
+      content: [
+        "model": [
+          "architecture": "gpt2", "layers": 2, "width": .integer(width), "heads": 2, "context": 16,
+          "tied": false, "inputs": [["order": 1, "rows": 40]], "labels": 40,
+        ],
+        "data": data, "parameterCount": .integer(try model(width: width).parameterCount),
+        "steps": 2, "sentences": 16, "rows": 160, "bytes": 140, "finalLoss": 1.5, "seed": 7,
+        "dataSeed": 7, "snapshots": .array(snapshots),
+      ])
+    return .init(id: configuration.id, path: path)
+  }
+
+  func evaluation(
+    _ inputs: [String: StageConfiguration.Input], _ changes: [String: ConfigValue] = [:],
+    threads: Int = 2
+  ) throws -> TextEvaluationRun {
+    var parameters: [String: ConfigValue] = ["kind": "text", "stride": 4, "batchPositions": 100]
+    parameters.merge(changes) { $1 }
+    let configuration = StageConfiguration(
+      stage: "evaluate", version: 1, parameters: .object(parameters), inputs: inputs,
+      source: "evaluate.json")
+    var reader = try configuration.reader()
+    _ = try reader.string("kind")
+    return try TextEvaluationRun(configuration, reader: &reader, threads: threads)
+  }
+
+  func write(_ run: TextEvaluationRun, to name: String, threads: Int = 2) throws
+    -> [TextSnapshotScores]
+  {
+    try AtomicFile.makeDirectory("\(directory)/\(name)")
+    return try run.write(to: "\(directory)/\(name)", threads: threads) { _ in }
+  }
+}
+
+@Suite struct TextEvaluationTests {
+  /// log Q of every scored label, each window by itself through full distributions.
+  private func slow(
+    _ shop: Workshop, _ documents: [[Int]], step: Int, stride: Int, width: Int
+  ) throws -> [(document: Int, tokens: Int, bytes: Int, nats: Double)] {
+    let engine = ScoringEngine(
+      try shop.model(width: width), parameters: try shop.weights(step, width: width),
+      laneCapacity: 16, threads: 1)
+    return documents.enumerated().filter { $0.element.count > 1 }.map { d, tokens in
+      let count = tokens.count - 1
+      var (nats, bytes, scored, start) = (0.0, 0, 0, 0)
+      while scored < count {
+        let end = min(start + 16, count)
+        var lane = PackedLane(tables: 1)
+        for t in start..<end { lane.appendRow(label: 0) { _ in Int32(tokens[t]) } }
+        lane.endSegment()
+        let scores = engine.logProbabilities([lane])[0]
+        for t in scored..<end {
+          nats -= Double(scores[(t - start) * 40 + tokens[t + 1]])
+          bytes += Workshop.labelBytes[tokens[t + 1]]
+        }
+        scored = end
+        start += stride
+      }
+      return (d, count, bytes, nats)
+    }
+  }
+
+  @Test(arguments: [1, 4, 16])
+  func scoresAreThoseOfOneWindowAtATime(stride: Int) throws {
+    let shop = try Workshop()
+    defer { shop.remove() }
+    let run = try shop.writeRun()
+    let inputs = try [
+      "run": run, "heldout": shop.writeMap(seed: 1), "other": shop.writeMap(seed: 2),
+    ]
+    let scores = try shop.write(
+      shop.evaluation(inputs, ["stride": .integer(stride)]), to: "out")
+    #expect(scores.map(\.snapshot.step) == [1, 2])
+    for score in scores {
+      #expect(score.sets.map(\.name) == ["heldout", "other"])
+      for (seed, set) in zip([1, 2] as [UInt64], score.sets) {
+        let expected = try slow(
+          shop, Workshop.documents(seed), step: score.snapshot.step, stride: stride, width: 16)
+        let found = set.scores.documents
+        #expect(found.map(\.document) == expected.map(\.document))
+        #expect(found.map(\.tokens) == expected.map(\.tokens))
+        #expect(found.map(\.bytes) == expected.map(\.bytes))
+        for (a, b) in zip(found, expected) { #expect(abs(a.nats - b.nats) < 1e-4 * b.nats) }
+      }
+    }
+    // The index and the shards say the same.
+    let index = try StageIndex(directory: "\(shop.directory)/out")
+    let heldout = index.content["metadata"]?["snapshots"]
+    guard case .array(let snapshots)? = heldout else {
+      Issue.record("no snapshots")
+      return
+    }
+    #expect(snapshots[1]["bytes"] == 140)
+    let first = scores[1].sets[0].scores
+    #expect(snapshots[1]["sets"]?["heldout"]?["tokens"] == .integer(first.tokens))
+    #expect(snapshots[1]["sets"]?["heldout"]?["nats"] == .double(first.nats))
+    let set = try ShardSet(directory: "\(shop.directory)/out/scores-heldout")
+    let loaded = try set.load(threads: 1)
+    #expect(set.columns.map(\.name) == ["document", "tokens", "bytes", "nats"])
+    #expect(loaded.documents == 2)
+    #expect(
+      Array(loaded.buffer(3, as: Double.self)[loaded.rows(ofDocument: 1)])
+        == first.documents.map(\.nats))
+  }
+
+  /// Packing windows side by side changes no bit where products are small, and nothing beyond rounding
+  /// where they go through the library, whose last bits may depend on the number of rows.
+  @Test(arguments: [(16, 0.0), (128, 1e-6)])
+  func packedEqualsOneAtATime(width: Int, tolerance: Double) throws {
+    let shop = try Workshop()
+    defer { shop.remove() }
+    let inputs = try ["run": shop.writeRun(width: width), "heldout": shop.writeMap(seed: 1)]
+    let single = try shop.write(shop.evaluation(inputs, ["batchPositions": 1]), to: "single")
+    for batch in [17, 64, 1000] {
+      let packed = try shop.write(
+        shop.evaluation(inputs, ["batchPositions": .integer(batch)]), to: "packed\(batch)")
+      for (a, b) in zip(packed, single) {
+        let (windows, alone) = (a.sets[0].scores.windows, b.sets[0].scores.windows)
+        #expect(windows.map(\.tokens) == alone.map(\.tokens))
+        for (x, y) in zip(windows, alone) { #expect(abs(x.nats - y.nats) <= tolerance * y.nats) }
+      }
+    }
+  }
+
+  @Test func threadsChangeNoByte() throws {
+    let shop = try Workshop()
+    defer { shop.remove() }
+    let inputs = try ["run": shop.writeRun(), "heldout": shop.writeMap(seed: 1)]
+    let identities = try [1, 2, 4].map { threads in
+      _ = try shop.write(
+        shop.evaluation(inputs, ["batchPositions": 20], threads: threads), to: "out\(threads)",
+        threads: threads)
+      return try ["index.json", "scores-heldout/index.json", "scores-heldout/00000.shard"].map {
+        try FileBytes.read("\(shop.directory)/out\(threads)/\($0)")
+      }
+    }
+    #expect(identities[0] == identities[1])
+    #expect(identities[0] == identities[2])
+  }
+
+  @Test func limitsOfPositions() throws {
+    let shop = try Workshop()
+    defer { shop.remove() }
+    let inputs = try ["run": shop.writeRun(), "heldout": shop.writeMap(seed: 1)]
+    let some = try shop.write(
+      shop.evaluation(inputs, ["positions": 5, "finalPositions": 12]), to: "some")
+    #expect(some.map { $0.sets[0].scores.tokens } == [5, 12])
+    let last = try shop.write(shop.evaluation(inputs, ["positions": 0]), to: "last")
+    #expect(last.map(\.snapshot.step) == [2])
+    #expect(last[0].sets[0].scores.tokens == 1 + 2 + 8 + 89 + 56)
+  }
+
+  @Test func badInputGetsOneMessage() throws {
+    let shop = try Workshop()
+    defer { shop.remove() }
+    let run = try shop.writeRun()
+    let heldout = try shop.writeMap(seed: 1)
+    func message(
+      _ inputs: [String: StageConfiguration.Input], _ changes: [String: ConfigValue] = [:]
+    ) throws -> String {
+      let error = #expect(throws: UserError.self) { _ = try shop.evaluation(inputs, changes) }
+      return try #require(error).description
+    }
+    let good = ["run": run, "heldout": heldout]
+    #expect(try message(good, ["stride": 0]).contains("stride"))
+    #expect(
+      try message(good, ["stride": 17]).contains("at most 16, the context of the model, found 17"))
+    #expect(try message(good, ["samples": 3]).contains("samples"))
+    #expect(try message(["run": run]).contains("a map set beside 'run'"))
+    #expect(try message(["run": run, "a/b": heldout]).contains("letters, digits, - and _"))
+    #expect(try message(["heldout": heldout]).contains("run"))
+    let other = try shop.writeMap(seed: 1, tokenizer: "0123456789ab")
+    #expect(
+      try message(["run": run, "heldout": other]).contains(
+        "tokens of another tokenizer than the run's: expected feedfacecafe with 40 tokens"))
+    let empty = try shop.writeMap(seed: 9, documents: [[], [5]])
+    #expect(try message(["run": run, "heldout": empty]).contains("at least one row to score"))
+    #expect(
+      try message(["run": run, "heldout": run]).contains("map set of kind ngramIDs")
+        || message(["run": run, "heldout": run]).contains("shard"))
+    let grammar = try shop.writeRun(data: ["kind": "ngram"])
+    #expect(
+      try message(["run": grammar, "heldout": heldout]).contains("a run on byte-pair tokens"))
+  }
+}
