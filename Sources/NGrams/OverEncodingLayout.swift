@@ -144,7 +144,10 @@ package struct OverEncodingLayout: Sendable, Equatable {
   ///
   /// With M = cV ± r the bigrams (x, y) and (x ∓ r, y + c) share a row. Ids of a BPE vocabulary are
   /// ordered by merges, so frequent tokens have near ids: the smaller r, the more often both bigrams
-  /// of such a pair are frequent (with r = 0 the row hardly says more than the last token).
+  /// of such a pair are frequent (with r = 0 the row hardly says more than the last token). Measured
+  /// on 12 million tokens with V = 4096 and M = 16V + r, share of positions whose row belongs mostly to
+  /// other bigrams: r = 0 51.6 %, 1 39.5 %, 15 32.6 %, V/32 30.4 %, V/16 30.6 %, V/4 32.1 %,
+  /// V/2 35.7 %.
   package static func clearance(of vocabulary: Int) -> Int { max(1, vocabulary / 16) }
 
   private static func moduli(
