@@ -58,7 +58,7 @@ let package = Package(
     // MARK: Engine and models
     library("Kernels", ["COpenBLAS", "CVector", "Support"]),
     library("Engine", ["Kernels", "Parallel", "Support"]),
-    library("Models", ["Engine", "Kernels", "Support"]),
+    library("Models", ["Engine", "Kernels", "NGrams", "Support"]),
     library("Checkpoints", ["Engine", "Support"]),
     library(
       "Training",
@@ -107,7 +107,7 @@ let package = Package(
     tests("Kernels", ["Kernels", "Support"]),
     tests("Engine", ["Engine", "Kernels", "Parallel", "Support"]),
     tests(
-      "Models", ["Models", "Engine", "Checkpoints", "Parallel", "Support"],
+      "Models", ["Models", "Engine", "Kernels", "NGrams", "Checkpoints", "Parallel", "Support"],
       resources: [.copy("Fixtures")]),
     tests("Checkpoints", ["Checkpoints", "Engine", "Support"]),
     tests(

@@ -68,7 +68,9 @@ package final class DecodingEngine {
         slots.withUnsafeBufferPointer { slots in
           positions.withUnsafeBufferPointer { positions in
             let view = LaneView(
-              inputs: inputs, tables: tables, positions: positions,
+              inputs: inputs, tables: tables,
+              tableView: parameters.tableSources?.view(inputs, width: tables),
+              positions: positions,
               labels: UnsafeBufferPointer(start: nil, count: 0),
               offsets: UnsafeBufferPointer(start: nil, count: 0), slots: slots,
               caches: caches.buffer, cacheStride: cacheStride,

@@ -34,14 +34,16 @@ package final class Executor: @unchecked Sendable {
   /// - Parameters:
   ///   - packed: the packed weights, in plans that have them.
   ///   - gradients: the flat gradient array to fill; every slot is overwritten.
+  ///   - tables: where lookups find their rows; the last columns of the lane's inputs are ids.
+  ///   - staged: the lookups themselves instead, when training.
   ///   - lossScale: 1 / (rows of the whole batch).
   ///   - labelLogProbabilities: (rows) or empty, when scoring.
   ///   - logProbabilities: (rows, V) or empty, when scoring.
   /// - Returns: the sum of the losses in nats, rows in order in Double; 0 when not training.
   func run(
     _ lane: borrowing PackedLane, weights: UnsafePointer<Float>,
-    packed: UnsafePointer<Float>? = nil,
-    gradients: UnsafeMutablePointer<Float>? = nil, lossScale: Float = 1,
+    packed: UnsafePointer<Float>? = nil, gradients: UnsafeMutablePointer<Float>? = nil,
+    tables: TableSources? = nil, staged: TableView? = nil, lossScale: Float = 1,
     labelLogProbabilities: UnsafeMutableBufferPointer<Float> = .init(start: nil, count: 0),
     logProbabilities: UnsafeMutableBufferPointer<Float> = .init(start: nil, count: 0)
   ) -> Double {
@@ -60,6 +62,7 @@ package final class Executor: @unchecked Sendable {
         lane.segmentOffsets.withUnsafeBufferPointer { offsets in
           let view = LaneView(
             inputs: inputs, tables: lane.tables,
+            tableView: staged ?? tables?.view(inputs, width: lane.tables),
             positions: UnsafeBufferPointer(rebasing: positions[..<rows]), labels: labels,
             offsets: offsets, labelLogProbabilities: labelLogProbabilities,
             logProbabilities: logProbabilities)

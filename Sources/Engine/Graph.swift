@@ -103,6 +103,12 @@ package struct GraphBuilder {
     layout.add(name, shape, initializer, decay: shape.count > 1)
   }
 
+  /// Declares a table outside of the flat arrays. The last columns of a lane's inputs are row ids, one
+  /// column for each table in the order of declaration.
+  package mutating func table(_ name: String, rows: Int, width: Int, deviation: Double) -> Table {
+    layout.addTable(TableSlot(name: name, rows: rows, width: width, deviation: deviation))
+  }
+
   package mutating func tensor(columns: Int) -> Tensor {
     let tensor = Tensor(id: tensors.count, columns: columns)
     tensors.append(tensor)

@@ -10,6 +10,31 @@ extension GraphBuilder {
     return output
   }
 
+  /// scale · (Σ over tables of (one row)·W + one row of `tokens`) + one row of `positions`, for
+  /// over-encoding. Tables are `<name>.oe_embedders.<i>.weight` (rows, width); their projections lie
+  /// stacked in `<name>.oe_proj.weight` (Σ widths, columns), table i's below those of the tables
+  /// before it.
+  package mutating func overEncoding(
+    tables: [(rows: Int, width: Int)], tokens: Parameter?, positions: Parameter?, columns: Int,
+    scale: Double, deviation: Double, projectionDeviation: Double, named name: String
+  ) -> Tensor {
+    let declared = tables.enumerated().map { i, table in
+      self.table(
+        "\(name).oe_embedders.\(i).weight", rows: table.rows, width: table.width,
+        deviation: deviation)
+    }
+    let rows = tensor(columns: tables.reduce(0) { $0 + $1.width })
+    append(TableRows(tables: declared, output: rows))
+    let projection = parameter(
+      name + ".oe_proj.weight", [rows.columns, columns], .normal(projectionDeviation))
+    let output = tensor(columns: columns)
+    append(
+      OverEncodingSum(
+        rows: rows, projection: projection, tokens: tokens, positions: positions,
+        scale: Float(scale), output: output))
+    return output
+  }
+
   package mutating func layerNorm(_ x: Tensor, named name: String) -> Tensor {
     let output = tensor(columns: x.columns)
     append(

@@ -1,3 +1,5 @@
+import Kernels
+import Parallel
 import Support
 
 /// A parameter as operations hold it: where it lies in every flat array of the store.
@@ -34,13 +36,17 @@ package struct ParameterSlot: Sendable, Equatable {
 /// Names, shapes and places of all parameters of a model.
 package struct ParameterLayout: Sendable, Equatable {
   package private(set) var slots: [ParameterSlot] = []
+  /// Tables outside of the flat arrays, in the order of their columns of ids.
+  package private(set) var tables: [TableSlot] = []
   /// Floats of a flat array, alignment gaps included.
   package private(set) var count = 0
 
   package init() {}
 
-  /// Number of parameters, without gaps.
-  package var parameterCount: Int { slots.reduce(0) { $0 + $1.count } }
+  /// Number of parameters, without gaps, tables included.
+  package var parameterCount: Int {
+    slots.reduce(0) { $0 + $1.count } + tables.reduce(0) { $0 + $1.count }
+  }
 
   package func slot(named name: String) -> ParameterSlot? { slots.first { $0.name == name } }
 
@@ -54,6 +60,14 @@ package struct ParameterLayout: Sendable, Equatable {
     slots.append(slot)
     count += (size + 15) & ~15
     return Parameter(id: slots.count - 1, offset: slot.offset, count: size)
+  }
+
+  mutating func addTable(_ slot: TableSlot) -> Table {
+    precondition(
+      self.slot(named: slot.name) == nil && !tables.contains { $0.name == slot.name },
+      "table \(slot.name) is declared twice")
+    tables.append(slot)
+    return Table(id: tables.count - 1, width: slot.width)
   }
 }
 
@@ -72,18 +86,40 @@ package final class ParameterStore: @unchecked Sendable {
   let weights: FloatBuffer
   let firstMoment: FloatBuffer
   let secondMoment: FloatBuffer
+  /// One for each table of the layout.
+  package let tables: [TableStore]
+  /// The steps that rows of tables may have to catch up with.
+  package internal(set) var tableHistory = AdamWHistory()
+  /// The tables as they are, for lookups; nil without tables.
+  let tableSources: TableSources?
 
   /// All zeros.
-  package init(layout: ParameterLayout, moments: Bool) {
+  ///
+  /// - Parameter tableMoments: the form of the tables' moments, where there are moments.
+  package init(layout: ParameterLayout, moments: Bool, tableMoments: TableMoments = .float32) {
     self.layout = layout
     hasMoments = moments
+    tables = layout.tables.map { TableStore($0, moments: moments ? tableMoments : nil) }
+    tableSources =
+      tables.isEmpty
+      ? nil
+      : TableSources(tables.map { (UnsafePointer($0.memoryOfWeights), $0.slot.rows) })
     weights = FloatBuffer(count: layout.count)
     firstMoment = FloatBuffer(count: moments ? layout.count : 0)
     secondMoment = FloatBuffer(count: moments ? layout.count : 0)
   }
 
   /// Draws every weight anew from the streams of `seed`; moments become zero.
-  package func initialize(seed: UInt64) {
+  ///
+  /// - Parameter threads: workers for the tables; they change no bit.
+  package func initialize(seed: UInt64, threads: Int = 1) {
+    tableHistory = AdamWHistory()
+    if !tables.isEmpty {
+      let pool = WorkerPool(threads: threads)
+      for table in tables {
+        pool.forEach(0..<table.parts) { _, part in table.initialize(part: part, seed: seed) }
+      }
+    }
     for slot in layout.slots {
       let target = weights.base + slot.offset
       switch slot.initializer {

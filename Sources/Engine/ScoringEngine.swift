@@ -23,7 +23,9 @@ package final class ScoringEngine: @unchecked Sendable {
   /// log p(label) in nats for every row of every lane; lanes run in parallel.
   package func labelLogProbabilities(_ lanes: [PackedLane]) -> [[Float]] {
     score(lanes, columns: 1) { executor, lane, buffer in
-      _ = executor.run(lane, weights: self.parameters.weights.base, labelLogProbabilities: buffer)
+      _ = executor.run(
+        lane, weights: self.parameters.weights.base, tables: self.parameters.tableSources,
+        labelLogProbabilities: buffer)
     }
   }
 
@@ -31,7 +33,9 @@ package final class ScoringEngine: @unchecked Sendable {
   /// lanes' labels are not read.
   package func logProbabilities(_ lanes: [PackedLane]) -> [[Float]] {
     score(lanes, columns: labels) { executor, lane, buffer in
-      _ = executor.run(lane, weights: self.parameters.weights.base, logProbabilities: buffer)
+      _ = executor.run(
+        lane, weights: self.parameters.weights.base, tables: self.parameters.tableSources,
+        logProbabilities: buffer)
     }
   }
 

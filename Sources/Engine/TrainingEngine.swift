@@ -23,6 +23,18 @@ package struct OptimizerConstants: Sendable, Equatable {
   }
 }
 
+/// How tables are updated, where it differs from the dense parameters.
+package struct TableOptimizer: Sendable, Equatable {
+  /// Multiplies the learning rate.
+  package var learningRateMultiplier: Double
+  package var weightDecay: Double
+
+  package init(learningRateMultiplier: Double = 1, weightDecay: Double = 0) {
+    self.learningRateMultiplier = learningRateMultiplier
+    self.weightDecay = weightDecay
+  }
+}
+
 /// What a training step tells.
 package struct StepStatistics: Sendable, Equatable {
   /// Σ over predicted positions of −log p in nats.
@@ -68,6 +80,7 @@ package final class TrainingEngine: @unchecked Sendable {
   private var chunkNorms: [Double]
   private let updates: [Update]
   private var phases: StepProfile?
+  private let tables: TableBatch?
 
   /// - Parameters:
   ///   - lanes: lanes of a batch, a power of two.
@@ -91,6 +104,10 @@ package final class TrainingEngine: @unchecked Sendable {
     laneLosses = [Double](repeating: 0, count: lanes)
     let chunks = (plan.layout.count + Self.chunk - 1) / Self.chunk
     chunkNorms = [Double](repeating: 0, count: chunks)
+    tables =
+      parameters.tables.isEmpty
+      ? nil
+      : TableBatch(parameters.tables, lanes: lanes, capacity: lanes * plan.limits.rows)
     updates = plan.layout.slots.flatMap { slot in
       stride(from: slot.offset, to: slot.offset + slot.count, by: Self.chunk).map {
         Update(
@@ -110,10 +127,13 @@ package final class TrainingEngine: @unchecked Sendable {
 
   /// One whole step: gradients, clipping, AdamW.
   ///
-  /// - Parameter batch: exactly `lanes` lanes; empty ones are welcome.
+  /// - Parameters:
+  ///   - batch: exactly `lanes` lanes; empty ones are welcome.
+  ///   - tableOptimizer: for parameters that are tables; the norm that clips is over all parameters.
   /// - Throws: `NonFiniteError` before any weight is changed.
   package func step(
-    _ batch: [PackedLane], learningRate: Double, optimizer: OptimizerConstants
+    _ batch: [PackedLane], learningRate: Double, optimizer: OptimizerConstants,
+    tableOptimizer: TableOptimizer = TableOptimizer()
   ) throws -> StepStatistics {
     let statistics = try computeGradients(batch)
     let clip = min(1, optimizer.gradientClip / (statistics.gradientNorm + 1e-6))
@@ -137,6 +157,14 @@ package final class TrainingEngine: @unchecked Sendable {
       var v = part(parameters.secondMoment.base).mutableSpan
       adamW(
         &weights, m: &m, v: &v, part(blocks[0].total).span, update.decay ? decayed : plain)
+    }
+    if let tables {
+      let scalars = AdamWScalars(
+        step: step, learningRate: learningRate * tableOptimizer.learningRateMultiplier,
+        beta1: optimizer.beta1, beta2: optimizer.beta2, epsilon: optimizer.epsilon,
+        weightDecay: tableOptimizer.weightDecay, gradientScale: clip)
+      tables.update(step: step, scalars, pool)
+      parameters.tableHistory.append(scalars)
     }
     let seconds = clock() - start
     phases?.optimizer += seconds
@@ -174,18 +202,24 @@ package final class TrainingEngine: @unchecked Sendable {
     let scale = 1 / Float(max(rows, 1))
     let start = clock()
     packed.fill(from: parameters.weights.base, pool)
+    if let tables {
+      precondition(
+        parameters.tableHistory.count == step,
+        "tables know \(parameters.tableHistory.count) steps of \(step)")
+      tables.stage(batch, parameters.tableHistory, pool)
+    }
     laneLosses.withUnsafeMutableBufferPointer { losses in
       nonisolated(unsafe) let losses = losses
       pool.forEach(0..<blocks.count) { [self] worker, block in
         blocks[block].accumulate { lane, gradients in
           losses[lane] = executors[worker].run(
             batch[lane], weights: parameters.weights.base, packed: packed.base,
-            gradients: gradients, lossScale: scale)
+            gradients: gradients, staged: tables?.view(lane: lane), lossScale: scale)
         }
       }
     }
     let forwardBackward = clock()
-    let norm = reduceBlocks().squareRoot()
+    let norm = (reduceBlocks() + (tables?.sumGradients(pool) ?? 0)).squareRoot()
     let reduced = clock()
     phases?.lanes += forwardBackward - start
     phases?.reduction += reduced - forwardBackward
@@ -201,10 +235,16 @@ package final class TrainingEngine: @unchecked Sendable {
     Array(UnsafeBufferPointer(start: blocks[0].total + slot.offset, count: slot.count))
   }
 
+  /// The rows of table `table` that the last `computeGradients` or `step` used, ascending, and their
+  /// gradients (rows, width), before clipping.
+  package func tableGradient(_ table: Int) -> (rows: [Int32], values: [Float]) {
+    tables?.gradient(table: table) ?? ([], [])
+  }
+
   /// Bytes of activations, gradients and packed weights at capacity, all workers together.
   package var workingBytes: Int {
     executors.reduce(packed.bytes) { $0 + $1.arenaBytes }
-      + blocks.reduce(0) { $0 + $1.buffers.count } * plan.layout.count * 4
+      + blocks.reduce(0) { $0 + $1.buffers.count } * plan.layout.count * 4 + (tables?.bytes ?? 0)
   }
 
   /// Sums the blocks as the upper part of the lane tree into block 0 and returns Σ g² in Double:
@@ -258,7 +298,7 @@ package final class TrainingEngine: @unchecked Sendable {
     where !parameters.values(slot).allSatisfy(\.isFinite) { return "weight \(slot.name)" }
     for slot in parameters.layout.slots
     where !gradient(of: slot).allSatisfy(\.isFinite) { return "gradient of \(slot.name)" }
-    return "loss"
+    return tables?.firstBadTensor() ?? "loss"
   }
 }
 

@@ -76,6 +76,8 @@ struct LaneView {
   /// (rows, G).
   var inputs: UnsafeBufferPointer<Int32>
   var tables: Int
+  /// The table lookups, where the model has tables.
+  var tableView: TableView?
   /// (rows), counted from 0 in each sentence.
   var positions: UnsafeBufferPointer<Int32>
   /// (rows), or empty.

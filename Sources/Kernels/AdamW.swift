@@ -105,3 +105,9 @@ package func copy(_ b: Span<Float>, into a: inout MutableSpan<Float>) {
   precondition(a.count == b.count, "copy: \(b.count) into \(a.count)")
   a.base.update(from: b.base, count: b.count)
 }
+
+/// a *= factor, element by element.
+package func multiply(_ a: inout MutableSpan<Float>, by factor: Float) {
+  let (target, factor) = (a.base, Vector(repeating: factor))
+  forEachVector(a.count) { target.store(target.load($0, $1) * factor, $0, $1) }
+}

@@ -22,8 +22,12 @@ extension ModelConfiguration {
   package var layout: ParameterLayout { plan(.training, rows: 1).layout }
 
   /// Parameters of this model, all zeros, to be filled by `initialize(seed:)` or a checkpoint.
-  package func makeParameters(moments: Bool) -> ParameterStore {
-    ParameterStore(layout: layout, moments: moments)
+  ///
+  /// - Parameter tableMoments: the form of the tables' moments, where there are moments.
+  package func makeParameters(
+    moments: Bool, tableMoments: TableMoments = .float32
+  ) -> ParameterStore {
+    ParameterStore(layout: layout, moments: moments, tableMoments: tableMoments)
   }
 }
 
@@ -33,13 +37,15 @@ extension TrainingEngine {
   /// - Parameters:
   ///   - lanes: lanes of a batch, a power of two.
   ///   - laneCapacity: rows that a lane may have; untouched capacity costs no memory.
+  ///   - tableMoments: the form of the moments of over-encoding's tables.
   package convenience init(
     _ configuration: ModelConfiguration, seed: UInt64, lanes: Int, laneCapacity: Int, threads: Int,
-    precision: Precision = .float32
+    precision: Precision = .float32, tableMoments: TableMoments = .float32
   ) {
     let plan = configuration.plan(.training, rows: laneCapacity, precision: precision)
-    let parameters = ParameterStore(layout: plan.layout, moments: true)
-    parameters.initialize(seed: seed)
+    let parameters = ParameterStore(
+      layout: plan.layout, moments: true, tableMoments: tableMoments)
+    parameters.initialize(seed: seed, threads: threads)
     self.init(plan: plan, parameters: parameters, lanes: lanes, threads: threads)
   }
 }

@@ -1,7 +1,7 @@
 import Engine
 
 /// GPT-2 (Radford et al. 2019): learned positions, pre-norm blocks, tanh GELU, with a sum of n-gram
-/// tables at the input and a label head at the output. Parameters carry the names of Hugging Face's
+/// tables or over-encoding at the input and a label head at the output. Parameters carry the names of Hugging Face's
 /// GPT2LMHeadModel; a table of order n > 1 is `transformer.wte_n`.
 struct GPT2 {
   let configuration: ModelConfiguration
@@ -15,14 +15,16 @@ struct GPT2 {
   /// Traces the model and returns the result of its head.
   func callAsFunction(in g: inout GraphBuilder) -> Tensor {
     let (C, V) = (configuration.width, configuration.labels)
-    let tables = configuration.inputs.map { table in
+    let used = configuration.hasInputTables || configuration.tied ? configuration.inputs : []
+    let tables = used.map { table in
       g.parameter(
         "transformer.wte" + (table.order == 1 ? "" : "_\(table.order)") + ".weight",
         [table.rows, C], .normal(Self.deviation))
     }
     let positions = g.parameter(
       "transformer.wpe.weight", [configuration.context, C], .normal(Self.deviation))
-    var x = g.embeddingSum(tables: tables, positions: positions, columns: C)
+    var x = configuration.inputEmbedding(
+      in: &g, tokens: tables, positions: positions, named: "transformer")
     for layer in 0..<configuration.layers { x = block(x, layer, in: &g) }
     x = g.layerNorm(x, named: "transformer.ln_f")
     let head =

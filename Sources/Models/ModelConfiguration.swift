@@ -84,10 +84,12 @@ package struct ModelConfiguration: Sendable, Equatable {
   package var labels: Int
   /// Whether the head is the input table.
   package var tied: Bool
+  /// N-gram tables beside the one input table, of order 1; nil for the sum of `inputs`.
+  package var overEncoding: OverEncoding?
 
   package init(
     layers: Int, width: Int, heads: Int, context: Int, inputs: [InputTable], labels: Int,
-    tied: Bool = false, olmo2: OLMo2Settings? = nil
+    tied: Bool = false, olmo2: OLMo2Settings? = nil, overEncoding: OverEncoding? = nil
   ) throws {
     self.olmo2 = olmo2
     self.layers = layers
@@ -97,12 +99,13 @@ package struct ModelConfiguration: Sendable, Equatable {
     self.inputs = inputs
     self.labels = labels
     self.tied = tied
+    self.overEncoding = overEncoding
     try validate()
   }
 
   /// Reads the keys `architecture`, `layers`, `width`, `heads`, `context`, `inputs` (a list of
-  /// {order, rows}), `labels` and `tied`, and those of `OLMo2Settings` where the architecture has
-  /// them. The caller finishes `reader`.
+  /// {order, rows}), `labels` and `tied`, those of `OLMo2Settings` where the architecture has them
+  /// and, for an over-encoded input, `overEncoding`. The caller finishes `reader`.
   package init(reader: inout ConfigReader) throws {
     switch try reader.choice("architecture", Architecture.self) {
     case .gpt2: olmo2 = nil
@@ -122,6 +125,11 @@ package struct ModelConfiguration: Sendable, Equatable {
     }
     labels = try reader.int("labels", in: 1...Int(Int32.max))
     tied = try reader.bool("tied", default: false)
+    if var object = try reader.optionalObject("overEncoding") {
+      overEncoding = try OverEncoding(
+        reader: &object, vocabulary: inputs.first?.rows ?? 0, width: width)
+      try object.finish()
+    }
     try validate()
   }
 
@@ -150,6 +158,19 @@ package struct ModelConfiguration: Sendable, Equatable {
       throw UserError(
         "model inputs", expected: "distinct orders", found: "\(inputs.map(\.order))")
     }
+    if let overEncoding {
+      let layout = overEncoding.layout
+      guard inputs.count == 1, inputs[0].order == 1, inputs[0].rows == layout.vocabulary,
+        layout.width == width
+      else {
+        throw UserError(
+          "over-encoded model",
+          expected: "one input table of order 1 with \(layout.vocabulary) rows of \(layout.width)",
+          found: inputs.map { "order \($0.order) with \($0.rows) rows of \(width)" }
+            .joined(separator: ", "),
+          remedy: "Map the tokens without other input orders.")
+      }
+    }
     if tied && (inputs.count != 1 || inputs[0].order != 1 || inputs[0].rows != labels) {
       throw UserError(
         "tied head", expected: "a single input table of order 1 with \(labels) rows",
@@ -172,22 +193,33 @@ package struct ModelConfiguration: Sendable, Equatable {
   /// gains.
   private var blockVectors: Int { olmo2 == nil ? 9 * width + hiddenWidth : 4 * width }
 
-  /// Rows of all input tables.
-  package var inputRows: Int { inputs.reduce(0) { $0 + $1.rows } }
+  /// Rows of all input tables in use.
+  package var inputRows: Int {
+    hasInputTables || tied ? inputs.reduce(0) { $0 + $1.rows } : 0
+  }
 
-  /// (ΣM + [not tied] V)·C + L·(block) + the last norm, and T·C learned positions in a GPT-2. A block
-  /// is 12C² + 13C in a GPT-2, 4C² + 3CF + 4C in an OLMo 2.
+  /// Whether `inputs` are terms of the embedding.
+  var hasInputTables: Bool { overEncoding?.token ?? true }
+
+  /// Columns of a lane's inputs: one for each input table, then one for each table of over-encoding.
+  package var inputColumns: Int { inputs.count + (overEncoding?.layout.embedders.count ?? 0) }
+
+  /// (ΣM + [not tied] V)·C + L·(block) + the last norm, T·C learned positions in a GPT-2, and tables
+  /// and projections of over-encoding. A block is 12C² + 13C in a GPT-2, 4C² + 3CF + 4C in an OLMo 2.
   package var parameterCount: Int {
     let rows = inputRows + (tied ? 0 : labels) + (olmo2 == nil ? context : 0)
     let lastNorm = olmo2 == nil ? 2 * width : width
     return rows * width + layers * (blockWeights + blockVectors) + lastNorm
+      + (overEncoding?.layout.parameterCount ?? 0)
   }
 
   /// Multiply-adds counted as two: forward FLOPs of one position in a sentence of `length`
-  /// positions, averaged over the sentence: matrix products 2·(L·(4C² + 2CF or 3CF) + CV) and
-  /// attention 4·L·C·(length + 1)/2. Norms, activations, rotations and softmax are left out.
+  /// positions, averaged over the sentence: matrix products 2·(L·(4C² + 2CF or 3CF) + CV), the
+  /// projections of over-encoding, 2·C·Σ widths, and attention 4·L·C·(length + 1)/2. Norms,
+  /// activations, rotations, softmax and lookups are left out.
   package func forwardFLOPs(perTokenAt length: Int) -> Double {
-    let products = 2 * Double(layers * blockWeights + width * labels)
+    let weights = layers * blockWeights + width * (labels + (overEncoding?.columns ?? 0))
+    let products = 2 * Double(weights)
     return products + 4 * Double(layers * width) * Double(length + 1) / 2
   }
 

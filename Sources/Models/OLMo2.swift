@@ -2,7 +2,7 @@ import Engine
 
 /// OLMo 2 (OLMo Team 2024, §3): norms after attention and feed-forward, inside the residual branch,
 /// RMSNorm of queries and keys over their full width, rotary positions, SwiGLU, no biases; a sum of
-/// n-gram tables at the input and a label head at the output.
+/// n-gram tables or over-encoding at the input and a label head at the output.
 ///
 /// Parameters carry the names of Hugging Face's Olmo2ForCausalLM; a table of order n > 1 is
 /// `model.embed_tokens_n`. Every `…_proj.weight` is stored (in, out), the transpose of Hugging
@@ -19,14 +19,15 @@ struct OLMo2 {
   /// Traces the model and returns the result of its head.
   func callAsFunction(in g: inout GraphBuilder) -> Tensor {
     let (C, V) = (configuration.width, configuration.labels)
-    let tables = configuration.inputs.map { table in
+    let used = configuration.hasInputTables || configuration.tied ? configuration.inputs : []
+    let tables = used.map { table in
       g.parameter(
         "model.embed_tokens" + (table.order == 1 ? "" : "_\(table.order)") + ".weight",
         [table.rows, C], .normal(Self.deviation))
     }
     let angles = RotaryAngles(
       context: configuration.context, D: C / configuration.heads, theta: settings.ropeTheta)
-    var x = g.embeddingSum(tables: tables, positions: nil, columns: C)
+    var x = configuration.inputEmbedding(in: &g, tokens: tables, positions: nil, named: "model")
     for layer in 0..<configuration.layers { x = block(x, layer, angles, in: &g) }
     x = g.rmsNorm(x, named: "model.norm", epsilon: settings.normEpsilon)
     let head =

@@ -39,6 +39,9 @@ package struct RandomStream: Sendable {
     RandomStream(key: key, index: index)
   }
 
+  /// The key that (seed, name) gave, for code that runs many counters at a time.
+  package var philoxKey: SIMD2<UInt32> { key }
+
   /// The next 32 random bits.
   @inlinable
   package mutating func next32() -> UInt32 {

@@ -7,17 +7,25 @@ import Testing
 func makeLanes(
   _ configuration: ModelConfiguration, lengths: [Int], lanes: Int, seed: UInt64 = 1
 ) -> [PackedLane] {
-  var result = (0..<lanes).map { _ in PackedLane(tables: configuration.inputs.count) }
+  var result = (0..<lanes).map { _ in PackedLane(tables: configuration.inputColumns) }
   for (i, length) in lengths.enumerated() {
     var stream = RandomStream(seed: seed, name: "sentence", index: UInt64(i))
     for _ in 0..<length {
       result[i % lanes].appendRow(label: Int32(stream.below(UInt32(configuration.labels)))) {
-        Int32(stream.below(UInt32(configuration.inputs[$0].rows)))
+        Int32(stream.below(UInt32(configuration.rows(ofColumn: $0))))
       }
     }
     result[i % lanes].endSegment()
   }
   return result
+}
+
+extension ModelConfiguration {
+  /// Rows of the table that a column of a lane's inputs is for.
+  func rows(ofColumn column: Int) -> Int {
+    column < inputs.count
+      ? inputs[column].rows : overEncoding?.layout.embedders[column - inputs.count].modulus ?? 0
+  }
 }
 
 func smallConfiguration(

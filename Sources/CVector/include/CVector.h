@@ -38,6 +38,21 @@ static inline __attribute__((always_inline)) float ott_largest(ott_float16 x) {
   return best[0] > best[1] ? best[0] : best[1];
 }
 
+typedef unsigned int ott_uint16 __attribute__((ext_vector_type(16)));
+typedef unsigned long long ott_ulong16 __attribute__((ext_vector_type(16)));
+
+/// The upper half of the 64-bit product in each lane.
+static inline __attribute__((always_inline)) ott_uint16 ott_multiply_high(ott_uint16 a,
+                                                                          unsigned int b) {
+  return __builtin_convertvector(
+      (__builtin_convertvector(a, ott_ulong16) * (ott_ulong16)b) >> 32, ott_uint16);
+}
+
+/// Asks for the cache line at `address`, which need not be mapped.
+static inline __attribute__((always_inline)) void ott_prefetch(const void *address) {
+  __builtin_prefetch(address, 0, 3);
+}
+
 // MARK: bfloat16
 
 // Pairs of bfloat16 neighbours along the summed dimension, in 32 bits that are passed around as a

@@ -1,0 +1,96 @@
+import CVector
+
+/// Moments of a table: how many numbers a row keeps besides its weights, and in which form.
+package enum TableMoments: String, CaseIterable, Sendable {
+  /// Both moments of every weight in fp32: bit-equal to dense AdamW.
+  case float32
+  /// Both moments of every weight, rounded to bfloat16 (to nearest, ties to even) when a row is
+  /// written. Between two touches arithmetic is fp32, so what is rounded depends on touches only.
+  case bfloat16
+  /// The first moment in fp32 and one second moment a row: v of the mean of g² over the row.
+  case rowwise
+
+  /// Bytes of the moments of a row.
+  package func bytes(width: Int) -> Int {
+    switch self {
+    case .float32: 8 * width
+    case .bfloat16: 4 * width
+    case .rowwise: 4 * width + 4
+    }
+  }
+}
+
+// MARK: - Gather
+
+/// How many rows ahead the memory is asked for a row.
+private let lookahead = 8
+
+/// Asks for the cache lines of `bytes` bytes.
+@inline(__always)
+func prefetch(_ address: UnsafeRawPointer, bytes: Int) {
+  var offset = 0
+  while offset < bytes {
+    ott_prefetch(address + offset)
+    offset &+= 64
+  }
+}
+
+/// Y[n, column ..< column + w] = E[ids[n]] for N rows of table E (rows, w): Y is (N, C), ids is column
+/// `idColumn` of (N, `idWidth`).
+package func gatherRows(
+  into y: inout MutableSpan<Float>, C: Int, column: Int, table: UnsafePointer<Float>, width w: Int,
+  rows: Int, ids: UnsafeBufferPointer<Int32>, idWidth: Int, idColumn: Int
+) {
+  let N = idWidth == 0 ? 0 : ids.count / idWidth
+  precondition(
+    y.count == N * C && column + w <= C && idColumn < idWidth,
+    "gatherRows: y \(y.count), columns \(column)..<\(column + w) of \(C), \(N) ids")
+  let target = y.base
+  for n in 0..<N {
+    let id = Int(ids[n &* idWidth &+ idColumn])
+    precondition(id >= 0 && id < rows, "row \(id) of a table of \(rows)")
+    if n &+ lookahead < N {
+      let next = Int(ids[(n &+ lookahead) &* idWidth &+ idColumn])
+      prefetch(table + next &* w, bytes: 4 &* w)
+    }
+    let (from, to) = (table + id &* w, target + (n &* C &+ column))
+    forEachVector(w) { to.store(from.load($0, $1), $0, $1) }
+  }
+}
+
+// MARK: - Gradients of rows
+
+/// G[u] = Σ over the members i of group u of dY[i, column ..< column + w], in their order, for the
+/// groups of `range`; returns Σ g² in Double, group by group.
+///
+/// The sum starts from the first member, so a row that occurs once has its gradient's bits.
+///
+/// - Parameters:
+///   - gradients: (range.count, w).
+///   - dY: (occurrences, C).
+package func sumRows(
+  into gradients: inout MutableSpan<Float>, _ groups: RowGroups, _ range: Range<Int>,
+  dY: UnsafePointer<Float>, C: Int, column: Int, width w: Int
+) -> Double {
+  precondition(
+    gradients.count == range.count * w && column + w <= C && range.upperBound <= groups.count,
+    "sumRows: \(gradients.count) for groups \(range), columns \(column)..<\(column + w) of \(C)")
+  let target = gradients.base
+  var total = 0.0
+  for u in range {
+    let to = target + (u &- range.lowerBound) &* w
+    let members = groups.members(u)
+    if u &+ 4 < range.upperBound {
+      let next = Int(groups.members(u &+ 4)[0]) &* C &+ column
+      prefetch(dY + next, bytes: 4 &* w)
+    }
+    let first = dY + (Int(members[0]) &* C &+ column)
+    forEachVector(w) { to.store(first.load($0, $1), $0, $1) }
+    for i in 1..<max(members.count, 1) {
+      let from = dY + (Int(members[i]) &* C &+ column)
+      forEachVector(w) { to.store(to.load($0, $1) + from.load($0, $1), $0, $1) }
+    }
+    total += squaredNorm(UnsafeBufferPointer(start: to, count: w).span)
+  }
+  return total
+}

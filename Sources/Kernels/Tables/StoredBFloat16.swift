@@ -1,0 +1,33 @@
+/// bfloat16 as it is stored: the upper half of an fp32 number.
+
+/// Y = the bfloat16 nearest to each x, ties to even; NaN stays NaN.
+func roundToBFloat16(
+  _ y: UnsafeMutablePointer<UInt16>, _ x: UnsafePointer<Float>, count: Int
+) {
+  forEachVector(count) { index, lanes in
+    let values = x.load(index, lanes)
+    let bits = unsafeBitCast(values, to: SIMD16<UInt32>.self)
+    var rounded = (bits &+ 0x7FFF &+ (bits &>> 16 & 1)) &>> 16
+    rounded.replace(with: bits &>> 16 | 0x40, where: values .!= values)
+    let half = SIMD16<UInt16>(truncatingIfNeeded: rounded)
+    if lanes == 16 {
+      UnsafeMutableRawPointer(y + index).storeBytes(of: half, as: SIMD16<UInt16>.self)
+    } else {
+      for i in 0..<lanes { y[index + i] = half[i] }
+    }
+  }
+}
+
+/// Y = the fp32 number of each bfloat16 x.
+func widenBFloat16(_ y: UnsafeMutablePointer<Float>, _ x: UnsafePointer<UInt16>, count: Int) {
+  forEachVector(count) { index, lanes in
+    var half = SIMD16<UInt16>()
+    if lanes == 16 {
+      half = UnsafeRawPointer(x + index).loadUnaligned(as: SIMD16<UInt16>.self)
+    } else {
+      for i in 0..<lanes { half[i] = x[index + i] }
+    }
+    let bits = SIMD16<UInt32>(truncatingIfNeeded: half) &<< 16
+    y.store(unsafeBitCast(bits, to: Vector.self), index, lanes)
+  }
+}

@@ -1,0 +1,209 @@
+import CVector
+
+/// Where a table and its optimizer state lie: weights (rows, width), moments in the form of
+/// `moments`, and the last step that each row has been brought to (0: never touched, moments are 0).
+///
+/// A borrow of its owner's memory. Functions below that take different rows may run at the same time.
+// Unchecked: see above.
+package struct TableMemory: @unchecked Sendable {
+  package let rows: Int
+  package let width: Int
+  package let moments: TableMoments
+  package let weights: UnsafeMutablePointer<Float>
+  /// (rows, width) of fp32 or bfloat16.
+  package let firstMoment: UnsafeMutableRawPointer
+  /// (rows, width) of fp32 or bfloat16, or (rows) of fp32 when row-wise.
+  package let secondMoment: UnsafeMutableRawPointer
+  package let lastStep: UnsafeMutablePointer<UInt32>
+
+  package init(
+    rows: Int, width: Int, moments: TableMoments, weights: UnsafeMutablePointer<Float>,
+    firstMoment: UnsafeMutableRawPointer, secondMoment: UnsafeMutableRawPointer,
+    lastStep: UnsafeMutablePointer<UInt32>
+  ) {
+    self.rows = rows
+    self.width = width
+    self.moments = moments
+    self.weights = weights
+    self.firstMoment = firstMoment
+    self.secondMoment = secondMoment
+    self.lastStep = lastStep
+  }
+}
+
+/// fp32 copies of some rows, packed: p, m, v and g are (U, width) each; where the second moment is
+/// row-wise, row u's is the first float of its v.
+package struct StagedRows {
+  package let p: UnsafeMutablePointer<Float>
+  package let m: UnsafeMutablePointer<Float>
+  package let v: UnsafeMutablePointer<Float>
+  package let g: UnsafeMutablePointer<Float>
+
+  package init(
+    p: UnsafeMutablePointer<Float>, m: UnsafeMutablePointer<Float>,
+    v: UnsafeMutablePointer<Float>, g: UnsafeMutablePointer<Float>
+  ) {
+    self.p = p
+    self.m = m
+    self.v = v
+    self.g = g
+  }
+}
+
+/// How many rows ahead the memory is asked for a row: some 10 cache lines are in flight at a time.
+private let lookahead = 4
+
+// MARK: - Out of the table
+
+/// Copies the rows of groups `range` to their places in `staged` (p, m and v), brought to the end of
+/// `history`. The table is only read.
+///
+/// - Complexity: for each row its bytes once, and a replay of the steps since it was last written.
+package func stageRows(
+  _ staged: StagedRows, _ table: TableMemory, _ groups: RowGroups, _ range: Range<Int>,
+  _ history: borrowing AdamWHistory
+) {
+  let (rows, w) = (groups.rows, table.width)
+  precondition(range.upperBound <= rows.count, "groups \(range) of \(rows.count)")
+  for u in range {
+    if u &+ lookahead < range.upperBound { table.prefetchRow(Int(rows[u &+ lookahead])) }
+    table.read(
+      Int(rows[u]), staged.p + u &* w, staged.m + u &* w, staged.v + u &* w, history, .state)
+  }
+}
+
+/// Weights of rows `range` at the end of `history` into `weights` (range.count, width). The table is
+/// only read.
+///
+/// - Parameter scratch: at least 2·width floats.
+package func exportRows(
+  into weights: UnsafeMutablePointer<Float>, _ table: TableMemory, _ range: Range<Int>,
+  _ history: borrowing AdamWHistory, scratch: UnsafeMutablePointer<Float>
+) {
+  let w = table.width
+  precondition(range.lowerBound >= 0 && range.upperBound <= table.rows, "rows \(range)")
+  for row in range {
+    table.read(
+      row, weights + (row &- range.lowerBound) &* w, scratch, scratch + w, history, .weights)
+  }
+}
+
+extension TableMemory {
+  /// Asks for the cache lines of a row.
+  @inline(__always)
+  fileprivate func prefetchRow(_ row: Int) {
+    ott_prefetch(lastStep + row)
+    prefetch(weights + row &* width, bytes: 4 &* width)
+    switch moments {
+    case .float32:
+      prefetch(firstMoment + 4 &* row &* width, bytes: 4 &* width)
+      prefetch(secondMoment + 4 &* row &* width, bytes: 4 &* width)
+    case .bfloat16:
+      prefetch(firstMoment + 2 &* row &* width, bytes: 2 &* width)
+      prefetch(secondMoment + 2 &* row &* width, bytes: 2 &* width)
+    case .rowwise:
+      prefetch(firstMoment + 4 &* row &* width, bytes: 4 &* width)
+      ott_prefetch(secondMoment + 4 &* row)
+    }
+  }
+
+  private func floats(_ base: UnsafeMutableRawPointer, _ row: Int) -> UnsafeMutablePointer<Float> {
+    base.assumingMemoryBound(to: Float.self) + row &* width
+  }
+
+  private func halves(_ base: UnsafeMutableRawPointer, _ row: Int) -> UnsafeMutablePointer<UInt16> {
+    base.assumingMemoryBound(to: UInt16.self) + row &* width
+  }
+
+  private func rowMoment(_ row: Int) -> UnsafeMutablePointer<Float> {
+    secondMoment.assumingMemoryBound(to: Float.self) + row
+  }
+
+  @inline(__always)
+  fileprivate func read(
+    _ row: Int, _ p: UnsafeMutablePointer<Float>, _ m: UnsafeMutablePointer<Float>,
+    _ v: UnsafeMutablePointer<Float>, _ history: borrowing AdamWHistory, _ scope: ReplayScope
+  ) {
+    let last = Int(lastStep[row])
+    copyFloats(p, weights + row &* width, count: width)
+    if last == 0 {
+      m.update(repeating: 0, count: width)
+      v.update(repeating: 0, count: width)
+      if !history.decays(after: 0) { return }
+    }
+    switch moments {
+    case _ where last == 0: break
+    case .float32:
+      copyFloats(m, floats(firstMoment, row), count: width)
+      copyFloats(v, floats(secondMoment, row), count: width)
+    case .bfloat16:
+      widenBFloat16(m, halves(firstMoment, row), count: width)
+      widenBFloat16(v, halves(secondMoment, row), count: width)
+    case .rowwise:
+      copyFloats(m, floats(firstMoment, row), count: width)
+      v[0] = rowMoment(row)[0]
+    }
+    if moments == .rowwise {
+      replayRowwise(p, m, v, count: width, after: last, history, scope: scope)
+    } else {
+      replay(p, m, v, count: width, after: last, history, scope: scope)
+    }
+  }
+
+  // MARK: - Into the table
+
+  fileprivate func write(_ staged: StagedRows, at u: Int, to row: Int, step: UInt32) {
+    let offset = u &* width
+    copyFloats(weights + row &* width, staged.p + offset, count: width)
+    switch moments {
+    case .float32:
+      copyFloats(floats(firstMoment, row), staged.m + offset, count: width)
+      copyFloats(floats(secondMoment, row), staged.v + offset, count: width)
+    case .bfloat16:
+      roundToBFloat16(halves(firstMoment, row), staged.m + offset, count: width)
+      roundToBFloat16(halves(secondMoment, row), staged.v + offset, count: width)
+    case .rowwise:
+      copyFloats(floats(firstMoment, row), staged.m + offset, count: width)
+      rowMoment(row)[0] = staged.v[offset]
+    }
+    lastStep[row] = step
+  }
+}
+
+/// One AdamW step for the staged rows of groups `range` with their gradients g, and back into the
+/// table, which says then that they have seen step `step`.
+package func updateRows(
+  _ table: TableMemory, _ staged: StagedRows, _ groups: RowGroups, _ range: Range<Int>, step: Int,
+  _ scalars: AdamWScalars
+) {
+  let (rows, w) = (groups.rows, table.width)
+  precondition(
+    range.upperBound <= rows.count && step > 0 && step <= UInt32.max,
+    "groups \(range) of \(rows.count), step \(step)")
+  let (offset, count) = (range.lowerBound * w, range.count * w)
+  if table.moments == .rowwise {
+    for u in range {
+      let i = u &* w
+      adamWRowwise(staged.p + i, staged.m + i, staged.v + i, staged.g + i, count: w, scalars)
+    }
+  } else {
+    let part = { (base: UnsafeMutablePointer<Float>) in
+      UnsafeMutableBufferPointer(start: base + offset, count: count)
+    }
+    var p = part(staged.p).mutableSpan
+    var m = part(staged.m).mutableSpan
+    var v = part(staged.v).mutableSpan
+    adamW(&p, m: &m, v: &v, part(staged.g).span, scalars)
+  }
+  for u in range {
+    if u &+ lookahead < range.upperBound { table.prefetchRow(Int(rows[u &+ lookahead])) }
+    table.write(staged, at: u, to: Int(rows[u]), step: UInt32(step))
+  }
+}
+
+@inline(__always)
+private func copyFloats(
+  _ to: UnsafeMutablePointer<Float>, _ from: UnsafePointer<Float>, count: Int
+) {
+  forEachVector(count) { to.store(from.load($0, $1), $0, $1) }
+}

@@ -1,0 +1,99 @@
+import Engine
+import Kernels
+import NGrams
+import Support
+
+/// An over-encoded input: tables of n-gram rows, projected and added to the 1-gram embedding.
+///
+///     X[n] = (E₁[x_n] + Σ_e G_e[row_e[n]]·W_e) / (1 + k(n − 1))
+///
+/// Source: Over-Tokenized Transformer, section 3 and Algorithm 1, without the biases that `nn.Linear`
+/// would have there (equation 4 has none).
+package struct OverEncoding: Sendable, Equatable {
+  /// How the terms make up the embedding.
+  package enum Reduction: String, CaseIterable, Sendable {
+    /// Divided by their number, the 1-gram table included.
+    case mean
+    case sum
+  }
+
+  package var layout: OverEncodingLayout
+  package var reduction: Reduction
+  /// Whether the 1-gram table is one of the terms.
+  package var token: Bool
+  /// Standard deviation of the tables at the start.
+  package var deviation: Double
+  /// Standard deviation of the projections at the start.
+  package var projectionDeviation: Double
+
+  /// - Parameter projectionDeviation: 1/√(width of a table) unless given, so that a projected row is as
+  ///   large as the row.
+  package init(
+    layout: OverEncodingLayout, reduction: Reduction = .mean, token: Bool = true,
+    deviation: Double = 0.02, projectionDeviation: Double? = nil
+  ) {
+    self.layout = layout
+    self.reduction = reduction
+    self.token = token
+    self.deviation = deviation
+    self.projectionDeviation =
+      projectionDeviation ?? 1 / Double(layout.embedders[0].width).squareRoot()
+  }
+
+  /// Reads the members of the layout (order, slices, rows, moduli, …) and `reduction` (mean), `token`
+  /// (true), `deviation` (0.02) and `projectionDeviation` (1/√width). The caller finishes `reader`.
+  package init(reader: inout ConfigReader, vocabulary: Int, width: Int) throws {
+    let layout = try OverEncodingLayout(reader: &reader, vocabulary: vocabulary, width: width)
+    let reduction = try reader.choice("reduction", Reduction.self, default: .mean)
+    let token = try reader.bool("token", default: true)
+    let deviation =
+      reader.has("deviation") ? try reader.double("deviation", in: 0...1e3) : 0.02
+    let projection =
+      reader.has("projectionDeviation")
+      ? try reader.double("projectionDeviation", in: 0...1e3) : nil
+    self.init(
+      layout: layout, reduction: reduction, token: token, deviation: deviation,
+      projectionDeviation: projection)
+  }
+
+  /// Multiplies the sum of the terms.
+  package var scale: Double {
+    switch reduction {
+    case .mean: 1 / Double((token ? 1 : 0) + layout.embedders.count)
+    case .sum: 1
+    }
+  }
+
+  /// Columns of all tables, side by side.
+  package var columns: Int { layout.embedders.reduce(0) { $0 + $1.width } }
+
+  /// Bytes of the tables' weights; of their moments and last steps too where `moments` says how.
+  package func bytes(moments: TableMoments?) -> Int {
+    layout.embedders.reduce(0) { sum, embedder in
+      sum
+        + TableSlot(name: "", rows: embedder.modulus, width: embedder.width, deviation: 0)
+        .bytes(moments: moments)
+    }
+  }
+}
+
+extension ModelConfiguration {
+  /// The embedded input, the one entry of every trunk: the sum of the input tables, or over-encoding,
+  /// plus the positions where a trunk has learned ones.
+  ///
+  /// - Parameters:
+  ///   - tokens: the input tables; only the 1-gram table when over-encoded, none if that is left out.
+  ///   - name: prefix of the names of what over-encoding adds.
+  func inputEmbedding(
+    in g: inout GraphBuilder, tokens: [Parameter], positions: Parameter?, named name: String
+  ) -> Tensor {
+    guard let overEncoding else {
+      return g.embeddingSum(tables: tokens, positions: positions, columns: width)
+    }
+    return g.overEncoding(
+      tables: overEncoding.layout.embedders.map { ($0.modulus, $0.width) },
+      tokens: overEncoding.token ? tokens[0] : nil, positions: positions, columns: width,
+      scale: overEncoding.scale, deviation: overEncoding.deviation,
+      projectionDeviation: overEncoding.projectionDeviation, named: name)
+  }
+}
