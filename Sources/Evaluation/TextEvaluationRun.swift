@@ -84,9 +84,10 @@ package struct TextEvaluationRun {
         "\(configuration.source): inputs", expected: "names of letters, digits, - and _",
         found: "'\(name)'")
     }
+    let layout = model.overEncoding?.layout
     sets = try names.map {
       try TextSet(
-        name: $0, configuration.input($0), text: text, layout: nil, threads: threads)
+        name: $0, configuration.input($0), text: text, layout: layout, threads: threads)
     }
   }
 
