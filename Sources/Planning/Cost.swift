@@ -42,8 +42,10 @@ package struct Rates: Sendable {
   package var tokenize = 60e6
   package var map = 60e6
   /// Bytes of text a second.
-  package var vocabulary = 40e6
-  package var encode = 30e6
+  package var vocabulary = 60e6
+  package var encode = 45e6
+  /// Tokens a second.
+  package var mapText = 10e6
   /// Seconds to start a process and to open and close its files.
   package var startSeconds = 0.05
 
@@ -101,14 +103,15 @@ package struct CostModel {
 
   var report: Cost { Cost(memoryBytes: Self.processBytes, diskBytes: 200e3, seconds: 0.5) }
 
-  /// Weights and both moments once; a worker holds the activations of the lane at work and one
+  /// All but the tables of over-encoding. Weights and both moments once; a worker holds the activations of the lane at work and one
   /// gradient for every level of the tree of sums; the map set, of `dataBytes`, lies in memory.
   func training(
     _ size: RunSize, _ model: ModelConfiguration, lanes: Int, dataBytes: Double
   ) -> Cost {
     let lanes = Double(lanes)
     let laneRows = size.rows / Double(size.steps) / lanes
-    let weights = 4 * Double(model.parameterCount)
+    let tables = model.overEncoding?.layout.tableParameterCount ?? 0
+    let weights = 4 * Double(model.parameterCount - tables)
     let workers = min(Double(threads), lanes)
     let memory =
       Self.processBytes + weights * (3 + workers * (log2(lanes) + 1))
@@ -124,13 +127,12 @@ package struct CostModel {
 
   /// The model of a run with the tables and classes that its map set will have.
   func model(
-    of run: Int, inputs: [InputTable], labels: Int, without keys: [String] = []
+    of run: Int, inputs: [InputTable], labels: Int
   ) throws -> ModelConfiguration {
     let train = graph.nodes[graph.chains[run].train]
     guard case .object(var members)? = train.configuration.parameters["model"] else {
       preconditionFailure("a train configuration has a model")
     }
-    for key in keys { members[key] = nil }
     members["inputs"] = .array(
       inputs.map { ["order": .integer($0.order), "rows": .integer($0.rows)] })
     members["labels"] = .integer(labels)

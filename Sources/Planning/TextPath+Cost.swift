@@ -1,13 +1,13 @@
 import Foundation
 import Models
-import NGrams
+import Kernels
 import Support
 
 /// Costs of the stages of text, from the sizes that the corpus's file states.
 extension TextPath {
   /// Compressed bytes of a token, and of a column of n-gram ids: zstd level 3, default corpus.
-  private static let bytesPerToken = 1.6
-  private static let bytesPerMapColumn = 2.2
+  private static let bytesPerToken = 1.14
+  private static let bytesPerMapColumn = 1.55
 
   /// English text and byte-pair vocabularies trained on it: 3.58 bytes a token with 4,096 tokens, 4.4
   /// with 50,000.
@@ -33,17 +33,14 @@ extension TextPath {
   package func size(of run: Int, in model: CostModel) throws -> CostModel.RunSize {
     let settings = model.graph.experiment.runs[run].settings
     let configuration = try configuration(of: run, in: model)
-    let tables = try layout(settings)?.parameterCount ?? 0
     let part = try trainingPart(run, settings)
     let steps = try settings.int("training.steps")
     let windows = steps * (try settings.int("training.batchWindows"))
     let rowsPerWindow = (part.tokens - part.documents) / part.windows
     let rows = Double(windows) * rowsPerWindow
-    let projections = Double(try layout(settings)?.projectionParameterCount ?? 0)
-    let forward =
-      configuration.forwardFLOPs(perTokenAt: Int(rowsPerWindow.rounded())) + 2 * projections
+    let forward = configuration.forwardFLOPs(perTokenAt: Int(rowsPerWindow.rounded()))
     return CostModel.RunSize(
-      parameters: configuration.parameterCount + tables, steps: steps, units: windows,
+      parameters: configuration.parameterCount, steps: steps, units: windows,
       epochs: Double(windows) / part.windows, rows: rows,
       snapshots: try settings.int("snapshots.count", in: 1...1 << 20),
       trainingFlops: 3 * forward * rows, forwardFlopsPerRow: forward)
@@ -69,7 +66,8 @@ extension TextPath {
     case .map:
       let columns = Double(try settings.int("map.order") + 1)
       return model.streaming(
-        elements: tokens, rate: model.rates.map, bytesPerElement: Self.bytesPerMapColumn * columns)
+        elements: tokens, rate: model.rates.mapText,
+        bytesPerElement: Self.bytesPerMapColumn * columns)
     case .train: return try training(node, settings, in: model)
     case .evaluate: return try evaluation(node, settings, in: model)
     case .report: return model.report
@@ -99,15 +97,18 @@ extension TextPath {
     let part = try trainingPart(node.run, settings)
     let size = try size(of: node.run, in: model)
     let columns = Double(try settings.int("map.order") + 1)
+    let configuration = try configuration(of: node.run, in: model)
     var cost = model.training(
-      size, try configuration(of: node.run, in: model), lanes: try settings.int("training.lanes"),
+      size, configuration, lanes: try settings.int("training.lanes"),
       dataBytes: 4 * part.tokens * columns + part.documents * 8)
-    if let layout = try layout(settings) {
-      let tables = Double(layout.tableParameterCount)
-      // Weights and both moments, and the step of each row; no gradient of a table is ever held.
-      let rows = layout.embedders.reduce(0) { $0 + Double($1.modulus) }
-      cost.memoryBytes += 12 * tables + 4 * rows
-      cost.diskBytes += Double(size.snapshots) * 4 * tables + 12 * tables
+    if let input = configuration.overEncoding {
+      // Of tables no gradient is ever held: the rows of a batch are staged with their gradients.
+      let states = Double(input.bytes(moments: try moments(settings)))
+      let positions = size.rows / Double(size.steps)
+      let staged =
+        positions * Double(20 * input.columns + 28 * input.layout.embedders.count)
+      cost.memoryBytes += states + staged + 20 * Double(size.steps)
+      cost.diskBytes += Double(size.snapshots * input.bytes(moments: nil)) + states
     }
     return cost
   }
@@ -136,11 +137,18 @@ extension TextPath {
           * model.rates.trainingShare(width: configuration.width)))
   }
 
-  /// The trunk with its token table; the tables of over-encoding are counted by their layout.
+  private func moments(_ settings: Settings) throws -> TableMoments {
+    guard let moments = TableMoments(rawValue: try settings.string("tables.moments")) else {
+      throw settings.fault(
+        "tables.moments",
+        expected: "one of \(TableMoments.allCases.map(\.rawValue).joined(separator: ", "))")
+    }
+    return moments
+  }
+
   private func configuration(of run: Int, in model: CostModel) throws -> ModelConfiguration {
     let vocabulary = try vocabulary(model.graph.experiment.runs[run].settings)
     return try model.model(
-      of: run, inputs: [InputTable(order: 1, rows: vocabulary)], labels: vocabulary,
-      without: ["overEncoding"])
+      of: run, inputs: [InputTable(order: 1, rows: vocabulary)], labels: vocabulary)
   }
 }
