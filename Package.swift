@@ -59,7 +59,7 @@ let package = Package(
     library("Kernels", ["COpenBLAS", "CVector", "Support"]),
     library("Engine", ["Kernels", "Parallel", "Support"]),
     library("Models", ["Engine", "Kernels", "NGrams", "Support"]),
-    library("Checkpoints", ["Engine", "Support"]),
+    library("Checkpoints", ["Engine", "Kernels", "Parallel", "Support"]),
     library(
       "Training",
       ["Models", "Checkpoints", "Engine", "Kernels", "NGrams", "Parallel", "Shards", "Support"]),
@@ -113,7 +113,8 @@ let package = Package(
     tests(
       "Training",
       [
-        "Training", "Models", "Engine", "Checkpoints", "NGrams", "Shards", "Parallel", "Support",
+        "Training", "Models", "Engine", "Kernels", "Checkpoints", "NGrams", "Shards", "Parallel",
+        "Support",
       ]),
     tests(
       "Evaluation",

@@ -4,13 +4,18 @@ import Support
 /// Parameter stores as safetensors files: a snapshot has the weights, a resume checkpoint the moments
 /// too.
 ///
-/// A weight has the name of its slot; moments are `firstMoment/<slot>` and `secondMoment/<slot>`.
+/// A weight has the name of its slot; moments are `firstMoment/<slot>` and `secondMoment/<slot>`. How
+/// tables are kept, see `TableTensors`.
 package enum ParameterFile {
   /// Writes arrays of `store` atomically; returns the SHA-256 of the file.
+  ///
+  /// - Parameters:
+  ///   - arrays: the weights for a snapshot, all for a checkpoint.
+  ///   - threads: workers that bring rows of tables up to date for a snapshot; they change no bit.
   @discardableResult
   package static func write(
     _ store: ParameterStore, arrays: [ParameterArray], metadata: [String: String] = [:],
-    to path: String
+    threads: Int = 1, to path: String
   ) throws -> String {
     var tensors: [SafeTensors.Tensor] = []
     for array in arrays {
@@ -22,6 +27,9 @@ package enum ParameterFile {
         }
       }
     }
+    tensors +=
+      isCheckpoint(arrays)
+      ? TableTensors.state(of: store) : TableTensors.weights(of: store, threads: threads)
     return try withExtendedLifetime(store) {
       try SafeTensors.write(to: path, metadata: metadata, tensors: tensors)
     }
@@ -38,7 +46,7 @@ package enum ParameterFile {
     into store: ParameterStore, arrays: [ParameterArray], from path: String
   ) throws -> [String: String] {
     let file = try SafeTensorsFile(path: path)
-    try check(file, against: store.layout, arrays: arrays)
+    try check(file, against: store, arrays: arrays)
     for array in arrays {
       for slot in store.layout.slots {
         try store.withMutableFloats(slot, of: array) {
@@ -46,12 +54,22 @@ package enum ParameterFile {
         }
       }
     }
+    if isCheckpoint(arrays) {
+      try TableTensors.readState(into: store, from: file)
+    } else {
+      try TableTensors.readWeights(into: store, from: file)
+    }
     return file.metadata
   }
 
+  private static func isCheckpoint(_ arrays: [ParameterArray]) -> Bool {
+    arrays.contains(.firstMoment)
+  }
+
   private static func check(
-    _ file: SafeTensorsFile, against layout: ParameterLayout, arrays: [ParameterArray]
+    _ file: SafeTensorsFile, against store: ParameterStore, arrays: [ParameterArray]
   ) throws {
+    let layout = store.layout
     let remedy = "It is a checkpoint of another model: choose another file or configuration."
     for array in arrays {
       for slot in layout.slots {
@@ -64,8 +82,24 @@ package enum ParameterFile {
         }
       }
     }
+    let tables = store.tables.flatMap {
+      isCheckpoint(arrays)
+        ? TableTensors.states(of: $0.slot, moments: $0.moments)
+        : [TableTensors.weights(of: $0.slot)]
+    }
+    for table in tables {
+      let found = file.tensors[table.name]
+      guard found?.shape == table.shape, found?.dtype == table.dtype else {
+        throw UserError(
+          "\(file.path): tensor \(table.name)",
+          expected: "\(table.dtype.rawValue) of shape \(table.shape)",
+          found: found.map { "\($0.dtype.rawValue) of shape \($0.shape)" } ?? "no such tensor",
+          remedy: remedy)
+      }
+    }
     let known = Set(
-      ParameterArray.allCases.flatMap { array in layout.slots.map { name(of: $0, in: array) } })
+      ParameterArray.allCases.flatMap { array in layout.slots.map { name(of: $0, in: array) } }
+        + TableTensors.names(of: layout))
     if let foreign = file.tensors.keys.sorted().first(where: { !known.contains($0) }) {
       throw UserError(
         "\(file.path): tensor \(foreign)", expected: "only tensors of the model",

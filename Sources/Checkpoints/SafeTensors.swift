@@ -8,22 +8,50 @@ import Support
 ///               with spaces to a multiple of 8 bytes
 ///     data      the tensors in the order given, row-major, little-endian, without gaps
 ///
-/// The bytes are a function of the content: canonical JSON, tensors in the caller's order. Only dtype
-/// F32 is written and read.
+/// The bytes are a function of the content: canonical JSON, tensors in the caller's order. The dtypes
+/// F32, BF16 and U32 are written and read.
 package enum SafeTensors {
-  /// One tensor to be written; the storage is borrowed for the call.
+  /// The form of a tensor's elements.
+  package enum DType: String, CaseIterable, Sendable {
+    case float32 = "F32"
+    case bfloat16 = "BF16"
+    case uint32 = "U32"
+
+    package var bytes: Int { self == .bfloat16 ? 2 : 4 }
+  }
+
+  /// One tensor to be written.
   package struct Tensor {
     package let name: String
+    package let dtype: DType
     package let shape: [Int]
-    package let values: UnsafeBufferPointer<Float>
+    /// Hands over the bytes, in any number of pieces.
+    let content: (_ append: (UnsafeRawBufferPointer) throws -> Void) throws -> Void
 
+    /// A tensor whose bytes are made while they are written.
+    ///
+    /// - Precondition: `content` appends as many bytes as the shape holds.
+    package init(
+      name: String, dtype: DType, shape: [Int],
+      content: @escaping (_ append: (UnsafeRawBufferPointer) throws -> Void) throws -> Void
+    ) {
+      self.name = name
+      self.dtype = dtype
+      self.shape = shape
+      self.content = content
+    }
+
+    /// A tensor of floats; the storage is borrowed until the tensor is written.
+    ///
     /// - Precondition: as many values as the shape holds.
     package init(name: String, shape: [Int], values: UnsafeBufferPointer<Float>) {
       precondition(values.count == shape.reduce(1, *), "\(name): values and shape differ")
-      self.name = name
-      self.shape = shape
-      self.values = values
+      self.init(name: name, dtype: .float32, shape: shape) { append in
+        try append(UnsafeRawBufferPointer(values))
+      }
     }
+
+    var bytes: Int { shape.reduce(dtype.bytes, *) }
   }
 
   static let metadataKey = "__metadata__"
@@ -39,11 +67,12 @@ package enum SafeTensors {
     if !metadata.isEmpty { members[metadataKey] = .object(metadata.mapValues(ConfigValue.string)) }
     var offset = 0
     for tensor in tensors {
-      let end = offset + tensor.values.count * 4
+      let end = offset + tensor.bytes
       precondition(
         members[tensor.name] == nil && tensor.name != metadataKey, "two tensors \(tensor.name)")
       members[tensor.name] = [
-        "dtype": "F32", "shape": .array(tensor.shape.map(ConfigValue.integer)),
+        "dtype": .string(tensor.dtype.rawValue),
+        "shape": .array(tensor.shape.map(ConfigValue.integer)),
         "data_offsets": [.integer(offset), .integer(end)],
       ]
       offset = end
@@ -58,9 +87,13 @@ package enum SafeTensors {
         try file.append(bytes)
       }
       for tensor in tensors {
-        let bytes = UnsafeRawBufferPointer(tensor.values)
-        digest.update(bytes)
-        try file.append(bytes)
+        var rest = tensor.bytes
+        try tensor.content { bytes in
+          digest.update(bytes)
+          try file.append(bytes)
+          rest -= bytes.count
+        }
+        precondition(rest == 0, "\(tensor.name): \(rest) bytes fewer than its shape holds")
       }
       return digest.finalizeHex()
     }
@@ -70,6 +103,7 @@ package enum SafeTensors {
 /// An open safetensors file: its header in memory, its tensors read on demand.
 package final class SafeTensorsFile {
   package struct Entry: Sendable, Equatable {
+    package let dtype: SafeTensors.DType
     package let shape: [Int]
     let begin: Int
     let end: Int
@@ -122,7 +156,18 @@ package final class SafeTensorsFile {
   package func read(
     _ name: String, shape: [Int], into values: UnsafeMutableBufferPointer<Float>
   ) throws {
-    precondition(values.count == shape.reduce(1, *), "\(name): values and shape differ")
+    try read(
+      name, dtype: .float32, shape: shape, into: UnsafeMutableRawBufferPointer(values))
+  }
+
+  /// Fills `bytes` with the tensor `name`.
+  ///
+  /// - Throws: `UserError` when there is no such tensor or it has another form or shape.
+  package func read(
+    _ name: String, dtype: SafeTensors.DType, shape: [Int],
+    into bytes: UnsafeMutableRawBufferPointer
+  ) throws {
+    precondition(bytes.count == shape.reduce(dtype.bytes, *), "\(name): bytes and shape differ")
     guard let entry = tensors[name] else {
       throw UserError(
         "\(path): tensor \(name)", expected: "shape \(shape)", found: "no such tensor")
@@ -131,9 +176,11 @@ package final class SafeTensorsFile {
       throw UserError(
         "\(path): tensor \(name)", expected: "shape \(shape)", found: "\(entry.shape)")
     }
-    try Self.read(
-      descriptor, path: path, at: dataStart + entry.begin,
-      into: UnsafeMutableRawBufferPointer(values))
+    guard entry.dtype == dtype else {
+      throw UserError(
+        "\(path): tensor \(name)", expected: dtype.rawValue, found: entry.dtype.rawValue)
+    }
+    try Self.read(descriptor, path: path, at: dataStart + entry.begin, into: bytes)
   }
 
   private static func parse(
@@ -148,18 +195,19 @@ package final class SafeTensorsFile {
     var tensors: [String: Entry] = [:]
     for name in reader.keys where name != SafeTensors.metadataKey {
       var entry = try reader.object(name)
-      let dtype = try entry.string("dtype")
-      guard dtype == "F32" else { throw entry.fault("dtype", expected: "F32", found: dtype) }
+      let dtype = try entry.choice("dtype", SafeTensors.DType.self)
       let shape = try entry.ints("shape", in: 0...Int(Int32.max))
       let offsets = try entry.ints("data_offsets", in: 0...Int.max)
       let count = shape.reduce(1) { $0.multipliedReportingOverflow(by: $1).partialValue }
-      guard offsets.count == 2, offsets[1] <= dataBytes, offsets[1] - offsets[0] == count &* 4
+      guard offsets.count == 2, offsets[1] <= dataBytes,
+        offsets[1] - offsets[0] == count &* dtype.bytes
       else {
         throw entry.fault(
-          "data_offsets", expected: "\(count &* 4) bytes within the \(dataBytes) of the file",
+          "data_offsets",
+          expected: "\(count &* dtype.bytes) bytes within the \(dataBytes) of the file",
           found: "\(offsets)", remedy: "The file is truncated or damaged.")
       }
-      tensors[name] = Entry(shape: shape, begin: offsets[0], end: offsets[1])
+      tensors[name] = Entry(dtype: dtype, shape: shape, begin: offsets[0], end: offsets[1])
     }
     try reader.finish()
     return (metadata, tensors)

@@ -134,6 +134,9 @@ package final class ParameterStore: @unchecked Sendable {
     secondMoment.buffer.update(repeating: 0)
   }
 
+  /// Makes `history` the steps that the tables' rows may have missed: those up to the engine's step.
+  package func restoreTableHistory(_ history: AdamWHistory) { tableHistory = history }
+
   /// The values of one slot.
   package func values(_ slot: ParameterSlot, of array: ParameterArray = .weights) -> [Float] {
     withFloats(slot, of: array) { Array($0) }

@@ -46,6 +46,7 @@ package final class Trainer {
   /// Rows that a lane is laid out for.
   package let laneCapacity: Int
 
+  private let threads: Int
   private let configuration: StageConfiguration
   private let modelValue: ConfigValue
   private var data: TrainingData
@@ -71,6 +72,7 @@ package final class Trainer {
     if data.text != nil {
       data.cut(context: try TrainingParameters.context(of: configuration))
     }
+    self.threads = threads
     self.configuration = configuration
     self.output = output
     parameters = try TrainingParameters(
@@ -81,7 +83,7 @@ package final class Trainer {
       modelValue, source: configuration.source, path: "parameters.model")
     model = try ModelConfiguration(reader: &reader)
     try reader.finish()
-    try data.fit(nil)
+    try data.fit(model.overEncoding?.layout)
     self.data = data
     guard data.longestSentence <= model.context else {
       throw UserError(
@@ -99,9 +101,14 @@ package final class Trainer {
     self.lanes = (0..<lanes).map { [data] _ in
       PackedLane(tables: data.inputColumns, capacity: capacity)
     }
+    let moments = parameters.optimizer.tables.moments
+    if let encoding = model.overEncoding {
+      try TableBudget.check(
+        encoding, moments: moments, memoryBytes: Host.memoryBytes, source: configuration.source)
+    }
     engine = TrainingEngine(
       model, seed: parameters.seed, lanes: lanes, laneCapacity: capacity, threads: threads,
-      precision: parameters.precision)
+      precision: parameters.precision, tableMoments: moments)
     state = ResumeState(id: configuration.id)
     let path = "\(output)/checkpoint.safetensors"
     if FileBytes.exists(path) {
@@ -160,7 +167,8 @@ package final class Trainer {
     let statistics: StepStatistics
     do {
       statistics = try engine.step(
-        lanes, learningRate: rate, optimizer: parameters.optimizer.constants)
+        lanes, learningRate: rate, optimizer: parameters.optimizer.constants,
+        tableOptimizer: parameters.optimizer.tables.constants)
     } catch let error as NonFiniteError {
       throw divergence(error)
     }
@@ -225,7 +233,7 @@ package final class Trainer {
       engine.parameters, arrays: [.weights],
       metadata: [
         "format": "overtoken weights", "id": configuration.id, "step": "\(progress.step)",
-      ], to: "\(output)/\(file)")
+      ], threads: threads, to: "\(output)/\(file)")
     state.snapshots.append(
       TrainingRunIndex.Snapshot(
         step: progress.step, file: file, sha256: digest, sentences: progress.sentences,

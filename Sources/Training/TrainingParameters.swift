@@ -7,7 +7,8 @@ import Support
 /// The exact keys, each of them required unless noted:
 ///
 ///     model          object: see `ModelConfiguration`; inputs and labels come from the data
-///     optimizer      name (adamw), learningRate, beta1, beta2, epsilon, weightDecay, clipNorm (0: none)
+///     optimizer      name (adamw), learningRate, beta1, beta2, epsilon, weightDecay, clipNorm (0: none),
+///                    and optionally for over-encoding tables: see `Tables`
 ///     schedule       kind (cosine, linear, constant), warmupSteps, finalFraction (not for constant)
 ///     batchSentences sentences of a step
 ///     lanes          power of two, at most batchSentences: the unit of parallelism and of float sums
@@ -23,11 +24,34 @@ package struct TrainingParameters: Sendable {
     package let learningRate, beta1, beta2, epsilon, weightDecay: Double
     /// Largest global L2 norm of the gradient; 0 leaves gradients as they are.
     package let clipNorm: Double
+    /// Of over-encoding's tables.
+    package let tables: Tables
 
     package var constants: OptimizerConstants {
       OptimizerConstants(
         beta1: beta1, beta2: beta2, epsilon: epsilon, weightDecay: weightDecay,
         gradientClip: clipNorm > 0 ? clipNorm : .infinity)
+    }
+  }
+
+  /// What `optimizer.tables` says of an over-encoded model.
+  package struct Tables: Sendable, Equatable {
+    package var learningRateMultiplier = 1.0
+    package var weightDecay = 0.0
+    package var moments = TableMoments.float32
+
+    package init() {}
+
+    /// Reads learningRateMultiplier (1), weightDecay (0) and moments (float32).
+    init(reader: inout ConfigReader) throws {
+      learningRateMultiplier = try reader.double(
+        "learningRateMultiplier", default: 1, in: 0...1e9)
+      weightDecay = try reader.double("weightDecay", default: 0, in: 0...1e6)
+      moments = try reader.choice("moments", TableMoments.self, default: .float32)
+    }
+
+    package var constants: TableOptimizer {
+      TableOptimizer(learningRateMultiplier: learningRateMultiplier, weightDecay: weightDecay)
     }
   }
 
@@ -76,7 +100,7 @@ package struct TrainingParameters: Sendable {
     steps = try Self.readSteps(
       &reader, source: source, sentences: sentences, batchSentences: batchSentences,
       isText: isText)
-    optimizer = try Self.readOptimizer(&reader)
+    optimizer = try Self.readOptimizer(&reader, isOverEncoded: model["overEncoding"] != nil)
     schedule = try Self.readSchedule(
       &reader, source: source, peak: optimizer.learningRate, steps: steps)
     var snapshotReader = try reader.object("snapshots")
@@ -149,16 +173,28 @@ package struct TrainingParameters: Sendable {
     return (epochs * sentences + batchSentences - 1) / batchSentences
   }
 
-  private static func readOptimizer(_ parent: inout ConfigReader) throws -> Optimizer {
+  private static func readOptimizer(
+    _ parent: inout ConfigReader, isOverEncoded: Bool
+  ) throws -> Optimizer {
     var reader = try parent.object("optimizer")
     _ = try reader.choice("name", Optimizer.Name.self)
+    var tables = Tables()
+    if var object = try reader.optionalObject("tables") {
+      guard isOverEncoded else {
+        throw reader.fault(
+          "tables", expected: "no such key without model.overEncoding", found: "an object",
+          remedy: "Delete it.")
+      }
+      tables = try Tables(reader: &object)
+      try object.finish()
+    }
     let result = Optimizer(
       learningRate: try reader.double("learningRate", in: 0...1e30),
       beta1: try reader.double("beta1", in: 0...0.999_999_999),
       beta2: try reader.double("beta2", in: 0...0.999_999_999),
       epsilon: try reader.double("epsilon", in: 1e-30...1),
       weightDecay: try reader.double("weightDecay", in: 0...1e6),
-      clipNorm: try reader.double("clipNorm", in: 0...1e30))
+      clipNorm: try reader.double("clipNorm", in: 0...1e30), tables: tables)
     try reader.finish()
     return result
   }
