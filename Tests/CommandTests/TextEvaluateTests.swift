@@ -8,17 +8,19 @@ import Testing
 
   init() throws { stages = try TextStages() }
 
-  private func parameters(epochs: Int = 3) -> ConfigValue {
-    [
-      "model": [
-        "architecture": "gpt2", "layers": 1, "width": 16, "heads": 2, "context": 12, "tied": false,
-      ],
+  private func parameters(_ overEncoding: ConfigValue? = nil) -> ConfigValue {
+    var model: [String: ConfigValue] = [
+      "architecture": "gpt2", "layers": 1, "width": 16, "heads": 2, "context": 12, "tied": false,
+    ]
+    model["overEncoding"] = overEncoding
+    return [
+      "model": .object(model),
       "optimizer": [
         "name": "adamw", "learningRate": 0.005, "beta1": 0.9, "beta2": 0.98, "epsilon": 1e-8,
         "weightDecay": 0.1, "clipNorm": 1.0,
       ],
       "schedule": ["kind": "cosine", "warmupSteps": 1, "finalFraction": 0.1],
-      "batchSentences": 16, "lanes": 4, "epochs": .integer(epochs),
+      "batchSentences": 16, "lanes": 4, "epochs": 3,
       "snapshots": ["count": 2, "spacing": "linear"],
       "checkpointEverySteps": 100, "logEverySteps": 10, "seed": 1, "dataSeed": 2,
     ]
@@ -82,5 +84,56 @@ import Testing
     #expect(
       try message(scored, ["run": run, "heldout": otherMap]).contains(
         "tokens of another tokenizer than the run's: expected \(tokenizer.id) with 300 tokens"))
+  }
+
+  /// Over-encoded, from sets of both kinds: the same scores, whichever set feeds the run or is scored.
+  @Test func overEncodedRuns() throws {
+    let tokenizer = try stages.tokenizer()
+    let tokens = try stages.tokens(tokenizer)
+    let both = ["tokens": tokens, "tokenizer": tokenizer]
+    let tables: [String: ConfigValue] = [
+      "order": 3, "slices": 2, "rows": 700, "moduli": "coprime",
+    ]
+    var rows = tables
+    rows["kind"] = "overEncoding"
+    rows["documentsPerShard"] = 20
+    let (first, ids) = try stages.run(
+      "map", ["kind": "ngramIDs", "order": 3, "documentsPerShard": 20], both, name: "ids")
+    let (second, mapped) = try stages.run("map", .object(rows), both, name: "rows")
+    #expect(first.status == 0 && second.status == 0, "\(first.all)\(second.all)")
+    var found: [ConfigValue] = []
+    for (name, data, heldout) in [("a", ids, mapped), ("b", mapped, ids), ("c", ids, ids)] {
+      let (trained, run) = try stages.run(
+        "train", parameters(.object(tables)), ["data": data], name: "run" + name)
+      #expect(trained.status == 0, "\(trained.all)")
+      let (evaluated, scores) = try stages.run(
+        "evaluate", ["kind": "text", "stride": 5], ["run": run, "heldout": heldout],
+        name: "scores" + name)
+      #expect(evaluated.status == 0, "\(evaluated.all)")
+      let metadata = try StageIndex(directory: scores.path).content["metadata"]
+      found.append(try #require(metadata?["snapshots"]))
+    }
+    #expect(found[0] == found[1])
+    #expect(found[0] == found[2])
+
+    func message(_ changes: [String: ConfigValue], _ data: StageConfiguration.Input) throws
+      -> String
+    {
+      let (result, _) = try stages.run(
+        "train", parameters(.object(tables.merging(changes) { $1 })), ["data": data], name: "bad")
+      #expect(result.status == 1, "\(result.all)")
+      #expect(result.errors.split(separator: "\n").count == 1)
+      return result.errors
+    }
+    #expect(
+      try message(["rows": 801], mapped).contains("map set of other over-encoding tables: expected")
+    )
+    #expect(try message(["moduli": "paper"], mapped).contains("map set of other over-encoding"))
+    #expect(try message(["order": 4, "slices": 1, "width": 15], ids).contains("order 4 or more"))
+    #expect(try message(["rows": 0], ids).contains("rows m of an over-encoding table"))
+    #expect(try message(["slices": 3], ids).contains("a multiple of k · orders = 3 · 2 = 6"))
+    #expect(
+      try message(["moduli": "equal"], ids).contains(
+        "two over-encoding tables of the same order and modulus"))
   }
 }

@@ -60,41 +60,60 @@ private struct Workshop {
     return .init(id: configuration.id, path: path)
   }
 
-  func model(width: Int) throws -> ModelConfiguration {
-    try ModelConfiguration(
-      layers: 2, width: width, heads: 2, context: 16,
-      inputs: [.init(order: 1, rows: Self.vocabulary)], labels: Self.vocabulary)
+  /// Two tables of bigrams, or none.
+  func layout(width: Int, rows: Int) throws -> OverEncodingLayout? {
+    rows == 0
+      ? nil
+      : try OverEncodingLayout(
+        vocabulary: Self.vocabulary, order: 2, slices: 2, rows: rows, width: width,
+        moduli: .coprime)
   }
 
-  func weights(_ step: Int, width: Int) throws -> ParameterStore {
-    let store = try model(width: width).makeParameters(moments: false)
+  func model(width: Int, rows: Int) throws -> ModelConfiguration {
+    try ModelConfiguration(
+      layers: 2, width: width, heads: 2, context: 16,
+      inputs: [.init(order: 1, rows: Self.vocabulary)], labels: Self.vocabulary,
+      overEncoding: layout(width: width, rows: rows).map { OverEncoding(layout: $0, deviation: 1) })
+  }
+
+  func weights(_ step: Int, width: Int, rows: Int) throws -> ParameterStore {
+    let store = try model(width: width, rows: rows).makeParameters(moments: false)
     store.initialize(seed: UInt64(step))
     return store
   }
 
-  func writeRun(width: Int = 16, data: ConfigValue = metadata()) throws -> StageConfiguration.Input
-  {
+  func writeRun(
+    width: Int = 16, rows: Int = 0, data: ConfigValue = metadata()
+  ) throws -> StageConfiguration.Input {
     let configuration = StageConfiguration(
-      stage: "train", version: 1, parameters: ["width": .integer(width), "data": data])
+      stage: "train", version: 1,
+      parameters: ["width": .integer(width), "rows": .integer(rows), "data": data])
     let path = directory + "/run\(configuration.id)"
     try AtomicFile.makeDirectory(path)
     let snapshots = try [1, 2].map { step -> ConfigValue in
       let name = "weights-\(step).safetensors"
       let hash = try ParameterFile.write(
-        weights(step, width: width), arrays: [.weights], to: path + "/" + name)
+        weights(step, width: width, rows: rows), arrays: [.weights], to: path + "/" + name)
       return TrainingRunIndex.Snapshot(
         step: step, file: name, sha256: hash, sentences: 8 * step, rows: 80 * step,
         characters: 70 * step, unit: .bytes
       ).value
     }
+    var members: [String: ConfigValue] = [
+      "architecture": "gpt2", "layers": 2, "width": .integer(width), "heads": 2, "context": 16,
+      "tied": false, "inputs": [["order": 1, "rows": 40]], "labels": 40,
+    ]
+    if rows > 0 {
+      members["overEncoding"] = [
+        "order": 2, "slices": 2, "rows": .integer(rows), "deviation": 1.0,
+      ]
+    }
     try StageIndex.write(
       to: path, configuration: configuration,
       content: [
-        "model": [
-          "architecture": "gpt2", "layers": 2, "width": .integer(width), "heads": 2, "context": 16,
-          "tied": false, "inputs": [["order": 1, "rows": 40]], "labels": 40,
-        ],
-        "data": data, "parameterCount": .integer(try model(width: width).parameterCount),
+        "model": .object(members),
+        "data": data,
+        "parameterCount": .integer(try model(width: width, rows: rows).parameterCount),
         "steps": 2, "sentences": 16, "rows": 160, "bytes": 140, "finalLoss": 1.5, "seed": 7,
         "dataSeed": 7, "snapshots": .array(snapshots),
       ])
@@ -126,18 +145,24 @@ private struct Workshop {
 @Suite struct TextEvaluationTests {
   /// log Q of every scored label, each window by itself through full distributions.
   private func slow(
-    _ shop: Workshop, _ documents: [[Int]], step: Int, stride: Int, width: Int
+    _ shop: Workshop, _ documents: [[Int]], step: Int, stride: Int, rows: Int
   ) throws -> [(document: Int, tokens: Int, bytes: Int, nats: Double)] {
     let engine = ScoringEngine(
-      try shop.model(width: width), parameters: try shop.weights(step, width: width),
-      laneCapacity: 16, threads: 1)
+      try shop.model(width: 16, rows: rows),
+      parameters: try shop.weights(step, width: 16, rows: rows), laneCapacity: 16, threads: 1)
+    let tables = try shop.layout(width: 16, rows: rows)?.embedders ?? []
     return documents.enumerated().filter { $0.element.count > 1 }.map { d, tokens in
       let count = tokens.count - 1
       var (nats, bytes, scored, start) = (0.0, 0, 0, 0)
       while scored < count {
         let end = min(start + 16, count)
-        var lane = PackedLane(tables: 1)
-        for t in start..<end { lane.appendRow(label: 0) { _ in Int32(tokens[t]) } }
+        var lane = PackedLane(tables: 1 + tables.count)
+        for t in start..<end {
+          let gram = tokens[t] + 40 * (t > 0 ? tokens[t - 1] : 0)
+          lane.appendRow(label: 0) { c in
+            Int32(c == 0 ? tokens[t] : gram % tables[c - 1].modulus)
+          }
+        }
         lane.endSegment()
         let scores = engine.logProbabilities([lane])[0]
         for t in scored..<end {
@@ -151,11 +176,12 @@ private struct Workshop {
     }
   }
 
-  @Test(arguments: [1, 4, 16])
-  func scoresAreThoseOfOneWindowAtATime(stride: Int) throws {
+  /// Without tables, and with two of 50 or 5000 rows.
+  @Test(arguments: [1, 4, 16], [0, 50, 5000])
+  func scoresAreThoseOfOneWindowAtATime(stride: Int, rows: Int) throws {
     let shop = try Workshop()
     defer { shop.remove() }
-    let run = try shop.writeRun()
+    let run = try shop.writeRun(rows: rows)
     let inputs = try [
       "run": run, "heldout": shop.writeMap(seed: 1), "other": shop.writeMap(seed: 2),
     ]
@@ -166,7 +192,7 @@ private struct Workshop {
       #expect(score.sets.map(\.name) == ["heldout", "other"])
       for (seed, set) in zip([1, 2] as [UInt64], score.sets) {
         let expected = try slow(
-          shop, Workshop.documents(seed), step: score.snapshot.step, stride: stride, width: 16)
+          shop, Workshop.documents(seed), step: score.snapshot.step, stride: stride, rows: rows)
         let found = set.scores.documents
         #expect(found.map(\.document) == expected.map(\.document))
         #expect(found.map(\.tokens) == expected.map(\.tokens))

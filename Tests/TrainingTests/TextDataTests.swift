@@ -186,6 +186,41 @@ import Training
     }
   }
 
+  /// Exact ids modulo M and rows mapped beforehand train the same tables; other rows are refused.
+  @Test func bothKindsOfSetsTrainTheSameModel() throws {
+    try withTemporaryDirectory { directory in
+      let tables = try layout(rows: 500)
+      let encoding: ConfigValue = ["order": 3, "slices": 2, "rows": 500]
+      func train(
+        _ input: StageConfiguration.Input, _ encoding: ConfigValue?, _ name: String
+      ) throws -> [UInt8] {
+        let configuration = TrainerTests.configuration(
+          input,
+          [
+            ("model.context", 9), ("steps", nil), ("epochs", 2), ("batchSentences", 4),
+            ("lanes", 2), ("snapshots.count", 1), ("model.overEncoding", encoding),
+          ])
+        try TrainerTests.train(configuration, in: directory + "/" + name)
+        return try FileBytes.read("\(directory)/\(name)/metrics.jsonl")
+      }
+      let ids = try train(TextFixture.write(in: directory), encoding, "ids")
+      let mapped = try TextFixture.write(in: directory, layout: tables)
+      #expect(try train(mapped, encoding, "rows") == ids)
+      #expect(try train(mapped, nil, "plain") != ids)
+      #expect(
+        try TrainingRunIndex(directory: directory + "/rows").model["overEncoding"] == encoding)
+      let error = #expect(throws: UserError.self) {
+        _ = try train(mapped, ["order": 3, "slices": 2, "rows": 600], "other")
+      }
+      #expect(error?.description.contains("map set of other over-encoding tables") == true)
+      let high = #expect(throws: UserError.self) {
+        _ = try train(
+          TextFixture.write(in: directory), ["order": 5, "slices": 1, "rows": 50], "high")
+      }
+      #expect(high?.description.contains("expected order 5 or more, found order 3") == true)
+    }
+  }
+
   @Test func onePassIsAllThatStepsGive() throws {
     try withTemporaryDirectory { directory in
       let input = try TextFixture.write(in: directory)
