@@ -95,6 +95,7 @@ let package = Package(
     stage("ott-bench-tokenizers", ["Tokenization", "Parallel", "Support"]),
 
     // MARK: Tests
+    .target(name: "CAllocations", path: "Tests/CAllocations"),
     tests("Support", ["Support"]),
     tests("Stages", ["Stages", "Support"]),
     tests("Shards", ["Shards", "Support", "Parallel"]),
@@ -107,7 +108,11 @@ let package = Package(
     tests("Kernels", ["Kernels", "Support"]),
     tests("Engine", ["Engine", "Kernels", "Parallel", "Support"]),
     tests(
-      "Models", ["Models", "Engine", "Kernels", "NGrams", "Checkpoints", "Parallel", "Support"],
+      "Models",
+      [
+        "Models", "Engine", "Kernels", "NGrams", "Checkpoints", "Parallel", "Support",
+        "CAllocations",
+      ],
       resources: [.copy("Fixtures")]),
     tests("Checkpoints", ["Checkpoints", "Engine", "Support"]),
     tests(

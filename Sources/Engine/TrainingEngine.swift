@@ -223,7 +223,7 @@ package final class TrainingEngine: @unchecked Sendable {
     let reduced = clock()
     phases?.lanes += forwardBackward - start
     phases?.reduction += reduced - forwardBackward
-    let statistics = StepStatistics(lossSum: treeSum(laneLosses), rows: rows, gradientNorm: norm)
+    let statistics = StepStatistics(lossSum: sumLaneLosses(), rows: rows, gradientNorm: norm)
     if !statistics.lossSum.isFinite || !norm.isFinite {
       throw NonFiniteError(step: step + 1, tensor: firstBadTensor())
     }
@@ -281,16 +281,16 @@ package final class TrainingEngine: @unchecked Sendable {
     }
   }
 
-  private func treeSum(_ values: [Double]) -> Double {
-    var values = values
+  /// Σ of the lanes' losses as a binary tree, in their own place.
+  private func sumLaneLosses() -> Double {
     var distance = 1
-    while distance < values.count {
-      for i in stride(from: 0, to: values.count, by: 2 * distance) {
-        values[i] += values[i + distance]
+    while distance < laneLosses.count {
+      for i in stride(from: 0, to: laneLosses.count, by: 2 * distance) {
+        laneLosses[i] += laneLosses[i + distance]
       }
       distance *= 2
     }
-    return values.first ?? 0
+    return laneLosses[0]
   }
 
   private func firstBadTensor() -> String {

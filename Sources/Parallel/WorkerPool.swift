@@ -58,15 +58,14 @@ package final class WorkerPool: Sendable {
     if let first = failure.withLock({ $0 }) { throw first.error }
   }
 
-  /// The loop for bodies that cannot fail; it allocates nothing per task.
+  /// The loop for bodies that cannot fail; it allocates nothing per task, and nothing at all on one
+  /// thread.
   package func forEach(
     _ tasks: Range<Int>, _ body: @Sendable (_ worker: Int, _ task: Int) -> Void
   ) {
-    withoutActuallyEscaping(body) { body in
-      run(tasks) { worker, task in
-        body(worker, task)
-        return true
-      }
+    run(tasks) { worker, task in
+      body(worker, task)
+      return true
     }
   }
 

@@ -2,6 +2,7 @@ import Engine
 import Foundation
 import Kernels
 import Models
+import NGrams
 import Support
 import Testing
 
@@ -13,6 +14,10 @@ struct Golden: CustomTestStringConvertible {
   let losses: [Double]
   let norms: [Double]
   let learningRates: [Double]
+  /// How the tables of over-encoding are updated.
+  let tableOptimizer: TableOptimizer
+  /// The sentences of each step.
+  let batches: [[Int]]
   let arrays: [String: [Float]]
 
   var testDescription: String { name }
@@ -44,6 +49,21 @@ struct Golden: CustomTestStringConvertible {
     losses = try header.doubles("losses")
     norms = try header.doubles("norms")
     learningRates = try header.doubles("learningRates")
+    if var tables = try header.optionalObject("tables") {
+      tableOptimizer = TableOptimizer(
+        learningRateMultiplier: try tables.double("learningRateMultiplier"),
+        weightDecay: try tables.double("weightDecay"))
+    } else {
+      tableOptimizer = TableOptimizer()
+    }
+    if case .array(let lists)? = header.value("batches") {
+      batches = lists.map { list in
+        guard case .array(let sentences) = list else { return [] }
+        return sentences.compactMap { if case .integer(let i) = $0 { i } else { nil } }
+      }
+    } else {
+      batches = Array(repeating: Array(sentences.indices), count: learningRates.count)
+    }
     var arrays: [String: [Float]] = [:]
     for line in lines.dropFirst() {
       let parts = line.split(separator: " ")
@@ -69,16 +89,46 @@ struct Golden: CustomTestStringConvertible {
       #expect(values.count == slot.count)
       store.withMutableFloats(slot, of: .weights) { _ = $0.update(from: values) }
     }
+    for table in store.tables {
+      let values = try array("weight", table.slot.name)
+      #expect(values.count == table.slot.count)
+      _ = table.weights.update(from: values)
+    }
   }
 
-  /// The sentences in order, cut into lanes.
-  func lanes(_ count: Int) -> [PackedLane] {
-    var lanes = (0..<count).map { _ in PackedLane(tables: configuration.inputs.count) }
-    for (i, sentence) in sentences.enumerated() {
-      lanes[i * count / sentences.count].append(inputs: sentence.inputs, labels: sentence.labels)
+  /// The sentences of one step in order, cut into lanes.
+  func lanes(_ count: Int, step: Int = 0) -> [PackedLane] {
+    var lanes = (0..<count).map { _ in PackedLane(tables: configuration.inputColumns) }
+    let batch = batches[step]
+    for (i, sentence) in batch.enumerated() {
+      lanes[i * count / batch.count].append(
+        inputs: sentences[sentence].inputs, labels: sentences[sentence].labels)
     }
     return lanes
   }
+}
+
+/// All weights of a table, caught up with the steps that its rows missed.
+private func values(of table: TableStore, in store: ParameterStore) -> [Float] {
+  (0..<table.parts).flatMap { part in
+    let count = table.rows(ofPart: part).count * table.slot.width
+    return [Float](unsafeUninitializedCapacity: count) { buffer, initialized in
+      let all = UnsafeMutableBufferPointer(start: buffer.baseAddress, count: count)
+      table.export(part: part, into: all, store.tableHistory)
+      initialized = count
+    }
+  }
+}
+
+/// The gradient of a whole table, zero where no row was used.
+private func gradient(ofTable index: Int, of engine: TrainingEngine) -> [Float] {
+  let slot = engine.parameters.layout.tables[index]
+  let (rows, values) = engine.tableGradient(index)
+  var dense = [Float](repeating: 0, count: slot.count)
+  for (i, row) in rows.enumerated() {
+    for c in 0..<slot.width { dense[Int(row) * slot.width + c] = values[i * slot.width + c] }
+  }
+  return dense
 }
 
 /// Largest |a − b| over largest |b|.
@@ -93,8 +143,12 @@ private func distance(_ a: [Float], _ b: [Float]) -> Double {
 /// gradient: 2·12·64·2⁻²⁴ ≈ 1e-4 of the largest element.
 private let tolerance = 2.0 * 12 * 64 / Double(1 << 24)
 
-/// GPT-2 and OLMo 2, tied with one table and untied with several.
-private let fixtures = ["baseline", "joint", "olmo2", "olmo2-joint"]
+/// GPT-2 and OLMo 2: tied with one table, untied with several, over-encoded with orders up to n and k
+/// slices (`…-oe-n-k`).
+private let fixtures = [
+  "baseline", "joint", "olmo2", "olmo2-joint", "gpt2-oe-3-2", "gpt2-oe-2-1", "olmo2-oe-3-2",
+  "olmo2-oe-2-1",
+]
 
 @Suite struct GoldenTests {
   @Test(arguments: fixtures)
@@ -129,6 +183,11 @@ private let fixtures = ["baseline", "joint", "olmo2", "olmo2-joint"]
       let error = distance(engine.gradient(of: slot), try golden.array("gradient", slot.name))
       #expect(error < tolerance, "gradient of \(slot.name): \(error)")
     }
+    for (i, table) in engine.parameters.layout.tables.enumerated() {
+      let error = distance(
+        gradient(ofTable: i, of: engine), try golden.array("gradient", table.name))
+      #expect(error < tolerance, "gradient of \(table.name): \(error)")
+    }
   }
 
   /// Rounding the factors of each product errs by 2⁻⁹ of each term.
@@ -160,16 +219,18 @@ private let fixtures = ["baseline", "joint", "olmo2", "olmo2-joint"]
 
   /// Ten steps of AdamW with warm-up, cosine, decay and clipping. Where a gradient is nothing but
   /// rounding, AdamW still moves by the full learning rate: the key biases, which softmax cancels,
-  /// are therefore left out, and the others may drift by ten roundings of the direction.
+  /// are therefore left out, and the others may drift by ten roundings of the direction. The tables of
+  /// over-encoding are dense in the fixture: rows that a step does not use move and decay there too.
   @Test(arguments: fixtures, [1, 4])
   func tenStepsAgree(fixture: String, lanes: Int) throws {
     let golden = try Golden(fixture)
     let engine = TrainingEngine(
       golden.configuration, seed: 0, lanes: lanes, laneCapacity: 100, threads: 2)
     try golden.load(into: engine.parameters)
-    let batch = golden.lanes(lanes)
     for (i, rate) in golden.learningRates.enumerated() {
-      let statistics = try engine.step(batch, learningRate: rate, optimizer: .init())
+      let statistics = try engine.step(
+        golden.lanes(lanes, step: i), learningRate: rate, optimizer: .init(),
+        tableOptimizer: golden.tableOptimizer)
       #expect(
         abs(statistics.meanLoss - golden.losses[i]) < 2 * tolerance * golden.losses[i], "step \(i)")
       #expect(
@@ -186,6 +247,28 @@ private let fixtures = ["baseline", "joint", "olmo2", "olmo2-joint"]
       }
       let error = distance(values, expected)
       #expect(error < 10 * tolerance, "\(slot.name): \(error)")
+    }
+    for table in engine.parameters.tables {
+      let error = distance(
+        values(of: table, in: engine.parameters), try golden.array("final", table.slot.name))
+      #expect(error < 10 * tolerance, "\(table.slot.name): \(error)")
+    }
+  }
+
+  /// The rows that Algorithm 1 looks up are those of the index map.
+  @Test(arguments: fixtures.filter { $0.contains("-oe-") })
+  func rowsAgree(fixture: String) throws {
+    let golden = try Golden(fixture)
+    let layout = try #require(golden.configuration.overEncoding?.layout)
+    var history = OverEncodingHistory(OverEncodingMapper(layout))
+    for sentence in golden.sentences {
+      history.reset()
+      for (t, token) in sentence.inputs[0].enumerated() {
+        history.push(UInt32(token))
+        for i in layout.embedders.indices {
+          #expect(sentence.inputs[1 + i][t] == Int32(history.row(of: i)))
+        }
+      }
     }
   }
 

@@ -7,7 +7,8 @@ import Support
 import Testing
 
 func overEncoded(
-  width: Int = 16, heads: Int = 2, order: Int = 3, slices: Int = 2, rows: Int = 50,
+  _ architecture: Architecture = .gpt2, width: Int = 16, heads: Int = 2, order: Int = 3,
+  slices: Int = 2, rows: Int = 50,
   vocabulary: Int = 14, tied: Bool = false, token: Bool = true,
   reduction: OverEncoding.Reduction = .mean, deviation: Double = 0.02, columns: Int? = nil
 ) throws -> ModelConfiguration {
@@ -17,6 +18,7 @@ func overEncoded(
   return try ModelConfiguration(
     layers: 2, width: width, heads: heads, context: 40,
     inputs: [InputTable(order: 1, rows: vocabulary)], labels: vocabulary, tied: tied,
+    olmo2: architecture == .olmo2 ? OLMo2Settings() : nil,
     overEncoding: OverEncoding(
       layout: layout, reduction: reduction, token: token, deviation: deviation))
 }

@@ -8,6 +8,8 @@ one line per array: name, then its float32 values as base64. Every sentence runs
 by itself, so that a packed implementation that leaks between sentences disagrees.
 
 GPT-2 is written out below; OLMo 2 is the one of transformers. Its projections are written (in, out).
+Over-encoding is Algorithm 1 of the paper, trained by dense AdamW; a fixture's inputs are then the
+tokens and the rows of each table, and its projections are stacked as one matrix (in, out).
 """
 
 import base64
@@ -21,6 +23,35 @@ from transformers import Olmo2Config, Olmo2ForCausalLM
 
 torch.manual_seed(0)
 torch.set_num_threads(1)
+
+
+class OverEncoding(nn.Module):
+    """Over-Tokenized Transformer, Algorithm 1; the projections have no biases (equation 4)."""
+
+    def __init__(self, options, V, D):
+        super().__init__()
+        self.n, self.k, self.m, self.V = options["order"], options["slices"], options["rows"], V
+        tables = self.k * (self.n - 1)
+        self.oe_embedders = nn.ModuleList([nn.Embedding(self.m + i * 2, D // tables) for i in range(tables)])
+        self.oe_projs = nn.ModuleList([nn.Linear(D // tables, D, bias=False) for _ in range(tables)])
+
+    def rows(self, tokens):
+        """The row of each table for each token."""
+        input_ids = torch.tensor(tokens)
+        n_gram_ids = input_ids.clone()
+        rows = []
+        for i in range(2, self.n + 1):
+            shifted = nn.functional.pad(input_ids, (i - 1, 0))[: len(tokens)]
+            n_gram_ids += shifted * self.V ** (i - 1)
+            for j in range(self.k):
+                index = (i - 2) * self.k + j
+                rows.append((n_gram_ids % (self.m + 2 * index)).tolist())
+        return rows
+
+    def forward(self, x, rows):
+        for embedder, projection, ids in zip(self.oe_embedders, self.oe_projs, rows):
+            x = x + projection(embedder(torch.tensor(ids)))
+        return x / (1 + self.k * (self.n - 1))
 
 
 class Block(nn.Module):
@@ -57,6 +88,8 @@ class Conv1D(nn.Module):
 
 
 class GPT2(nn.Module):
+    prefix = "transformer"
+
     def __init__(self, model):
         super().__init__()
         width = model["width"]
@@ -76,6 +109,8 @@ class GPT2(nn.Module):
         self.lm_head = nn.Linear(width, model["labels"], bias=False)
         if model["tied"]:
             self.lm_head.weight = self.transformer["wte"].weight
+        if "overEncoding" in model:
+            self.over_encoding = OverEncoding(model["overEncoding"], model["inputs"][0]["rows"], width)
         for name, p in self.named_parameters():
             with torch.no_grad():
                 if p.dim() > 1:
@@ -87,8 +122,11 @@ class GPT2(nn.Module):
 
     def forward(self, inputs):
         x = self.transformer["wpe"](torch.arange(len(inputs[0])))
-        for name, ids in zip(self.tables, inputs):
-            x = x + self.transformer[name](torch.tensor(ids))
+        if hasattr(self, "over_encoding"):
+            x = x + self.over_encoding(self.transformer["wte"](torch.tensor(inputs[0])), inputs[1:])
+        else:
+            for name, ids in zip(self.tables, inputs):
+                x = x + self.transformer[name](torch.tensor(ids))
         for block in self.transformer["h"]:
             x = block(x)
         return self.lm_head(self.transformer["ln_f"](x)).log_softmax(-1)
@@ -96,6 +134,8 @@ class GPT2(nn.Module):
 
 class OLMo2(nn.Module):
     """transformers' OLMo 2 over a sum of tables; parameters keep its names."""
+
+    prefix = "model"
 
     def __init__(self, model):
         super().__init__()
@@ -123,6 +163,8 @@ class OLMo2(nn.Module):
             if not model["tied"]:
                 setattr(inner, name, nn.Embedding(table["rows"], width))
             self.tables.append(getattr(inner, name))
+        if "overEncoding" in model:
+            self.over_encoding = OverEncoding(model["overEncoding"], model["inputs"][0]["rows"], width)
         for name, p in self.named_parameters():
             with torch.no_grad():
                 if p.dim() > 1:
@@ -136,6 +178,8 @@ class OLMo2(nn.Module):
 
     def forward(self, inputs):
         x = sum(table(torch.tensor(ids)) for table, ids in zip(self.tables, inputs))
+        if hasattr(self, "over_encoding"):
+            x = self.over_encoding(x, inputs[1:])
         return self.net(inputs_embeds=x[None], use_cache=False).logits[0].log_softmax(-1)
 
 
@@ -148,54 +192,83 @@ def learning_rate(step, o):
 
 
 def line(name, tensor):
-    if name.endswith("_proj.weight") and ".layers." in name:
-        tensor = tensor.T
     data = tensor.detach().contiguous().numpy().astype("<f4").tobytes()
     return f"{name} {base64.b64encode(data).decode()}\n"
 
 
-def make(path, model, lengths):
+def lines(kind, net, values):
+    """One line for each parameter p of the net, with values(p), as the library names and stores it."""
+    result = []
+    for name, p in net.named_parameters():
+        if name.startswith("over_encoding.oe_projs."):
+            continue
+        name = name.replace("over_encoding.", net.prefix + ".")
+        is_transposed = ".layers." in name and name.endswith("_proj.weight")
+        result.append(line(kind + ":" + name, values(p).T if is_transposed else values(p)))
+    if hasattr(net, "over_encoding"):
+        stacked = torch.cat([values(p.weight).T for p in net.over_encoding.oe_projs])
+        result.append(line(f"{kind}:{net.prefix}.oe_proj.weight", stacked))
+    return result
+
+
+def make(path, model, lengths, tables=dict(learningRateMultiplier=1.0, weightDecay=0.0)):
+    """tables: how the optimizer treats the tables of over-encoding."""
     net = {"gpt2": GPT2, "olmo2": OLMo2}[model["architecture"]](model)
+    is_over_encoded = "overEncoding" in model
     g = torch.Generator().manual_seed(1)
     draw = lambda n, length: torch.randint(0, n, (length,), generator=g).tolist()
     sentences = [
         {"inputs": [draw(t["rows"], n) for t in model["inputs"]], "labels": draw(model["labels"], n)}
         for n in lengths
     ]
-    rows = sum(lengths)
+    if is_over_encoded:
+        for s in sentences:
+            s["inputs"] += net.over_encoding.rows(s["inputs"][0])
     o = dict(learningRate=0.01, warmupSteps=3, steps=10, beta1=0.9, beta2=0.98, epsilon=1e-8, weightDecay=0.1, gradientClip=1.0)
+    # With tables every step but the first sees a part of the sentences, so that rows miss steps.
+    everything = list(range(len(sentences)))
+    batches = [
+        [i for i in everything if i % 3 == step % 3] if is_over_encoded and step else everything
+        for step in range(o["steps"])
+    ]
 
-    def loss_of_batch():
-        parts = [net(s["inputs"]) for s in sentences]
-        loss = sum(nn.functional.nll_loss(p, torch.tensor(s["labels"]), reduction="sum") for p, s in zip(parts, sentences))
-        return loss / rows, torch.cat(parts)
+    def loss_of_batch(batch):
+        batch = [sentences[i] for i in batch]
+        parts = [net(s["inputs"]) for s in batch]
+        loss = sum(nn.functional.nll_loss(p, torch.tensor(s["labels"]), reduction="sum") for p, s in zip(parts, batch))
+        return loss / sum(len(s["labels"]) for s in batch), torch.cat(parts)
 
-    decayed = [p for p in net.parameters() if p.dim() > 1]
-    plain = [p for p in net.parameters() if p.dim() == 1]
-    adam = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": o["weightDecay"]}, {"params": plain, "weight_decay": 0.0}],
-        lr=o["learningRate"], betas=(o["beta1"], o["beta2"]), eps=o["epsilon"])
+    of_tables = list(net.over_encoding.oe_embedders.parameters()) if is_over_encoded else []
+    others = [p for p in net.parameters() if not any(p is t for t in of_tables)]
+    groups = [
+        {"params": [p for p in others if p.dim() > 1], "weight_decay": o["weightDecay"]},
+        {"params": [p for p in others if p.dim() == 1], "weight_decay": 0.0},
+    ]
+    if is_over_encoded:
+        groups.append({"params": of_tables, "weight_decay": tables["weightDecay"]})
+    adam = torch.optim.AdamW(groups, lr=o["learningRate"], betas=(o["beta1"], o["beta2"]), eps=o["epsilon"])
     arrays, losses, norms, rates = [], [], [], []
-    for name, p in net.named_parameters():
-        arrays.append(line("weight:" + name, p))
+    arrays += lines("weight", net, lambda p: p)
     for step in range(o["steps"]):
         rate = learning_rate(step, o)
         for group in adam.param_groups:
             group["lr"] = rate
+        if is_over_encoded:
+            adam.param_groups[-1]["lr"] = rate * tables["learningRateMultiplier"]
         adam.zero_grad()
-        loss, log_probabilities = loss_of_batch()
+        loss, log_probabilities = loss_of_batch(batches[step])
         loss.backward()
         if step == 0:
             arrays.append(line("logProbabilities", log_probabilities))
-            for name, p in net.named_parameters():
-                arrays.append(line("gradient:" + name, p.grad))
+            arrays += lines("gradient", net, lambda p: p.grad)
         norms.append(float(nn.utils.clip_grad_norm_(net.parameters(), o["gradientClip"])))
         losses.append(loss.item())
         rates.append(rate)
         adam.step()
-    for name, p in net.named_parameters():
-        arrays.append(line("final:" + name, p))
+    arrays += lines("final", net, lambda p: p)
     header = dict(model=model, sentences=sentences, optimizer=o, losses=losses, norms=norms, learningRates=rates)
+    if is_over_encoded:
+        header |= dict(tables=tables, batches=batches)
     with open(path, "w") as file:
         file.write(json.dumps(header) + "\n")
         file.writelines(arrays)
@@ -222,6 +295,13 @@ def main(directory):
             hiddenWidth=27, ropeTheta=10000.0, normEpsilon=1e-5),
         lengths,
     )
+    for seed, trunk in [(2, base), (3, olmo2)]:
+        name = trunk["architecture"]
+        torch.manual_seed(seed)
+        tokens = dict(inputs=[dict(order=1, rows=7)], labels=7, layers=1)
+        rows = lambda n, k, m: dict(overEncoding=dict(order=n, slices=k, rows=m, moduli="paper"))
+        make(f"{directory}/{name}-oe-3-2.golden", trunk | tokens | dict(tied=False) | rows(3, 2, 30), lengths, dict(learningRateMultiplier=2.0, weightDecay=0.05))
+        make(f"{directory}/{name}-oe-2-1.golden", trunk | tokens | dict(tied=name == "gpt2") | rows(2, 1, 40), lengths)
 
 
 main(sys.argv[1])

@@ -47,7 +47,7 @@ struct OverEncodingSum: Operation {
       var dPositions = w.gradient(positions).mutableSpan
       embeddingBackward(
         into: &dPositions, dX.span, IDColumn(w.lane.positions.span), C: C,
-        adding: accumulation.addsParameter(parameters.count - 1))
+        adding: accumulation.addsParameter(tokens == nil ? 1 : 2))
     }
     // The last use of dX: from here on it is the gradient of the sum.
     if scale != 1 {

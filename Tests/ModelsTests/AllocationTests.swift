@@ -1,0 +1,35 @@
+import CAllocations
+import Engine
+import Models
+import Testing
+
+@Suite struct AllocationTests {
+  /// The counter must see what Swift allocates, or the test below shows nothing.
+  @Test(.enabled(if: ott_counts_allocations() != 0))
+  func counterSeesArrays() {
+    let before = ott_allocations_of_this_thread()
+    let array = [Float](repeating: 1, count: Int.random(in: 1000...2000))
+    #expect(array.count >= 1000)
+    #expect(ott_allocations_of_this_thread() > before)
+  }
+
+  /// After the first steps a training step asks for no memory. The history of steps that rows of
+  /// tables may have missed grows by doubling: hence the two steps of eight.
+  @Test(
+    .enabled(if: ott_counts_allocations() != 0), arguments: Architecture.allCases, [false, true])
+  func trainingStep(architecture: Architecture, isOverEncoded: Bool) throws {
+    let configuration =
+      try isOverEncoded
+      ? overEncoded(architecture, width: 32) : smallConfiguration(architecture, width: 32)
+    let engine = TrainingEngine(configuration, seed: 1, lanes: 2, laneCapacity: 200, threads: 1)
+    let batch = makeLanes(configuration, lengths: [40, 3, 17, 33], lanes: 2)
+    for _ in 0..<9 { _ = try engine.step(batch, learningRate: 1e-3, optimizer: .init()) }
+    var allocatingSteps = 0
+    for _ in 0..<8 {
+      let before = ott_allocations_of_this_thread()
+      _ = try engine.step(batch, learningRate: 1e-3, optimizer: .init())
+      if ott_allocations_of_this_thread() > before { allocatingSteps += 1 }
+    }
+    #expect(allocatingSteps <= (isOverEncoded ? 2 : 0))
+  }
+}
