@@ -196,8 +196,9 @@ package struct ScalingLaw: Sendable {
       let fit = fit(measure)
       let (a, b) = (fit.a, fit.b)
       let numbers = String(
-        format: "%@: L = %.4f - %.4f*log10(V + m), b in [%.4f, %.4f], R2 %.3f, %.4f per 4x",
-        measure.rawValue, a.value, b.value, b.interval?.low ?? .nan, b.interval?.high ?? .nan,
+        format: "%@: L = %.4f %@ %.4f*log10(V + m), b in [%.4f, %.4f], R2 %.3f, %+.4f per 4x",
+        measure.rawValue, a.value, b.value < 0 ? "+" : "-", abs(b.value), b.interval?.low ?? .nan,
+        b.interval?.high ?? .nan,
         fit.line.fit.rSquared, fit.lossPerFactor4.value)
       let beside = paper["b"].map { String(format: " (paper: b = %.4f)", $0) } ?? ""
       return [numbers + beside] + claims(measure).map { "\($0.statement): \($0.verdict.rawValue)" }
