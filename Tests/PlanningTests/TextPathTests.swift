@@ -87,8 +87,8 @@ import Testing
   @Test func aParameterChangesOnlyWhatDependsOnIt() throws {
     let before = ids(try graph())
     try project.replace(
-      "learningRateMultiplier: 1.0", by: "learningRateMultiplier: 2.0",
-      in: "pipeline/text/defaults.yaml")
+      "learningRateMultiplier: 0.25", by: "learningRateMultiplier: 0.5",
+      in: "pipeline/text/presets/laptop.yaml")
     let rate = ids(try graph())
     for stage in [Stage.vocabulary, .tokenize, .map] { #expect(before[stage] == rate[stage]) }
     let runs = try graph().experiment.seeds.count
