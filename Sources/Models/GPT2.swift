@@ -15,12 +15,8 @@ struct GPT2 {
   /// Traces the model and returns the result of its head.
   func callAsFunction(in g: inout GraphBuilder) -> Tensor {
     let (C, V) = (configuration.width, configuration.labels)
-    let used = configuration.hasInputTables || configuration.tied ? configuration.inputs : []
-    let tables = used.map { table in
-      g.parameter(
-        "transformer.wte" + (table.order == 1 ? "" : "_\(table.order)") + ".weight",
-        [table.rows, C], .normal(Self.deviation))
-    }
+    let tables = configuration.inputTables(
+      in: &g, named: "transformer.wte", deviation: Self.deviation)
     let positions = g.parameter(
       "transformer.wpe.weight", [configuration.context, C], .normal(Self.deviation))
     var x = configuration.inputEmbedding(

@@ -19,12 +19,8 @@ struct OLMo2 {
   /// Traces the model and returns the result of its head.
   func callAsFunction(in g: inout GraphBuilder) -> Tensor {
     let (C, V) = (configuration.width, configuration.labels)
-    let used = configuration.hasInputTables || configuration.tied ? configuration.inputs : []
-    let tables = used.map { table in
-      g.parameter(
-        "model.embed_tokens" + (table.order == 1 ? "" : "_\(table.order)") + ".weight",
-        [table.rows, C], .normal(Self.deviation))
-    }
+    let tables = configuration.inputTables(
+      in: &g, named: "model.embed_tokens", deviation: Self.deviation)
     let angles = RotaryAngles(
       context: configuration.context, D: C / configuration.heads, theta: settings.ropeTheta)
     var x = configuration.inputEmbedding(in: &g, tokens: tables, positions: nil, named: "model")

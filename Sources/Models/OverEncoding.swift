@@ -78,6 +78,17 @@ package struct OverEncoding: Sendable, Equatable {
 }
 
 extension ModelConfiguration {
+  /// Declares the input tables that the embedding or a tied head uses, `<name>.weight` for order 1 and
+  /// `<name>_n.weight` for order n.
+  func inputTables(in g: inout GraphBuilder, named name: String, deviation: Double) -> [Parameter] {
+    let used = hasInputTables || tied ? inputs : []
+    return used.map { table in
+      g.parameter(
+        name + (table.order == 1 ? "" : "_\(table.order)") + ".weight", [table.rows, width],
+        .normal(deviation))
+    }
+  }
+
   /// The embedded input, the one entry of every trunk: the sum of the input tables, or over-encoding,
   /// plus the positions where a trunk has learned ones.
   ///

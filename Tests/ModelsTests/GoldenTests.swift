@@ -191,7 +191,8 @@ private let fixtures = [
   }
 
   /// Rounding the factors of each product errs by 2⁻⁹ of each term.
-  @Test(.enabled(if: Precision.bfloat16.isAvailable), arguments: ["baseline", "joint"], [1, 4])
+  @Test(
+    .enabled(if: Precision.bfloat16.isAvailable), arguments: ["baseline", "joint", "olmo2"], [1, 4])
   func roundedGradientsAgree(fixture: String, lanes: Int) throws {
     let golden = try Golden(fixture)
     let engine = TrainingEngine(

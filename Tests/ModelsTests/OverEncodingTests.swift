@@ -262,8 +262,9 @@ private func weights(_ store: ParameterStore) -> [Float] {
     #expect(one.tables[0].weights[0] != one.tables[1].weights[0])
   }
 
-  @Test func decodingAgreesWithScoring() throws {
-    let configuration = try overEncoded(rows: 300, deviation: 0.4)
+  @Test(arguments: Architecture.allCases)
+  func decodingAgreesWithScoring(architecture: Architecture) throws {
+    let configuration = try overEncoded(architecture, rows: 300, deviation: 0.4)
     let store = configuration.makeParameters(moments: false)
     store.initialize(seed: 2)
     let lane = makeLanes(configuration, lengths: [20], lanes: 1)[0]
