@@ -78,7 +78,7 @@ let package = Package(
       "Benchmark",
       [
         "Training", "Evaluation", "Planning", "Models", "Checkpoints", "Engine", "Kernels",
-        "Parallel", "Grammar", "Support",
+        "NGrams", "Parallel", "Grammar", "Support",
       ]),
 
     // MARK: Executables
@@ -91,7 +91,9 @@ let package = Package(
     stage("ott-plan", ["Planning", "Support"]),
     stage("ott-report", ["Reporting", "Support"]),
     stage("ott-shards", ["Shards", "Support"]),
-    stage("ott-bench", ["Benchmark", "Checkpoints", "Grammar", "Kernels", "Support"]),
+    stage(
+      "ott-bench",
+      ["Benchmark", "Checkpoints", "Training", "Models", "Grammar", "Kernels", "Support"]),
     stage("ott-bench-tokenizers", ["Tokenization", "Parallel", "Support"]),
 
     // MARK: Tests
@@ -129,7 +131,8 @@ let package = Package(
       ]),
     tests("Planning", ["Planning", "Support"]),
     tests("Reporting", ["Reporting", "Statistics", "Support"]),
-    tests("Benchmark", ["Benchmark", "Models", "Engine", "Checkpoints", "Support"]),
+    tests(
+      "Benchmark", ["Benchmark", "Models", "Engine", "Kernels", "Checkpoints", "Support"]),
     .testTarget(
       name: "CommandTests",
       dependencies: [

@@ -4,9 +4,12 @@
 BENCH ?=## rows of bench, parts of their names: laptop, d128, generate (default: all)
 BENCH_MODEL ?= d128## sizes that bench-step times: d128, d256, d768, laptop-large, laptop-small
 
-BENCH_VARIABLES := BENCH BENCH_MODEL
+TABLE_ROWS ?= 100000,1280000## rows m of the tables that table-speed times; 12800000 takes 20 GB
+TABLE_STEPS ?= 60## timed steps of each
 
-.PHONY: bench bench-step
+BENCH_VARIABLES := BENCH BENCH_MODEL TABLE_ROWS TABLE_STEPS
+
+.PHONY: bench bench-step table-speed
 
 bench: $(BUILT) .venv/peers.stamp ## race training and generation against PyTorch: results/bench/training.csv
 	$(PEERS_PYTHON) Tests/Peers/training_bench.py --bin $(BIN)/ott-bench --runs $(BENCH_RUNS) \
@@ -15,3 +18,7 @@ bench: $(BUILT) .venv/peers.stamp ## race training and generation against PyTorc
 bench-step: $(BUILT) ## time every operation of a training step of BENCH_MODEL: results/bench/step-MODEL.csv
 	$(BIN)/ott-bench step --model $(BENCH_MODEL) --threads $(or $(THREADS),$(CORES)) \
 	  --output results/bench/step-$(BENCH_MODEL).csv
+
+table-speed: $(BUILT) ## time over-encoding's tables of TABLE_ROWS rows: results/bench/table-speed.csv
+	$(BIN)/ott-bench table --model d128 --vocabulary 4096 --rows $(TABLE_ROWS) --steps $(TABLE_STEPS) \
+	  --threads $(or $(THREADS),$(CORES)) --output results/bench/table-speed.csv

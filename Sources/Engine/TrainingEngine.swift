@@ -241,6 +241,9 @@ package final class TrainingEngine: @unchecked Sendable {
     tables?.gradient(table: table) ?? ([], [])
   }
 
+  /// Different rows of table `table` that the last step used.
+  package func tableRows(_ table: Int) -> Int { tables?.rowCount(table: table) ?? 0 }
+
   /// Bytes of activations, gradients and packed weights at capacity, all workers together.
   package var workingBytes: Int {
     executors.reduce(packed.bytes) { $0 + $1.arenaBytes }

@@ -28,6 +28,14 @@ package enum Host {
     Int(sysconf(Int32(_SC_PHYS_PAGES))) * Int(sysconf(Int32(_SC_PAGESIZE)))
   }
 
+  /// Bytes of memory that new work can have without swapping; all of it where the system does not say.
+  package static var availableMemoryBytes: Int {
+    kilobytes("MemAvailable", of: "/proc/meminfo") ?? memoryBytes
+  }
+
+  /// Resident size of this process now, in bytes; 0 where the system does not say.
+  package static var residentBytes: Int { kilobytes("VmRSS", of: "/proc/self/status") ?? 0 }
+
   /// Largest resident size of this process so far, in bytes.
   package static var peakMemoryBytes: Int {
     Int(usage().ru_maxrss) * 1024
@@ -36,8 +44,7 @@ package enum Host {
   /// Largest resident size of this program since it started, in bytes: unlike `peakMemoryBytes` not
   /// that of the program that started it, where the system tells them apart.
   package static var peakResidentBytes: Int {
-    let words = field("VmHWM", of: "/proc/self/status")?.split(separator: " ") ?? []
-    return words.first.flatMap { Int($0) }.map { $0 * 1024 } ?? peakMemoryBytes
+    kilobytes("VmHWM", of: "/proc/self/status") ?? peakMemoryBytes
   }
 
   /// User and system time of all threads of this process so far, in seconds.
@@ -87,6 +94,11 @@ package enum Host {
 
   private static func list(_ text: UnsafePointer<CChar>?) -> [String] {
     text.map { String(cString: $0).split(separator: ",").map(String.init) } ?? []
+  }
+
+  private static func kilobytes(_ key: String, of path: String) -> Int? {
+    let words = field(key, of: path)?.split(separator: " ") ?? []
+    return words.first.flatMap { Int($0) }.map { $0 * 1024 }
   }
 
   private static func field(_ key: String, of path: String) -> String? {

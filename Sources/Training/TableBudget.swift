@@ -3,12 +3,12 @@ import Models
 import Support
 
 /// Whether the tables of an over-encoded model and their optimizer state fit in memory.
-enum TableBudget {
+package enum TableBudget {
   /// Part of the memory that tables may take: the rest is for the dense model, the batch and the data.
   static let share = 0.9
 
   /// - Throws: `UserError` saying how much is needed and how many rows fit.
-  static func check(
+  package static func check(
     _ encoding: OverEncoding, moments: TableMoments, memoryBytes: Int, source: String
   ) throws {
     let needed = encoding.bytes(moments: moments)
@@ -18,8 +18,8 @@ enum TableBudget {
     let text = { (bytes: Int) in Progress.short(Double(bytes)) + "B" }
     throw UserError(
       "\(source): parameters.model.overEncoding.rows: the tables do not fit in memory",
-      expected: "at most \(text(limit)) of tables and moments, of the \(text(memoryBytes)) of this"
-        + " machine",
+      expected: "at most \(text(limit)) of tables and moments, of the \(text(memoryBytes)) of"
+        + " memory",
       found: "\(encoding.layout.embedders.count) tables of \(encoding.layout.rows) rows and more by"
         + " \(encoding.layout.embedders[0].width) columns: \(text(needed))",
       remedy: "Lower rows to about \(rows)"

@@ -126,6 +126,8 @@ final class TableBatch: @unchecked Sendable {
     }
   }
 
+  func rowCount(table: Int) -> Int { groups[table].count }
+
   /// The rows of the staged batch and their summed gradients (U, width), before clipping.
   func gradient(table: Int) -> (rows: [Int32], values: [Float]) {
     let count = groups[table].count * stores[table].slot.width

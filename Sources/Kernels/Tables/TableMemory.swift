@@ -119,20 +119,14 @@ extension TableMemory {
     secondMoment.assumingMemoryBound(to: Float.self) + row
   }
 
+  /// Weights and moments as they lie in the table.
   @inline(__always)
-  fileprivate func read(
+  fileprivate func load(
     _ row: Int, _ p: UnsafeMutablePointer<Float>, _ m: UnsafeMutablePointer<Float>,
-    _ v: UnsafeMutablePointer<Float>, _ history: borrowing AdamWHistory, _ scope: ReplayScope
+    _ v: UnsafeMutablePointer<Float>
   ) {
-    let last = Int(lastStep[row])
     copyFloats(p, weights + row &* width, count: width)
-    if last == 0 {
-      m.update(repeating: 0, count: width)
-      v.update(repeating: 0, count: width)
-      if !history.decays(after: 0) { return }
-    }
     switch moments {
-    case _ where last == 0: break
     case .float32:
       copyFloats(m, floats(firstMoment, row), count: width)
       copyFloats(v, floats(secondMoment, row), count: width)
@@ -142,6 +136,22 @@ extension TableMemory {
     case .rowwise:
       copyFloats(m, floats(firstMoment, row), count: width)
       v[0] = rowMoment(row)[0]
+    }
+  }
+
+  @inline(__always)
+  fileprivate func read(
+    _ row: Int, _ p: UnsafeMutablePointer<Float>, _ m: UnsafeMutablePointer<Float>,
+    _ v: UnsafeMutablePointer<Float>, _ history: borrowing AdamWHistory, _ scope: ReplayScope
+  ) {
+    let last = Int(lastStep[row])
+    if last == 0 {
+      copyFloats(p, weights + row &* width, count: width)
+      m.update(repeating: 0, count: width)
+      v.update(repeating: 0, count: width)
+      if !history.decays(after: 0) { return }
+    } else {
+      load(row, p, m, v)
     }
     if moments == .rowwise {
       replayRowwise(p, m, v, count: width, after: last, history, scope: scope)
@@ -206,4 +216,22 @@ private func copyFloats(
   _ to: UnsafeMutablePointer<Float>, _ from: UnsafePointer<Float>, count: Int
 ) {
   forEachVector(count) { to.store(from.load($0, $1), $0, $1) }
+}
+
+/// Moves the bytes of the rows of groups `range` out of the table and then back, and does nothing
+/// else: the floor of `stageRows` and `updateRows`. `buffer` holds 3·width floats.
+package func moveRows(
+  _ table: TableMemory, _ groups: RowGroups, _ range: Range<Int>,
+  buffer: UnsafeMutablePointer<Float>
+) {
+  let (rows, w) = (groups.rows, table.width)
+  let row = StagedRows(p: buffer, m: buffer + w, v: buffer + 2 * w, g: buffer)
+  for u in range {
+    if u &+ lookahead < range.upperBound { table.prefetchRow(Int(rows[u &+ lookahead])) }
+    table.load(Int(rows[u]), row.p, row.m, row.v)
+  }
+  for u in range {
+    if u &+ lookahead < range.upperBound { table.prefetchRow(Int(rows[u &+ lookahead])) }
+    table.write(row, at: 0, to: Int(rows[u]), step: table.lastStep[Int(rows[u])])
+  }
 }
