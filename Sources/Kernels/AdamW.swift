@@ -54,28 +54,44 @@ package func adamW(
     m.count == count && v.count == count && gradients.count == count,
     "adamW: \(count) weights, \(gradients.count) gradients, moments \(m.count), \(v.count)")
   let (p, first, second, gradient) = (weights.base, m.base, v.base, gradients.base)
-  let scale = Vector(repeating: scalars.gradientScale)
-  let keep = Vector(repeating: scalars.keep)
-  let gain1 = Vector(repeating: 1 - scalars.beta1)
-  let beta2 = Vector(repeating: scalars.beta2)
-  let gain2 = Vector(repeating: 1 - scalars.beta2)
-  let step = Vector(repeating: -scalars.stepSize)
-  let correction = Vector(repeating: scalars.inverseRootCorrection)
-  let epsilon = Vector(repeating: scalars.epsilon)
+  let constants = AdamWVectors(scalars)
   @inline(__always)
   func update(_ index: Int, _ lanes: Int) {
-    let g = gradient.load(index, lanes) * scale
-    let m0 = first.load(index, lanes)
-    let m1 = m0.plus(g - m0, gain1)
-    let v1 = (second.load(index, lanes) * beta2).plus(g * g, gain2)
-    let denominator = epsilon.plus(v1.squareRoot(), correction)
-    let p1 = (p.load(index, lanes) * keep).plus(m1 / denominator, step)
+    var (p1, m1, v1) = (p.load(index, lanes), first.load(index, lanes), second.load(index, lanes))
+    constants.update(&p1, m: &m1, v: &v1, gradient.load(index, lanes))
     first.store(m1, index, lanes)
     second.store(v1, index, lanes)
     p.store(p1, index, lanes)
   }
   for index in stride(from: 0, to: count & ~15, by: 16) { update(index, 16) }
   if count & 15 != 0 { update(count & ~15, count & 15) }
+}
+
+/// The scalars of a step in every lane.
+struct AdamWVectors {
+  private let scale, keep, gain1, beta2, gain2, step, correction, epsilon: Vector
+
+  @inline(__always)
+  init(_ scalars: AdamWScalars) {
+    scale = Vector(repeating: scalars.gradientScale)
+    keep = Vector(repeating: scalars.keep)
+    gain1 = Vector(repeating: 1 - scalars.beta1)
+    beta2 = Vector(repeating: scalars.beta2)
+    gain2 = Vector(repeating: 1 - scalars.beta2)
+    step = Vector(repeating: -scalars.stepSize)
+    correction = Vector(repeating: scalars.inverseRootCorrection)
+    epsilon = Vector(repeating: scalars.epsilon)
+  }
+
+  /// The operations of `adamW`, in their order.
+  @inline(__always)
+  func update(_ p: inout Vector, m: inout Vector, v: inout Vector, _ gradient: Vector) {
+    let g = gradient * scale
+    m = m.plus(g - m, gain1)
+    v = (v * beta2).plus(g * g, gain2)
+    let denominator = epsilon.plus(v.squareRoot(), correction)
+    p = (p * keep).plus(m / denominator, step)
+  }
 }
 
 /// Σ x² in Double: eight lane sums in index order, then their sum by halves.

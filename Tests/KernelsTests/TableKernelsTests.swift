@@ -9,9 +9,10 @@ private final class OwnedTable {
 
   init(rows: Int, width: Int, moments: TableMoments, weights: [Float]) {
     precondition(weights.count == rows * width)
-    let p = UnsafeMutablePointer<Float>.allocate(capacity: max(rows * width, 1))
-    _ = UnsafeMutableBufferPointer(start: p, count: weights.count).initialize(from: weights)
     let bytes = max(4 * rows * width, 4 * rows, 4)
+    let p = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64)
+      .bindMemory(to: Float.self, capacity: max(rows * width, 1))
+    _ = UnsafeMutableBufferPointer(start: p, count: weights.count).initialize(from: weights)
     // Not zeros: moments of a row that was never touched must not be read.
     let first = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64)
     let second = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64)

@@ -48,6 +48,27 @@ static inline __attribute__((always_inline)) ott_uint16 ott_multiply_high(ott_ui
       (__builtin_convertvector(a, ott_ulong16) * (ott_ulong16)b) >> 32, ott_uint16);
 }
 
+/// Stores 64 bytes past the caches where the CPU can: for lines that are written whole and not read
+/// again soon. `target` is aligned to 64 bytes. Others see it after `ott_fence`.
+static inline __attribute__((always_inline)) void ott_stream(float *target, ott_float16 x) {
+  __builtin_nontemporal_store(x, (ott_float16 *)target);
+}
+
+/// Stores sixteen 16-bit numbers likewise. `target` is aligned to 32 bytes.
+typedef unsigned short ott_ushort16 __attribute__((ext_vector_type(16)));
+static inline __attribute__((always_inline)) void ott_stream16(unsigned short *target,
+                                                               ott_ushort16 x) {
+  __builtin_nontemporal_store(x, (ott_ushort16 *)target);
+}
+
+/// Completes the streams of this thread.
+static inline __attribute__((always_inline)) void ott_fence(void) {
+  __atomic_thread_fence(__ATOMIC_SEQ_CST);
+#if defined(__x86_64__)
+  __builtin_ia32_sfence();
+#endif
+}
+
 /// Asks for the cache line at `address`, which need not be mapped.
 static inline __attribute__((always_inline)) void ott_prefetch(const void *address) {
   __builtin_prefetch(address, 0, 3);

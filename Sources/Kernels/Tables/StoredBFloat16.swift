@@ -1,21 +1,12 @@
 /// bfloat16 as it is stored: the upper half of an fp32 number.
 
-/// Y = the bfloat16 nearest to each x, ties to even; NaN stays NaN.
-func roundToBFloat16(
-  _ y: UnsafeMutablePointer<UInt16>, _ x: UnsafePointer<Float>, count: Int
-) {
-  forEachVector(count) { index, lanes in
-    let values = x.load(index, lanes)
-    let bits = unsafeBitCast(values, to: SIMD16<UInt32>.self)
-    var rounded = (bits &+ 0x7FFF &+ (bits &>> 16 & 1)) &>> 16
-    rounded.replace(with: bits &>> 16 | 0x40, where: values .!= values)
-    let half = SIMD16<UInt16>(truncatingIfNeeded: rounded)
-    if lanes == 16 {
-      UnsafeMutableRawPointer(y + index).storeBytes(of: half, as: SIMD16<UInt16>.self)
-    } else {
-      for i in 0..<lanes { y[index + i] = half[i] }
-    }
-  }
+/// The bfloat16 nearest to each lane, ties to even; NaN stays NaN.
+@inline(__always)
+func roundedToBFloat16(_ x: Vector) -> SIMD16<UInt16> {
+  let bits = unsafeBitCast(x, to: SIMD16<UInt32>.self)
+  var rounded = (bits &+ 0x7FFF &+ (bits &>> 16 & 1)) &>> 16
+  rounded.replace(with: bits &>> 16 | 0x40, where: x .!= x)
+  return SIMD16<UInt16>(truncatingIfNeeded: rounded)
 }
 
 /// Y = the fp32 number of each bfloat16 x.

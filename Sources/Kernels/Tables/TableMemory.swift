@@ -15,6 +15,8 @@ package struct TableMemory: @unchecked Sendable {
   /// (rows, width) of fp32 or bfloat16, or (rows) of fp32 when row-wise.
   package let secondMoment: UnsafeMutableRawPointer
   package let lastStep: UnsafeMutablePointer<UInt32>
+  /// Whether a row is whole cache lines, so that it may be written past the caches.
+  private let isLines: Bool
 
   package init(
     rows: Int, width: Int, moments: TableMoments, weights: UnsafeMutablePointer<Float>,
@@ -28,6 +30,9 @@ package struct TableMemory: @unchecked Sendable {
     self.firstMoment = firstMoment
     self.secondMoment = secondMoment
     self.lastStep = lastStep
+    let addresses =
+      UInt(bitPattern: weights) | UInt(bitPattern: firstMoment) | UInt(bitPattern: secondMoment)
+    isLines = width & 15 == 0 && addresses & 63 == 0
   }
 }
 
@@ -162,26 +167,71 @@ extension TableMemory {
 
   // MARK: - Into the table
 
-  fileprivate func write(_ staged: StagedRows, at u: Int, to row: Int, step: UInt32) {
-    let offset = u &* width
-    copyFloats(weights + row &* width, staged.p + offset, count: width)
-    switch moments {
-    case .float32:
-      copyFloats(floats(firstMoment, row), staged.m + offset, count: width)
-      copyFloats(floats(secondMoment, row), staged.v + offset, count: width)
-    case .bfloat16:
-      roundToBFloat16(halves(firstMoment, row), staged.m + offset, count: width)
-      roundToBFloat16(halves(secondMoment, row), staged.v + offset, count: width)
-    case .rowwise:
-      copyFloats(floats(firstMoment, row), staged.m + offset, count: width)
-      rowMoment(row)[0] = staged.v[offset]
+  /// Sixteen floats or the last `lanes` of a row.
+  @inline(__always)
+  private func put(_ x: Vector, _ target: UnsafeMutablePointer<Float>, _ index: Int, _ lanes: Int) {
+    if lanes == 16 && isLines {
+      ott_stream(target + index, x)
+    } else {
+      target.store(x, index, lanes)
     }
+  }
+
+  @inline(__always)
+  private func put(
+    _ x: Vector, _ target: UnsafeMutablePointer<UInt16>, _ index: Int, _ lanes: Int
+  ) {
+    let half = roundedToBFloat16(x)
+    if lanes == 16 && isLines {
+      ott_stream16(target + index, half)
+    } else {
+      for i in 0..<lanes { target[index + i] = half[i] }
+    }
+  }
+
+  /// Writes the row that `values` makes, sixteen columns at a time.
+  @inline(__always)
+  fileprivate func write(
+    _ row: Int, step: UInt32,
+    _ values: (_ index: Int, _ lanes: Int) -> (p: Vector, m: Vector, v: Vector)
+  ) {
+    let p = weights + row &* width
+    if moments == .bfloat16 {
+      let (m, v) = (halves(firstMoment, row), halves(secondMoment, row))
+      forEachVector(width) { index, lanes in
+        let x = values(index, lanes)
+        put(x.p, p, index, lanes)
+        put(x.m, m, index, lanes)
+        put(x.v, v, index, lanes)
+      }
+    } else {
+      let (m, v) = (floats(firstMoment, row), floats(secondMoment, row))
+      forEachVector(width) { index, lanes in
+        let x = values(index, lanes)
+        put(x.p, p, index, lanes)
+        put(x.m, m, index, lanes)
+        put(x.v, v, index, lanes)
+      }
+    }
+    lastStep[row] = step
+  }
+
+  /// Writes a row with one second moment.
+  @inline(__always)
+  fileprivate func write(_ row: Int, step: UInt32, _ staged: StagedRows, at offset: Int) {
+    let (p, m) = (weights + row &* width, floats(firstMoment, row))
+    forEachVector(width) { index, lanes in
+      put(staged.p.load(offset + index, lanes), p, index, lanes)
+      put(staged.m.load(offset + index, lanes), m, index, lanes)
+    }
+    rowMoment(row)[0] = staged.v[offset]
     lastStep[row] = step
   }
 }
 
-/// One AdamW step for the staged rows of groups `range` with their gradients g, and back into the
-/// table, which says then that they have seen step `step`.
+/// One AdamW step for the staged rows of groups `range` with their gradients g, into the table, which
+/// says then that they have seen step `step`. Where rows are whole cache lines they are written past
+/// the caches. The staged rows are left in an undefined state.
 package func updateRows(
   _ table: TableMemory, _ staged: StagedRows, _ groups: RowGroups, _ range: Range<Int>, step: Int,
   _ scalars: AdamWScalars
@@ -190,25 +240,26 @@ package func updateRows(
   precondition(
     range.upperBound <= rows.count && step > 0 && step <= UInt32.max,
     "groups \(range) of \(rows.count), step \(step)")
-  let (offset, count) = (range.lowerBound * w, range.count * w)
-  if table.moments == .rowwise {
-    for u in range {
-      let i = u &* w
-      adamWRowwise(staged.p + i, staged.m + i, staged.v + i, staged.g + i, count: w, scalars)
-    }
-  } else {
-    let part = { (base: UnsafeMutablePointer<Float>) in
-      UnsafeMutableBufferPointer(start: base + offset, count: count)
-    }
-    var p = part(staged.p).mutableSpan
-    var m = part(staged.m).mutableSpan
-    var v = part(staged.v).mutableSpan
-    adamW(&p, m: &m, v: &v, part(staged.g).span, scalars)
-  }
+  let constants = AdamWVectors(scalars)
   for u in range {
-    if u &+ lookahead < range.upperBound { table.prefetchRow(Int(rows[u &+ lookahead])) }
-    table.write(staged, at: u, to: Int(rows[u]), step: UInt32(step))
+    let (row, offset) = (Int(rows[u]), u &* w)
+    if table.moments == .rowwise {
+      adamWRowwise(
+        staged.p + offset, staged.m + offset, staged.v + offset, staged.g + offset, count: w,
+        scalars)
+      table.write(row, step: UInt32(step), staged, at: offset)
+    } else {
+      table.write(row, step: UInt32(step)) { index, lanes in
+        let i = offset &+ index
+        var x = (
+          p: staged.p.load(i, lanes), m: staged.m.load(i, lanes), v: staged.v.load(i, lanes)
+        )
+        constants.update(&x.p, m: &x.m, v: &x.v, staged.g.load(i, lanes))
+        return x
+      }
+    }
   }
+  ott_fence()
 }
 
 @inline(__always)
@@ -225,13 +276,23 @@ package func moveRows(
   buffer: UnsafeMutablePointer<Float>
 ) {
   let (rows, w) = (groups.rows, table.width)
-  let row = StagedRows(p: buffer, m: buffer + w, v: buffer + 2 * w, g: buffer)
   for u in range {
     if u &+ lookahead < range.upperBound { table.prefetchRow(Int(rows[u &+ lookahead])) }
-    table.load(Int(rows[u]), row.p, row.m, row.v)
+    table.load(Int(rows[u]), buffer, buffer + w, buffer + 2 * w)
   }
   for u in range {
-    if u &+ lookahead < range.upperBound { table.prefetchRow(Int(rows[u &+ lookahead])) }
-    table.write(row, at: 0, to: Int(rows[u]), step: table.lastStep[Int(rows[u])])
+    let (row, step) = (Int(rows[u]), table.lastStep[Int(rows[u])])
+    if table.moments == .rowwise {
+      let staged = StagedRows(p: buffer, m: buffer + w, v: buffer + 2 * w, g: buffer)
+      table.write(row, step: step, staged, at: 0)
+    } else {
+      table.write(row, step: step) { index, lanes in
+        (
+          buffer.load(index, lanes), buffer.load(w + index, lanes),
+          buffer.load(2 * w + index, lanes)
+        )
+      }
+    }
   }
+  ott_fence()
 }
