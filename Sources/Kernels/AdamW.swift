@@ -89,7 +89,7 @@ struct AdamWVectors {
     let g = gradient * scale
     m = m.plus(g - m, gain1)
     v = (v * beta2).plus(g * g, gain2)
-    let denominator = epsilon.plus(v.squareRoot(), correction)
+    let denominator = epsilon.plus(squareRoot(v), correction)
     p = (p * keep).plus(m / denominator, step)
   }
 }

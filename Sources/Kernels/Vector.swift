@@ -131,6 +131,10 @@ func sum(_ x: Vector) -> Float {
   return two.x + two.y
 }
 
+/// √x in each lane, correctly rounded.
+@inline(__always)
+func squareRoot(_ x: Vector) -> Vector { ott_square_root(x) }
+
 /// The largest lane; NaN lanes may be passed over.
 @inline(__always)
 func maximum(_ x: Vector) -> Float { ott_largest(x) }

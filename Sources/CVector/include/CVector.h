@@ -13,6 +13,11 @@ static inline __attribute__((always_inline)) ott_float16 ott_fma(ott_float16 a, 
   return __builtin_elementwise_fma(a, b, c);
 }
 
+/// √x in each lane, correctly rounded. Swift's own `squareRoot` is a loop over lanes.
+static inline __attribute__((always_inline)) ott_float16 ott_square_root(ott_float16 x) {
+  return __builtin_elementwise_sqrt(x);
+}
+
 typedef int ott_int16 __attribute__((ext_vector_type(16)));
 
 /// The lanes below `count` of `x`, and `other` in the rest.

@@ -121,7 +121,7 @@ struct SettledBounds {
   @inline(__always)
   func settles(p: Vector, m: Vector, v: Vector) -> Bool {
     let denominator = Vector(repeating: epsilon).plus(
-      v.squareRoot(), Vector(repeating: correction))
+      squareRoot(v), Vector(repeating: correction))
     var largest = magnitude(m) / denominator
     largest.replace(with: Vector(repeating: floor), where: largest .< Vector(repeating: floor))
     let isSmall = largest * Vector(repeating: scale) .< magnitude(p) - Vector(repeating: 0x1p-80)

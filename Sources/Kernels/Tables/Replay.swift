@@ -55,7 +55,7 @@ private struct One: RowVectors {
   @inline(__always)
   mutating func step(_ c: ReplayConstants, keep: Vector, step: Vector, correction: Vector) {
     decayMoments(c)
-    let denominator = c.epsilon.plus(v.squareRoot(), correction)
+    let denominator = c.epsilon.plus(squareRoot(v), correction)
     p = (p * keep).plus(m / denominator, step)
   }
 

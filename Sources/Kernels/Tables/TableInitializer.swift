@@ -72,7 +72,7 @@ package struct TableInitializer: Sendable {
 private func inverseErf(_ x: Vector) -> Vector {
   let w = logarithm((1 - x) * (1 + x)) * -1
   let isCentral = w .< 5
-  var t = w.squareRoot() - 3
+  var t = squareRoot(w) - 3
   t.replace(with: w - 2.5, where: isCentral)
   let central: [Float] = [
     2.810_226_36e-08, 3.432_739_39e-07, -3.523_387_7e-06, -4.391_506_54e-06, 0.000_218_580_87,
