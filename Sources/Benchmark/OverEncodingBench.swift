@@ -46,7 +46,8 @@ package struct OverEncodingBench {
     package let upperRatio: Double
     /// Different rows that a step touches, all tables together: mean.
     package let touchedRows: Double
-    /// Bytes of tables and optimizer state by the plan, and by which the process grew.
+    /// Bytes of tables and optimizer state by the plan, and by which this model made the process grow
+    /// beyond what the baseline did.
     package let plannedBytes: Int
     package let grownBytes: Int
     /// Tokens a second of generation at each batch, baseline and this.
@@ -89,32 +90,37 @@ package struct OverEncodingBench {
     try TableBudget.check(
       OverEncoding(layout: layout), moments: moments, memoryBytes: Host.availableMemoryBytes,
       source: "ott-bench table")
-    let before = Host.residentBytes
-    let engines = [base, model].map { model in
-      TrainingEngine(
+    let sides = try [Batches(source, workload, nil), Batches(source, workload, layout)]
+    // Resident size after a few steps less that before, for either model.
+    var growth: [Int] = []
+    let engines = try [base, model].enumerated().map { side, model in
+      let before = Host.residentBytes
+      let engine = TrainingEngine(
         model, seed: 1, lanes: workload.lanes,
         laneCapacity: workload.length * (workload.batch / workload.lanes + 1), threads: threads,
         tableMoments: moments)
+      for step in 0..<warmup {
+        _ = try engine.step(
+          sides[side].lanes(step), learningRate: 1e-3, optimizer: OptimizerConstants())
+      }
+      growth.append(Host.residentBytes - before)
+      return engine
     }
-    let batches = try (Batches(source, workload, nil), Batches(source, workload, layout), batches)
     var seconds: [[Double]] = [[], []]
     var touched = 0
-    for step in 0..<warmup + steps {
+    for step in warmup..<warmup + steps {
       for side in 0..<2 {
         // Who goes first changes from step to step.
         let side = (side + step) % 2
-        let lanes = (side == 0 ? batches.0 : batches.1).lanes(step)
+        let lanes = sides[side].lanes(step)
         let start = Host.monotonicSeconds
         _ = try engines[side].step(lanes, learningRate: 1e-3, optimizer: OptimizerConstants())
-        if step >= warmup { seconds[side].append(Host.monotonicSeconds - start) }
+        seconds[side].append(Host.monotonicSeconds - start)
       }
-      if step >= warmup {
-        touched += layout.embedders.indices.reduce(0) { $0 + engines[1].tableRows($1) }
-      }
+      touched += layout.embedders.indices.reduce(0) { $0 + engines[1].tableRows($1) }
     }
     let ratios = zip(seconds[1], seconds[0]).map(/)
-    let grown = Host.residentBytes - before
-    let generation = batches.2.map { batch in
+    let generation = batches.map { batch in
       let rates = generationRates([base, model], engines.map(\.parameters), batch: batch)
       return (batch: batch, baseline: rates[0], rate: rates[1])
     }
@@ -123,7 +129,7 @@ package struct OverEncodingBench {
       baselineSeconds: quantile(seconds[0], 0.5), seconds: quantile(seconds[1], 0.5),
       ratio: quantile(ratios, 0.5), lowerRatio: quantile(ratios, 0.25),
       upperRatio: quantile(ratios, 0.75), touchedRows: Double(touched) / Double(steps),
-      plannedBytes: planned, grownBytes: grown, generation: generation)
+      plannedBytes: planned, grownBytes: growth[1] - growth[0], generation: generation)
   }
 
   /// Tokens a second of both models, the better of three turns of 64 positions each.

@@ -13,18 +13,20 @@ extension GraphBuilder {
   /// scale · (Σ over tables of (one row)·W + one row of `tokens`) + one row of `positions`, for
   /// over-encoding. Tables are `<name>.oe_embedders.<i>.weight` (rows, width); their projections lie
   /// stacked in `<name>.oe_proj.weight` (Σ widths, columns), table i's below those of the tables
-  /// before it.
+  /// before it. Normalized rows pass an RMSNorm `<name>.oe_norm` in between.
   package mutating func overEncoding(
     tables: [(rows: Int, width: Int)], tokens: Parameter?, positions: Parameter?, columns: Int,
-    scale: Double, deviation: Double, projectionDeviation: Double, named name: String
+    scale: Double, isNormalized: Bool = false, deviation: Double, projectionDeviation: Double,
+    named name: String
   ) -> Tensor {
     let declared = tables.enumerated().map { i, table in
       self.table(
         "\(name).oe_embedders.\(i).weight", rows: table.rows, width: table.width,
         deviation: deviation)
     }
-    let rows = tensor(columns: tables.reduce(0) { $0 + $1.width })
+    var rows = tensor(columns: tables.reduce(0) { $0 + $1.width })
     append(TableRows(tables: declared, output: rows))
+    if isNormalized { rows = rmsNorm(rows, named: name + ".oe_norm", epsilon: 1e-6) }
     let projection = parameter(
       name + ".oe_proj.weight", [rows.columns, columns], .normal(projectionDeviation))
     let output = tensor(columns: columns)

@@ -210,7 +210,7 @@ package struct ModelConfiguration: Sendable, Equatable {
     let rows = inputRows + (tied ? 0 : labels) + (olmo2 == nil ? context : 0)
     let lastNorm = olmo2 == nil ? 2 * width : width
     return rows * width + layers * (blockWeights + blockVectors) + lastNorm
-      + (overEncoding?.layout.parameterCount ?? 0)
+      + (overEncoding?.parameterCount ?? 0)
   }
 
   /// Multiply-adds counted as two: forward FLOPs of one position in a sentence of `length`

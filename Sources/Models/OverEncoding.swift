@@ -17,8 +17,16 @@ package struct OverEncoding: Sendable, Equatable {
     case sum
   }
 
+  /// What is done to looked up rows before they are projected.
+  package enum Normalization: String, CaseIterable, Sendable {
+    case none
+    /// RMSNorm with a gain over the rows of all tables side by side: `<prefix>.oe_norm.weight`.
+    case rms
+  }
+
   package var layout: OverEncodingLayout
   package var reduction: Reduction
+  package var normalization: Normalization
   /// Whether the 1-gram table is one of the terms.
   package var token: Bool
   /// Standard deviation of the tables at the start.
@@ -26,25 +34,31 @@ package struct OverEncoding: Sendable, Equatable {
   /// Standard deviation of the projections at the start.
   package var projectionDeviation: Double
 
-  /// - Parameter projectionDeviation: 1/√(width of a table) unless given, so that a projected row is as
-  ///   large as the row.
+  /// - Parameter projectionDeviation: 1/√(width of a table) unless given, times `deviation` where rows
+  ///   are normalized, so that a projected row starts as large as the row.
   package init(
-    layout: OverEncodingLayout, reduction: Reduction = .mean, token: Bool = true,
-    deviation: Double = 0.02, projectionDeviation: Double? = nil
+    layout: OverEncodingLayout, reduction: Reduction = .mean,
+    normalization: Normalization = .none, token: Bool = true, deviation: Double = 0.02,
+    projectionDeviation: Double? = nil
   ) {
     self.layout = layout
     self.reduction = reduction
+    self.normalization = normalization
     self.token = token
     self.deviation = deviation
+    let gain = normalization == .rms ? deviation : 1
     self.projectionDeviation =
-      projectionDeviation ?? 1 / Double(layout.embedders[0].width).squareRoot()
+      projectionDeviation ?? gain / Double(layout.embedders[0].width).squareRoot()
   }
 
-  /// Reads the members of the layout (order, slices, rows, moduli, …) and `reduction` (mean), `token`
-  /// (true), `deviation` (0.02) and `projectionDeviation` (1/√width). The caller finishes `reader`.
+  /// Reads the members of the layout (order, slices, rows, moduli, …) and `reduction` (mean),
+  /// `normalization` (none), `token` (true), `deviation` (0.02) and `projectionDeviation` (see
+  /// `init(layout:…)`). The caller finishes `reader`.
   package init(reader: inout ConfigReader, vocabulary: Int, width: Int) throws {
     let layout = try OverEncodingLayout(reader: &reader, vocabulary: vocabulary, width: width)
     let reduction = try reader.choice("reduction", Reduction.self, default: .mean)
+    let normalization = try reader.choice(
+      "normalization", Normalization.self, default: Normalization.none)
     let token = try reader.bool("token", default: true)
     let deviation =
       reader.has("deviation") ? try reader.double("deviation", in: 0...1e3) : 0.02
@@ -52,8 +66,8 @@ package struct OverEncoding: Sendable, Equatable {
       reader.has("projectionDeviation")
       ? try reader.double("projectionDeviation", in: 0...1e3) : nil
     self.init(
-      layout: layout, reduction: reduction, token: token, deviation: deviation,
-      projectionDeviation: projection)
+      layout: layout, reduction: reduction, normalization: normalization, token: token,
+      deviation: deviation, projectionDeviation: projection)
   }
 
   /// Multiplies the sum of the terms.
@@ -62,6 +76,11 @@ package struct OverEncoding: Sendable, Equatable {
     case .mean: 1 / Double((token ? 1 : 0) + layout.embedders.count)
     case .sum: 1
     }
+  }
+
+  /// Parameters of tables, projections and norm; not of the 1-gram table, which is the model's own.
+  package var parameterCount: Int {
+    layout.parameterCount + (normalization == .rms ? columns : 0)
   }
 
   /// Columns of all tables, side by side.
@@ -104,7 +123,8 @@ extension ModelConfiguration {
     return g.overEncoding(
       tables: overEncoding.layout.embedders.map { ($0.modulus, $0.width) },
       tokens: overEncoding.token ? tokens[0] : nil, positions: positions, columns: width,
-      scale: overEncoding.scale, deviation: overEncoding.deviation,
+      scale: overEncoding.scale, isNormalized: overEncoding.normalization == .rms,
+      deviation: overEncoding.deviation,
       projectionDeviation: overEncoding.projectionDeviation, named: name)
   }
 }

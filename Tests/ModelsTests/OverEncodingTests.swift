@@ -10,7 +10,8 @@ func overEncoded(
   _ architecture: Architecture = .gpt2, width: Int = 16, heads: Int = 2, order: Int = 3,
   slices: Int = 2, rows: Int = 50,
   vocabulary: Int = 14, tied: Bool = false, token: Bool = true,
-  reduction: OverEncoding.Reduction = .mean, deviation: Double = 0.02, columns: Int? = nil
+  reduction: OverEncoding.Reduction = .mean,
+  normalization: OverEncoding.Normalization = .none, deviation: Double = 0.02, columns: Int? = nil
 ) throws -> ModelConfiguration {
   let layout = try OverEncodingLayout(
     vocabulary: vocabulary, order: order, slices: slices, rows: rows, width: width,
@@ -20,7 +21,8 @@ func overEncoded(
     inputs: [InputTable(order: 1, rows: vocabulary)], labels: vocabulary, tied: tied,
     olmo2: architecture == .olmo2 ? OLMo2Settings() : nil,
     overEncoding: OverEncoding(
-      layout: layout, reduction: reduction, token: token, deviation: deviation))
+      layout: layout, reduction: reduction, normalization: normalization, token: token,
+      deviation: deviation))
 }
 
 private let lengths = [19, 1, 33, 16, 17, 2, 40, 15, 7]
@@ -62,6 +64,7 @@ private func weights(_ store: ParameterStore) -> [Float] {
     for other in [
       try overEncoded(tied: true), try overEncoded(token: false),
       try overEncoded(tied: true, token: false), try overEncoded(order: 2, slices: 1, columns: 7),
+      try overEncoded(normalization: .rms), try overEncoded(.olmo2, normalization: .rms),
     ] {
       #expect(other.layout.parameterCount == other.parameterCount)
     }
@@ -121,10 +124,17 @@ private func weights(_ store: ParameterStore) -> [Float] {
     }
   }
 
-  @Test(arguments: [(16, false, true), (24, true, true), (20, false, false), (64, true, false)])
-  func finiteDifferences(width: Int, tied: Bool, token: Bool) throws {
+  @Test(
+    arguments: [
+      (16, false, true, .none), (24, true, true, .rms), (20, false, false, .none),
+      (64, true, false, .rms),
+    ] as [(Int, Bool, Bool, OverEncoding.Normalization)])
+  func finiteDifferences(
+    width: Int, tied: Bool, token: Bool, normalization: OverEncoding.Normalization
+  ) throws {
     let configuration = try overEncoded(
-      width: width, rows: 30, tied: tied, token: token, deviation: 0.3)
+      width: width, rows: 30, tied: tied, token: token, normalization: normalization,
+      deviation: 0.3)
     let engine = engine(configuration, lanes: 2)
     let store = engine.parameters
     for slot in store.layout.slots {
@@ -157,7 +167,9 @@ private func weights(_ store: ParameterStore) -> [Float] {
       #expect(Array(rows) == Array(rows.sorted()) && rows.count > 5)
     }
     _ = try engine.computeGradients(batch)
-    for name in ["transformer.oe_proj.weight", "transformer.wpe.weight"] {
+    for name in ["transformer.oe_proj.weight", "transformer.wpe.weight"]
+      + (normalization == .rms ? ["transformer.oe_norm.weight"] : [])
+    {
       let slot = try #require(store.layout.slot(named: name))
       let gradient = engine.gradient(of: slot)
       let norm = gradient.reduce(0.0) { $0 + Double($1) * Double($1) }.squareRoot()
@@ -337,6 +349,8 @@ private func weights(_ store: ParameterStore) -> [Float] {
     let plain = try configuration("order: 2, slices: 1, rows: 100")
     #expect(plain.overEncoding?.reduction == .mean && plain.overEncoding?.deviation == 0.02)
     #expect(plain.overEncoding?.projectionDeviation == 0.25 && plain.overEncoding?.scale == 0.5)
+    let normalized = try configuration("order: 2, slices: 1, rows: 100, normalization: rms")
+    #expect(normalized.overEncoding?.projectionDeviation == 0.25 * 0.02)
     let full = try configuration(
       "order: 3, slices: 2, rows: 100, moduli: paper, reduction: sum, token: false,"
         + " deviation: 0.5, projectionDeviation: 0.125")
@@ -351,6 +365,7 @@ private func weights(_ store: ParameterStore) -> [Float] {
     ("order: 2, slices: 1, rows: 100, row: 5", "unknown key"),
     ("order: 2, slices: 2, rows: 100, moduli: equal", "same order and modulus"),
     ("order: 2, slices: 1, rows: 100, reduction: max", "reduction"),
+    ("order: 2, slices: 1, rows: 100, normalization: layer", "normalization"),
     ("order: 2, slices: 1, rows: 100, deviation: -1", "deviation"),
   ])
   func rejects(members: String, named: String) throws {
