@@ -6,8 +6,9 @@ BENCH_MODEL ?= d128## sizes that bench-step times: d128, d256, d768, laptop-larg
 
 TABLE_ROWS ?= 100000,1280000## rows m of the tables that table-speed times; 12800000 takes 20 GB
 TABLE_STEPS ?= 60## timed steps of each
+TABLE_MOMENTS ?= float32## moments of the tables: float32, bfloat16 (13 GB at 12800000), rowwise
 
-BENCH_VARIABLES := BENCH BENCH_MODEL TABLE_ROWS TABLE_STEPS
+BENCH_VARIABLES := BENCH BENCH_MODEL TABLE_ROWS TABLE_STEPS TABLE_MOMENTS
 
 .PHONY: bench bench-step table-speed
 
@@ -21,4 +22,5 @@ bench-step: $(BUILT) ## time every operation of a training step of BENCH_MODEL: 
 
 table-speed: $(BUILT) ## time over-encoding's tables of TABLE_ROWS rows: results/bench/table-speed.csv
 	$(BIN)/ott-bench table --model d128 --vocabulary 4096 --rows $(TABLE_ROWS) --steps $(TABLE_STEPS) \
+	  --moments $(TABLE_MOMENTS) \
 	  --threads $(or $(THREADS),$(CORES)) --output results/bench/table-speed.csv
