@@ -161,7 +161,9 @@ struct BFloat16Tests {
 
   /// Against attention in single precision: each of the five products rounds both factors, by 2⁻⁹
   /// of each term, and errors of independent terms grow as the root of their number.
-  @Test(arguments: [([31, 32, 1, 33], 2, 16), ([64, 65, 130], 1, 33), ([100], 2, 80), ([129], 3, 17)])
+  @Test(arguments: [
+    ([31, 32, 1, 33], 2, 16), ([64, 65, 130], 1, 33), ([100], 2, 80), ([129], 3, 17),
+  ])
   func attentionAgrees(lengths: [Int], H: Int, D: Int) {
     let (N, C) = (lengths.reduce(0, +), H * D)
     let (qkv, dO) = (draws(3 * N * C, "qkv"), draws(N * C, "dO"))
