@@ -78,7 +78,7 @@ let package = Package(
       "Benchmark",
       [
         "Training", "Evaluation", "Planning", "Models", "Checkpoints", "Engine", "Kernels",
-        "NGrams", "Parallel", "Grammar", "Support",
+        "NGrams", "Parallel", "Grammar", "Tokenization", "Support",
       ]),
 
     // MARK: Executables

@@ -1,8 +1,8 @@
 /// Token by token continuation of many sequences with cached attention.
 ///
-/// `reset`, then `step` with the inputs of every live sequence, then `retain` those that go on.
-/// A sequence's results do not depend on which others are live as long as the products run through
-/// the small-matrix path (see `isSmallMatmul`); otherwise they agree to rounding.
+/// `reset`, then `step` with the inputs of every live sequence, then `retain` those that go on, and
+/// `begin` others in their places. A sequence's bits do not depend on which others are live, nor on
+/// its row or its place in the caches.
 package final class DecodingEngine {
   package let plan: Plan
   package let parameters: ParameterStore
@@ -16,6 +16,8 @@ package final class DecodingEngine {
   private let caches: FloatBuffer
   private let cacheStride: Int
   private var slots: [Int32] = []
+  /// Places in the caches that no live sequence has.
+  private var freeSlots: [Int32] = []
   private var positions: [Int32] = []
   private var rows: [Float]
 
@@ -35,6 +37,7 @@ package final class DecodingEngine {
     self.context = context
     capacity = plan.limits.rows
     executor = Executor(plan)
+    freeSlots = (0..<Int32(capacity)).reversed()
     cacheStride = capacity * cacheFloats
     caches = FloatBuffer(count: layers * cacheStride)
     rows = [Float](repeating: 0, count: capacity * labels)
@@ -46,11 +49,22 @@ package final class DecodingEngine {
   /// The position that the next step writes, for each live sequence, counted from 0.
   package var nextPositions: [Int32] { positions }
 
-  /// Starts `sequences` empty sequences, at most `capacity`.
+  /// Forgets all sequences and starts `sequences` empty ones, at most `capacity`.
   package func reset(sequences: Int) {
-    precondition(sequences <= capacity, "\(sequences) sequences for a capacity of \(capacity)")
-    slots = (0..<Int32(sequences)).map { $0 }
-    positions = [Int32](repeating: 0, count: sequences)
+    slots.removeAll(keepingCapacity: true)
+    positions.removeAll(keepingCapacity: true)
+    freeSlots = (0..<Int32(capacity)).reversed()
+    begin(sequences: sequences)
+  }
+
+  /// Starts `sequences` more, empty, behind the live ones; at most `capacity` live at a time.
+  package func begin(sequences: Int) {
+    precondition(
+      sequences <= freeSlots.count,
+      "\(sequences) more than \(live) sequences for a capacity of \(capacity)")
+    slots.append(contentsOf: freeSlots.suffix(sequences).reversed())
+    freeSlots.removeLast(sequences)
+    positions.append(contentsOf: repeatElement(0, count: sequences))
   }
 
   /// Feeds one row to every live sequence and lends the log-probabilities (live, V) in nats.
@@ -89,7 +103,11 @@ package final class DecodingEngine {
   /// Keeps the live sequences for which `isLive(row)` holds; rows close up, in order.
   package func retain(_ isLive: (_ row: Int) -> Bool) {
     var kept = 0
-    for row in slots.indices where isLive(row) {
+    for row in slots.indices {
+      guard isLive(row) else {
+        freeSlots.append(slots[row])
+        continue
+      }
       slots[kept] = slots[row]
       positions[kept] = positions[row]
       kept += 1

@@ -14,6 +14,10 @@ package enum GraphMode: Sendable, Equatable {
   case scoring
   /// One row per live sequence, attention over caches of `context` positions.
   case decoding(context: Int)
+
+  var isDecoding: Bool {
+    if case .decoding = self { true } else { false }
+  }
 }
 
 /// The bounds that scratch and buffers are laid out for.

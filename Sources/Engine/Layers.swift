@@ -123,7 +123,9 @@ extension GraphBuilder {
   package mutating func labelHead(_ x: Tensor, weight: Parameter, labels V: Int) -> Tensor {
     let losses = tensor(columns: 1)
     append(
-      LabelHead(input: x, weight: weight, V: V, losses: losses, isTraining: mode == .training))
+      LabelHead(
+        input: x, weight: weight, V: V, losses: losses, isTraining: mode == .training,
+        isDecoding: mode.isDecoding))
     return losses
   }
 }

@@ -53,7 +53,9 @@ extension Workspace {
     } else {
       adding = false
     }
-    matmul(into: &y, x, self.weight(weight).span, N: rows, K: K, M: M, adding: adding)
+    matmul(
+      into: &y, x, self.weight(weight).span, N: rows, K: K, M: M, adding: adding,
+      isRowwise: isDecoding)
     finish(0..<rows)
   }
 

@@ -20,6 +20,9 @@ package struct Workspace: ~Copyable {
   let scratchOffset: Int
   let scratchCount: Int
 
+  /// Whether each row is a sequence of its own, whose bits may not depend on the others.
+  package var isDecoding: Bool { lane.slots.count > 0 }
+
   /// The value of an activation, (rows, columns).
   package func value(_ tensor: Tensor) -> UnsafeMutableBufferPointer<Float> {
     UnsafeMutableBufferPointer(

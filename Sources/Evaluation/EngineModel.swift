@@ -32,6 +32,9 @@ package final class EngineModel: LabelModel, @unchecked Sendable {
       configuration, parameters: parameters, laneCapacity: max(1, rows), threads: threads)
   }
 
+  /// Draws the weights anew from the streams of `seed`.
+  package func initialize(seed: UInt64) { parameters.initialize(seed: seed) }
+
   package func makeSession(rows: Int, sequences: Int) -> any LabelSession {
     EngineSession(
       configuration,
@@ -46,8 +49,6 @@ private final class EngineSession: LabelSession {
   private let configuration: ModelConfiguration
   private let scoring: ScoringEngine
   private let decoding: DecodingEngine
-  /// The slot of each live sequence, ascending, as the decoder orders its rows.
-  private var live: [Int] = []
   private var inputs: [Int32] = []
 
   init(_ configuration: ModelConfiguration, scoring: ScoringEngine, decoding: DecodingEngine) {
@@ -68,28 +69,21 @@ private final class EngineSession: LabelSession {
     logits.replaceSubrange(0..<result.count, with: result)
   }
 
-  func restart(sequences: Int) {
-    decoding.reset(sequences: sequences)
-    live = Array(0..<sequences)
-  }
+  func restart(sequences: Int) { decoding.reset(sequences: sequences) }
 
-  func advance(rows: [[UInt32]], slots: [Int], into logits: inout [Float]) {
-    if slots != live {
-      var next = 0
-      decoding.retain { row in
-        let stays = next < slots.count && slots[next] == live[row]
-        if stays { next += 1 }
-        return stays
-      }
-      precondition(next == slots.count, "slots must be a subset of the live ones, ascending")
-      live = slots
-    }
+  func begin(sequences: Int) { decoding.begin(sequences: sequences) }
+
+  func retain(_ isLive: (Int) -> Bool) { decoding.retain(isLive) }
+
+  func advance(rows: [[UInt32]], into logits: inout [Float]) {
     inputs.removeAll(keepingCapacity: true)
-    for n in slots.indices {
+    for n in 0..<decoding.live {
       for g in rows.indices { inputs.append(Int32(bitPattern: rows[g][n])) }
     }
     decoding.step(inputs: inputs, tables: rows.count) { row in
-      for k in row.indices { logits[k] = row[k] }
+      logits.withUnsafeMutableBufferPointer { logits in
+        _ = UnsafeMutableBufferPointer(rebasing: logits[..<row.count]).update(fromContentsOf: row)
+      }
     }
   }
 }

@@ -20,8 +20,7 @@ package struct EvaluationParameters: Sendable, Equatable {
   /// Of these, the first that are compared with the exact next-token distributions.
   package let prefixSentences: Int
   package let seed: UInt64
-  /// Sequences generated side by side. Part of the identity: where the model's products are so large
-  /// that they go to the BLAS library, their last bits may depend on the number of rows.
+  /// Sequences generated side by side by a worker; changes memory and speed, not a bit.
   package let batch: Int
   /// Symbols after which a sentence is given up; nil for the grammar's longest sentence.
   package let maxLength: Int?
@@ -64,8 +63,8 @@ package struct SnapshotScores: Sendable {
 /// context, when the model said BOS, or when the string is not in the language; grams of an n-gram
 /// tokenizer are strung together, wherever they stand.
 ///
-/// Results depend on configuration and weights, not on threads: sentences are generated in groups of
-/// `batch` and scored in groups of fixed composition.
+/// Results depend on configuration and weights, not on threads: a generated sentence is the same in
+/// any company, and sentences are scored in groups of fixed composition.
 package struct EvaluationRun {
   package let parameters: EvaluationParameters
   package let run: TrainingRunIndex

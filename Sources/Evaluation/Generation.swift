@@ -48,62 +48,123 @@ package struct GenerationLimits: Sendable, Equatable {
   }
 }
 
-/// Generates sentences side by side from raw next-token probabilities (no temperature, no
+/// Generates the sentences of `range`, `batch` side by side; see `Generation`.
+///
+/// - Parameter batch: nil for all of them.
+/// - Returns: the sentences of `range` in order.
+package func generate(
+  _ range: Range<Int>, batch: Int? = nil, seed: UInt64, variant: Variant,
+  session: any LabelSession, limits: GenerationLimits, draw: Draw
+) throws -> [GeneratedSentence] {
+  var upcoming = range.makeIterator()
+  var result = [GeneratedSentence?](repeating: nil, count: range.count)
+  let generation = Generation(seed: seed, variant: variant, limits: limits, draw: draw)
+  try generation.run(session, batch: batch ?? range.count, next: { upcoming.next() }) {
+    result[$0 - range.lowerBound] = $1
+  }
+  return result.compactMap { $0 }
+}
+
+/// Generation of sentences side by side from raw next-token probabilities (no temperature, no
 /// truncation).
 ///
 /// Sentence i draws one uniform number a step from the stream (seed, "generate", i), so its numbers
 /// do not depend on the other sentences; step t takes label `min {k : Σ_{j≤k} p_j > u}` in id order,
 /// sums in Double. For an n-gram tokenizer, tokens are generated until EOS and their symbols strung
 /// together, also when a shorter gram is not the last one: membership then decides.
-///
-/// - Returns: the sentences of `range` in order.
-package func generate(
-  _ range: Range<Int>, seed: UInt64, variant: Variant, session: any LabelSession,
-  limits: GenerationLimits, draw: Draw
-) throws -> [GeneratedSentence] {
-  let count = range.count
-  let stream = RandomStream(seed: seed, name: "generate")
-  var streams = range.map { stream.at(index: UInt64($0)) }
-  var mappers = [IncrementalMapper](repeating: IncrementalMapper(variant.mapper), count: count)
-  var tokens = [UInt32](repeating: UInt32(NGramVocabulary.bos), count: count)
-  var sentences = [[UInt8]](repeating: [], count: count)
-  var endings = [Ending](repeating: .tooLong, count: count)
-  var active = Array(0..<count)
-  let grams = (0..<variant.tokens).map { token in
-    variant.tokenizer.vocabulary.digits(of: token).map { variant.tokenizer.alphabet.values[$0] }
-  }
-  let tables = variant.mapper.tables.count
-  var rows = [[UInt32]](repeating: [], count: tables)
-  var logits = [Float](repeating: 0, count: count * variant.labels)
-  var weights = [Double](repeating: 0, count: max(variant.labels, variant.tokens))
+package struct Generation {
+  private let stream: RandomStream
+  private let variant: Variant
+  private let limits: GenerationLimits
+  private let draw: Draw
+  /// Symbols of each token.
+  private let grams: [[UInt8]]
 
-  try session.restart(sequences: count)
-  var position = 0
-  while !active.isEmpty && position < limits.positions {
-    for g in 0..<tables { rows[g].removeAll(keepingCapacity: true) }
-    for i in active {
-      mappers[i].push(tokens[i])
-      for g in 0..<tables { rows[g].append(mappers[i].row(of: g)) }
+  package init(seed: UInt64, variant: Variant, limits: GenerationLimits, draw: Draw) {
+    stream = RandomStream(seed: seed, name: "generate")
+    (self.variant, self.limits, self.draw) = (variant, limits, draw)
+    grams = (0..<variant.tokens).map { token in
+      variant.tokenizer.vocabulary.digits(of: token).map { variant.tokenizer.alphabet.values[$0] }
     }
-    try session.advance(rows: rows, slots: active, into: &logits)
-    var remaining: [Int] = []
-    remaining.reserveCapacity(active.count)
-    for (k, i) in active.enumerated() {
-      let row = logits.span.extracting(k * variant.labels..<(k + 1) * variant.labels)
-      let u = streams[i].uniform()
-      switch choose(row, u, variant, draw, &weights) {
-      case .end: endings[i] = .complete
-      case .malformed: endings[i] = .malformed
-      case .token(let token):
-        tokens[i] = token
-        sentences[i].append(contentsOf: grams[Int(token)])
-        if sentences[i].count <= limits.symbols { remaining.append(i) }
+  }
+
+  /// A sentence under way.
+  private struct Live {
+    let index: Int
+    var stream: RandomStream
+    var mapper: IncrementalMapper
+    var token = UInt32(NGramVocabulary.bos)
+    var symbols: [UInt8] = []
+    var positions = 0
+    /// How it ended, as long as it has not left the batch.
+    var ending: Ending?
+  }
+
+  /// Generates sentences until `next` has no more, at most `batch` at a time: whenever one ends the
+  /// next takes its place.
+  ///
+  /// - Parameters:
+  ///   - next: the number of a sentence to generate.
+  ///   - deliver: gets each sentence as it ends.
+  package func run(
+    _ session: any LabelSession, batch: Int, next: () -> Int?,
+    deliver: (_ index: Int, GeneratedSentence) -> Void
+  ) throws {
+    let fresh = IncrementalMapper(variant.mapper)
+    let tables = variant.mapper.tables.count
+    var rows = [[UInt32]](repeating: [], count: tables)
+    var logits = [Float](repeating: 0, count: batch * variant.labels)
+    var weights = [Double](repeating: 0, count: max(variant.labels, variant.tokens))
+    var live: [Live] = []
+    live.reserveCapacity(batch)
+    try session.restart(sequences: 0)
+    while true {
+      let before = live.count
+      while live.count < batch, let index = next() {
+        if limits.positions < 1 {
+          deliver(index, GeneratedSentence(symbols: [], ending: .tooLong))
+        } else {
+          live.append(
+            Live(index: index, stream: stream.at(index: UInt64(index)), mapper: fresh))
+        }
+      }
+      if live.count > before { try session.begin(sequences: live.count - before) }
+      if live.isEmpty { return }
+      for g in 0..<tables { rows[g].removeAll(keepingCapacity: true) }
+      for n in live.indices {
+        live[n].mapper.push(live[n].token)
+        for g in 0..<tables { rows[g].append(live[n].mapper.row(of: g)) }
+      }
+      try session.advance(rows: rows, into: &logits)
+      for n in live.indices {
+        let row = logits.span.extracting(n * variant.labels..<(n + 1) * variant.labels)
+        extend(&live[n], by: choose(row, live[n].stream.uniform(), variant, draw, &weights))
+      }
+      if live.contains(where: { $0.ending != nil }) {
+        try session.retain { live[$0].ending == nil }
+        live.removeAll { sentence in
+          guard let ending = sentence.ending else { return false }
+          deliver(sentence.index, GeneratedSentence(symbols: sentence.symbols, ending: ending))
+          return true
+        }
       }
     }
-    active = remaining
-    position += 1
   }
-  return (0..<count).map { GeneratedSentence(symbols: sentences[$0], ending: endings[$0]) }
+
+  /// What an outcome makes of a sentence.
+  private func extend(_ sentence: inout Live, by outcome: Variant.Outcome) {
+    sentence.positions += 1
+    switch outcome {
+    case .end: sentence.ending = .complete
+    case .malformed: sentence.ending = .malformed
+    case .token(let token):
+      sentence.token = token
+      sentence.symbols.append(contentsOf: grams[Int(token)])
+      if sentence.symbols.count > limits.symbols || sentence.positions == limits.positions {
+        sentence.ending = .tooLong
+      }
+    }
+  }
 }
 
 /// The outcome that the uniform number u picks from one row of logits.

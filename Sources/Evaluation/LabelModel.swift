@@ -25,16 +25,20 @@ package protocol LabelSession: AnyObject {
   ///   - logits: (≥ N · labels) overwritten in front, row-major (N, labels).
   func score(rows: [[UInt32]], offsets: [Int], into logits: inout [Float]) throws
 
-  /// Forgets all sequences; the next `advance` is at position 0.
+  /// Forgets all sequences and begins `sequences` new ones.
   func restart(sequences: Int) throws
 
-  /// Feeds one position to each of `slots` and returns the logits of the next label.
-  ///
-  /// Slots are in 0..<sequences, ascending; a slot left out once never comes back before `restart`.
-  /// All slots of a call stand at the same position.
+  /// Begins `sequences` more behind the live ones, as many as are wanted side by side at most.
+  func begin(sequences: Int) throws
+
+  /// Feeds one position to each live sequence, in the order in which they began, and returns the
+  /// logits of the next label.
   ///
   /// - Parameters:
-  ///   - rows: per table (slots.count) row ids.
-  ///   - logits: (≥ slots.count · labels) overwritten in front.
-  func advance(rows: [[UInt32]], slots: [Int], into logits: inout [Float]) throws
+  ///   - rows: per table (live) row ids.
+  ///   - logits: (≥ live · labels) overwritten in front.
+  func advance(rows: [[UInt32]], into logits: inout [Float]) throws
+
+  /// Keeps the live sequences n for which `isLive(n)` holds; the others end.
+  func retain(_ isLive: (_ sequence: Int) -> Bool) throws
 }

@@ -81,20 +81,24 @@ package struct WorkerSessions: @unchecked Sendable {
   package subscript(worker: Int) -> any LabelSession { sessions[worker] }
 }
 
-/// Generates sentences 0..<count in groups of `batch`, in parallel over groups; see `generate`.
+/// Generates sentences 0..<count, `batch` side by side on each worker; a worker takes the next one
+/// as one of its own ends. Sentence i is the same whoever generates it and beside whom.
 package func generateAll(
   _ count: Int, batch: Int, seed: UInt64, variant: Variant, sessions: WorkerSessions,
   limits: GenerationLimits, draw: Draw, pool: WorkerPool
 ) throws -> [GeneratedSentence] {
-  let groups = (count + batch - 1) / batch
-  let results = Mutex([[GeneratedSentence]](repeating: [], count: groups))
-  try pool.forEach(0..<groups) { worker, task in
-    let sentences = try generate(
-      task * batch..<min(count, (task + 1) * batch), seed: seed, variant: variant,
-      session: sessions[worker], limits: limits, draw: draw)
-    results.withLock { $0[task] = sentences }
+  let results = Mutex([GeneratedSentence?](repeating: nil, count: count))
+  let upcoming = Atomic<Int>(0)
+  let generation = Generation(seed: seed, variant: variant, limits: limits, draw: draw)
+  try pool.forEach(0..<pool.threads) { worker, _ in
+    try generation.run(
+      sessions[worker], batch: batch,
+      next: {
+        let index = upcoming.wrappingAdd(1, ordering: .relaxed).oldValue
+        return index < count ? index : nil
+      }, deliver: { index, sentence in results.withLock { $0[index] = sentence } })
   }
-  return results.withLock { $0.flatMap { $0 } }
+  return results.withLock { $0.compactMap { $0 } }
 }
 
 /// Which of the sentences are right: complete, and in the language of the grammar.

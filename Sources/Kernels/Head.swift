@@ -16,9 +16,9 @@ import CVector
 /// Rows of logits that exist at a time.
 package func headChunk(V: Int) -> Int { max(16, min(256, (1 << 19) / padded(V))) }
 
-/// Floats of scratch that the head needs.
-package func headScratch(C: Int, V: Int) -> Int {
-  headChunk(V: V) * padded(V) + (isSmallHead(C: C, V: V) ? C * padded(V) : 0)
+/// Floats of scratch that the head needs; see `head` for `isRowwise`.
+package func headScratch(C: Int, V: Int, isRowwise: Bool = false) -> Int {
+  headChunk(V: V) * padded(V) + (isRowwise || isSmallHead(C: C, V: V) ? C * padded(V) : 0)
 }
 
 /// Floats of scratch that the head with packed weights needs.
@@ -36,19 +36,20 @@ private func isSmallHead(C: Int, V: Int) -> Bool { isSmallMatmul(K: C, M: padded
 ///   - labelLogProbabilities: (N), log p of each row's label in nats, or empty.
 ///   - logProbabilities: (N, V), or empty when the full rows are not wanted.
 ///   - labels: (N), or empty when `labelLogProbabilities` is.
+///   - isRowwise: whether the bits of a row may not depend on the other rows of the call.
 package func head(
   labelLogProbabilities: inout MutableSpan<Float>, logProbabilities: inout MutableSpan<Float>,
   _ x: Span<Float>, _ w: Span<Float>, labels: Span<Int32>, N: Int, C: Int, V: Int,
-  scratch: inout MutableSpan<Float>
+  isRowwise: Bool = false, scratch: inout MutableSpan<Float>
 ) {
   let wantsLabels = labelLogProbabilities.count > 0
   let wantsRows = logProbabilities.count > 0
   precondition(
     x.count == N * C && w.count == V * C && (!wantsRows || logProbabilities.count == N * V)
       && (!wantsLabels || labelLogProbabilities.count == N && labels.count == N)
-      && scratch.count >= headScratch(C: C, V: V),
+      && scratch.count >= headScratch(C: C, V: V, isRowwise: isRowwise),
     "head: x \(x.count), w \(w.count), rows \(logProbabilities.count) for N \(N), C \(C), V \(V)")
-  let logits = Logits(w, packed: Span(), C: C, V: V, scratch: &scratch)
+  let logits = Logits(w, packed: Span(), C: C, V: V, isRowwise: isRowwise, scratch: &scratch)
   let (perLabel, perRow, source) = (labelLogProbabilities.base, logProbabilities.base, x.base)
   for start in stride(from: 0, to: N, by: logits.chunk) {
     let count = min(logits.chunk, N - start)
@@ -132,7 +133,8 @@ private struct Logits {
   let room: UnsafeMutablePointer<Float>
 
   init(
-    _ w: Span<Float>, packed: Span<Float>, C: Int, V: Int, scratch: inout MutableSpan<Float>
+    _ w: Span<Float>, packed: Span<Float>, C: Int, V: Int, isRowwise: Bool = false,
+    scratch: inout MutableSpan<Float>
   ) {
     (self.C, self.V) = (C, V)
     chunk = headChunk(V: V)
@@ -140,7 +142,7 @@ private struct Logits {
     values = scratch.base
     room = values + chunk * stride
     self.packed = packed.count > 0 ? PackedWeights(packed, K: V, M: C) : nil
-    isSmall = packed.count == 0 && isSmallHead(C: C, V: V)
+    isSmall = packed.count == 0 && (isRowwise || isSmallHead(C: C, V: V))
     if isSmall {
       transpose(room, targetRow: stride, w.base, sourceRow: C, rows: V, columns: C)
       forwardWeights = UnsafePointer(room)

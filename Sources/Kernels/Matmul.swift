@@ -14,19 +14,20 @@ package func matmulScratch(K: Int, M: Int) -> Int { isSmallMatmul(K: K, M: M) ? 
 
 /// Y = or += X·W.
 ///
+/// - Parameter isRowwise: whether the bits of a row may not depend on the other rows of the call, as
+///   for generation: then the register tile runs at every size.
 /// - Complexity: 2·N·K·M FLOPs.
 package func matmul(
   into y: inout MutableSpan<Float>, _ x: Span<Float>, _ w: Span<Float>, N: Int, K: Int, M: Int,
-  adding: Bool = false
+  adding: Bool = false, isRowwise: Bool = false
 ) {
   precondition(
     y.count == N * M && x.count == N * K && w.count == K * M,
     "matmul: y \(y.count), x \(x.count), w \(w.count) for N \(N), K \(K), M \(M)")
-  if isSmallMatmul(K: K, M: M) {
-    smallMatmul(
+  if isRowwise || isSmallMatmul(K: K, M: M) {
+    rowwiseMatmul(
       y.base, cRow: M, StridedMatrix(x.base, row: K), w.base, bRow: M, rows: N, depth: K,
-      columns: M,
-      adding: adding)
+      columns: M, adding: adding)
   } else {
     libraryMatmul(
       y.base, cRow: M, MatrixOperand(base: x.base, stride: K),

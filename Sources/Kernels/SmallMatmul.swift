@@ -182,6 +182,43 @@ private func finish<S: Strip>(_ sum: S, _ target: UnsafeMutablePointer<Float>, _
   if adding { sum.storeSum(target) } else { sum.store(target) }
 }
 
+/// `smallMatmul` for any number of columns: the last, partial vector of a row of B is read, and of C
+/// written, lane by lane as far as it goes. The same chain for every element.
+func rowwiseMatmul(
+  _ c: UnsafeMutablePointer<Float>, cRow: Int, _ a: StridedMatrix, _ b: UnsafePointer<Float>,
+  bRow: Int, rows: Int, depth: Int, columns: Int, adding: Bool
+) {
+  let whole = columns & ~15
+  smallMatmul(
+    c, cRow: cRow, a, b, bRow: bRow, rows: rows, depth: depth, columns: whole, adding: adding)
+  let lanes = columns &- whole
+  if lanes == 0 { return }
+  var row = 0
+  while row < rows {
+    // Four rows at a time; the last ones may be done twice.
+    let height = min(4, rows &- row)
+    let place = { (i: Int) in (row &+ min(i, height &- 1)) &* a.row }
+    let (p0, p1, p2, p3) = (
+      a.base + place(0), a.base + place(1), a.base + place(2), a.base + place(3)
+    )
+    var (s0, s1, s2, s3) = (Vector.zero, Vector.zero, Vector.zero, Vector.zero)
+    for k in 0..<depth {
+      let strip = (b + k &* bRow).load(whole, lanes)
+      let offset = k &* a.column
+      s0 = s0.plus(Vector(repeating: p0[offset]), strip)
+      s1 = s1.plus(Vector(repeating: p1[offset]), strip)
+      s2 = s2.plus(Vector(repeating: p2[offset]), strip)
+      s3 = s3.plus(Vector(repeating: p3[offset]), strip)
+    }
+    for i in 0..<height {
+      let sum = i < 2 ? (i == 0 ? s0 : s1) : (i == 2 ? s2 : s3)
+      let target = c + (row &+ i) &* cRow
+      target.store(adding ? target.load(whole, lanes) + sum : sum, whole, lanes)
+    }
+    row &+= 4
+  }
+}
+
 // MARK: - Transposition
 
 /// target (columns, rows) = source (rows, columns)ᵀ, both with row strides. The target's stride is

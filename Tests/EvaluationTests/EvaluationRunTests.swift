@@ -223,12 +223,15 @@ private struct Workshop {
     try session.score(rows: group.rows, offsets: group.offsets, into: &whole)
     var stepped = [Float](repeating: 0, count: 9 * V)
     try session.restart(sequences: 9)
+    var live = Array(0..<9)
     var position = 0
     while true {
       let slots = (0..<9).filter { group.offsets[$0] + position < group.offsets[$0 + 1] }
       if slots.isEmpty { break }
       let rows = group.rows.map { column in slots.map { column[group.offsets[$0] + position] } }
-      try session.advance(rows: rows, slots: slots, into: &stepped)
+      try session.retain { slots.contains(live[$0]) }
+      live = slots
+      try session.advance(rows: rows, into: &stepped)
       for (n, slot) in slots.enumerated() {
         let base = (group.offsets[slot] + position) * V
         for k in 0..<V { #expect(abs(stepped[n * V + k] - whole[base + k]) < 1e-4) }

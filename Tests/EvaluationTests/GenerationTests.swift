@@ -55,6 +55,12 @@ func smallVariant(_ index: Int, terminals: [UInt8] = [1, 2]) throws -> Variant {
     #expect(try (0..<33).flatMap { try make($0..<$0 + 1) } == whole)
     #expect(try make(7..<20) == Array(whole[7..<20]))
     #expect(try make(5..<5) == [])
+    for batch in [1, 2, 7, 64] {
+      let some = try generate(
+        0..<33, batch: batch, seed: 9, variant: variant, session: model, limits: limits,
+        draw: .label)
+      #expect(some == whole)
+    }
     let other = try generate(
       0..<33, seed: 10, variant: variant, session: model, limits: limits, draw: .label)
     #expect(other != whole)
@@ -69,6 +75,23 @@ func smallVariant(_ index: Int, terminals: [UInt8] = [1, 2]) throws -> Variant {
     #expect(model.batchSizes.first == 50)
     #expect(model.batchSizes == model.batchSizes.sorted(by: >))
     #expect((model.batchSizes.last ?? 50) < 50)
+  }
+
+  /// As one ends the next takes its place; at the end the batch runs empty.
+  @Test func finishedSentencesMakeRoom() throws {
+    let model = TableModel(try smallVariant(0), seed: 5)
+    let sentences = try generate(
+      0..<50, batch: 8, seed: 9, variant: smallVariant(0), session: model,
+      limits: GenerationLimits(symbols: 40, positions: 41), draw: .label)
+    #expect(sentences.count == 50)
+    #expect(model.batchSizes.allSatisfy { $0 <= 8 })
+    let full = model.batchSizes.prefix { $0 == 8 }
+    #expect(full.count > model.batchSizes.count / 2)
+    let tail = model.batchSizes.drop { $0 == 8 }
+    #expect(tail.elementsEqual(tail.sorted(by: >)))
+    // One draw a position: symbols, and EOS unless the sentence was given up.
+    let draws = sentences.reduce(0) { $0 + $1.symbols.count + ($1.ending == .tooLong ? 0 : 1) }
+    #expect(model.batchSizes.reduce(0, +) == draws)
   }
 
   /// Logits that leave one label possible.
@@ -95,6 +118,8 @@ func smallVariant(_ index: Int, terminals: [UInt8] = [1, 2]) throws -> Variant {
     #expect(long.ending == .tooLong && long.symbols == [2, 2, 2, 2, 2, 2])
     let short = try one(3, GenerationLimits(symbols: 5, positions: 3))
     #expect(short.ending == .tooLong && short.symbols == [2, 2, 2])
+    let none = try one(3, GenerationLimits(symbols: 5, positions: 0))
+    #expect(none == GeneratedSentence(symbols: [], ending: .tooLong))
   }
 
   /// A shorter gram in the middle is kept: the symbols are strung together.

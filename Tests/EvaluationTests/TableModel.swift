@@ -8,8 +8,9 @@ final class TableModel: LabelModel, LabelSession {
   let weights: [[Float]]
   let labels: Int
   let context: Int
-  /// Numbers of slots of every `advance` since `restart`.
+  /// Live sequences of every `advance` since `restart`.
   var batchSizes: [Int] = []
+  private var live = 0
 
   var tables: Int { weights.count }
 
@@ -42,11 +43,18 @@ final class TableModel: LabelModel, LabelSession {
     for n in 0..<rows[0].count { write(rows.map { $0[n] }, at: n, into: &logits) }
   }
 
-  func restart(sequences: Int) { batchSizes = [] }
+  func restart(sequences: Int) {
+    batchSizes = []
+    live = sequences
+  }
 
-  func advance(rows: [[UInt32]], slots: [Int], into logits: inout [Float]) {
-    batchSizes.append(slots.count)
-    for n in slots.indices { write(rows.map { $0[n] }, at: n, into: &logits) }
+  func begin(sequences: Int) { live += sequences }
+
+  func retain(_ isLive: (Int) -> Bool) { live = (0..<live).count(where: isLive) }
+
+  func advance(rows: [[UInt32]], into logits: inout [Float]) {
+    batchSizes.append(live)
+    for n in 0..<live { write(rows.map { $0[n] }, at: n, into: &logits) }
   }
 
   private func write(_ chosen: [UInt32], at n: Int, into logits: inout [Float]) {

@@ -77,10 +77,18 @@ private final class Oracle: LabelModel, LabelSession {
     }
   }
 
-  func advance(rows: [[UInt32]], slots: [Int], into logits: inout [Float]) {
-    for (n, slot) in slots.enumerated() {
-      if rows[0][n] > 0 { prefixes[slot].append(UInt8(rows[0][n] - 1)) }
-      write(prefixes[slot], at: n, into: &logits)
+  func begin(sequences: Int) {
+    prefixes.append(contentsOf: repeatElement([], count: sequences))
+  }
+
+  func retain(_ isLive: (Int) -> Bool) {
+    prefixes = prefixes.indices.filter(isLive).map { prefixes[$0] }
+  }
+
+  func advance(rows: [[UInt32]], into logits: inout [Float]) {
+    for n in prefixes.indices {
+      if rows[0][n] > 0 { prefixes[n].append(UInt8(rows[0][n] - 1)) }
+      write(prefixes[n], at: n, into: &logits)
     }
   }
 

@@ -221,6 +221,37 @@ private func productBound(_ n: Int) -> Double { Double(2 * (n + 2) * (n + 2)) / 
   }
 }
 
+@Suite struct RowwiseTests {
+  /// Every row has the bits that it has alone, and the value of the twin, at every size.
+  @Test(
+    arguments: [1, 2, 3, 4, 5, 9],
+    [(8, 8), (8, 24), (16, 1), (1, 17), (20, 80), (260, 272), (3, 64)])
+  func rowsDoNotSeeEachOther(N: Int, size: (K: Int, M: Int)) {
+    let (K, M) = size
+    let (x, w) = (draws(N * K, "x"), draws(K * M, "w"))
+    for adding in [false, true] {
+      func product(_ rows: Range<Int>) -> [Float] {
+        var y = [Float](repeating: 0.5, count: rows.count * M)
+        var span = y.mutableSpan
+        matmul(
+          into: &span, Array(x[rows.lowerBound * K..<rows.upperBound * K]).span, w.span,
+          N: rows.count, K: K, M: M, adding: adding, isRowwise: true)
+        return y
+      }
+      let whole = product(0..<N)
+      #expect((0..<N).flatMap { product($0..<$0 + 1) } == whole)
+      for n in 0..<N {
+        for m in 0..<M {
+          let sum = (0..<K).reduce(adding ? 0.5 : 0) {
+            $0 + Double(x[n * K + $1]) * Double(w[$1 * M + m])
+          }
+          #expect(abs(Double(whole[n * M + m]) - sum) < 1e-5 * Double(K + 1))
+        }
+      }
+    }
+  }
+}
+
 @Suite struct HeadTests {
   @Test(arguments: [
     (1, 16, 5), (17, 16, 14), (300, 16, 41), (3, 20, 5), (5, 8, 16), (40, 48, 17), (2, 16, 1),

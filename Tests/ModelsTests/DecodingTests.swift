@@ -45,24 +45,51 @@ import Testing
     }
   }
 
-  /// Who else is in the batch changes no bit, where products run through the register tile.
-  @Test(arguments: Architecture.allCases)
-  func companyChangesNoBit(architecture: Architecture) throws {
-    let configuration = try smallConfiguration(architecture, width: 32, heads: 2)
+  /// Who else is in the batch, when a sequence joins, and where it lies in the caches change no bit,
+  /// at widths of the register tile, of partial vectors and of the library.
+  @Test(
+    arguments: Architecture.allCases, [(8, 2), (20, 5), (32, 2), (260, 5), (272, 4)])
+  func companyChangesNoBit(architecture: Architecture, size: (width: Int, heads: Int)) throws {
+    let configuration = try smallConfiguration(
+      architecture, width: size.width, heads: size.heads, layers: 1)
     let store = configuration.makeParameters(moments: false)
     store.initialize(seed: 2)
-    func rows(sequences: Int) -> [Float] {
-      let engine = DecodingEngine(configuration, parameters: store, capacity: 9)
-      engine.reset(sequences: sequences)
-      var result: [Float] = []
-      for position in 0..<20 {
-        let inputs = (0..<sequences).flatMap { [Int32(($0 + position) % 5), Int32(position)] }
-        engine.step(inputs: inputs, tables: 2) { result += $0[..<configuration.labels] }
+    let lengths = [5, 40, 1, 17, 33, 3, 16]
+    /// Log-probabilities of every sequence, `capacity` side by side, begun in the given order.
+    func rows(_ order: [Int], capacity: Int) -> [[Float]] {
+      let engine = DecodingEngine(configuration, parameters: store, capacity: capacity)
+      var result = [[Float]](repeating: [], count: lengths.count)
+      var (live, waiting) = ([Int](), order)
+      engine.reset(sequences: 0)
+      while !live.isEmpty || !waiting.isEmpty {
+        let count = min(capacity - live.count, waiting.count)
+        engine.begin(sequences: count)
+        live += waiting.prefix(count)
+        waiting.removeFirst(count)
+        let inputs = live.enumerated().flatMap { row, sequence in
+          let position = engine.nextPositions[row]
+          return [Int32((sequence + Int(position)) % 5), position]
+        }
+        engine.step(inputs: inputs, tables: 2) { values in
+          for (row, sequence) in live.enumerated() {
+            result[sequence] +=
+              values[row * configuration.labels..<(row + 1) * configuration.labels]
+          }
+        }
+        let going = live.indices.map { Int(engine.nextPositions[$0]) < lengths[live[$0]] }
+        engine.retain { going[$0] }
+        live = live.indices.filter { going[$0] }.map { live[$0] }
       }
       return result
     }
-    let alone = rows(sequences: 1)
-    for sequences in [2, 5, 9] { #expect(rows(sequences: sequences) == alone) }
+    let alone = rows(Array(lengths.indices), capacity: 1)
+    #expect(alone.map(\.count) == lengths.map { $0 * configuration.labels })
+    for (order, capacity) in [
+      ([0, 1, 2, 3, 4, 5, 6], 7), ([6, 5, 4, 3, 2, 1, 0], 2), ([3, 0, 6, 1, 5, 2, 4], 3),
+      ([2, 4, 1, 0, 6, 3, 5], 5),
+    ] {
+      #expect(rows(order, capacity: capacity) == alone)
+    }
   }
 }
 

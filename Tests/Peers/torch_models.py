@@ -56,13 +56,13 @@ class Block(nn.Module):
             out = self.attend(padded.view(B, T, -1)).view(B * T, -1).index_select(0, places)
         return self.feed_forward(x + self.attn["c_proj"](out))
 
-    def step(self, x, cache, position):
-        """x is (B, 1, C); the cache (2, B, H, T, D) takes the new key and value."""
+    def step(self, x, cache, place, length):
+        """x is (B, 1, C); the cache (2, B, H, T, D) takes the new key and value at `place`."""
         B, C = x.shape[0], x.shape[2]
         q, k, v = self.attn["c_attn"](self.ln_1(x)).view(B, 1, 3, self.heads, C // self.heads).permute(2, 0, 3, 1, 4)
-        cache[0, :, :, position] = k[:, :, 0]
-        cache[1, :, :, position] = v[:, :, 0]
-        keys, values = cache[0, :, :, : position + 1], cache[1, :, :, : position + 1]
+        cache[0].index_copy_(2, place, k)
+        cache[1].index_copy_(2, place, v)
+        keys, values = cache[0, :, :, :length], cache[1, :, :, :length]
         out = F.scaled_dot_product_attention(q, keys, values).transpose(1, 2).reshape(B, 1, C)
         return self.feed_forward(x + self.attn["c_proj"](out))
 
@@ -96,9 +96,9 @@ class GPT2(nn.Module):
         logits = self.lm_head(self.transformer["ln_f"](x))
         return F.cross_entropy(logits.flatten(0, -2), labels.flatten(), ignore_index=-100)
 
-    def step(self, tokens, caches, position):
-        """Logits (B, V) after one more token of every sequence."""
-        x = (self.transformer["wte"](tokens) + self.transformer["wpe"].weight[position]).unsqueeze(1)
+    def step(self, tokens, caches, place, length):
+        """Logits (B, V) after one more token of every sequence, at `place` = [length − 1]."""
+        x = (self.transformer["wte"](tokens) + self.transformer["wpe"](place)).unsqueeze(1)
         for block, cache in zip(self.transformer["h"], caches):
-            x = block.step(x, cache, position)
+            x = block.step(x, cache, place, length)
         return self.lm_head(self.transformer["ln_f"](x))[:, 0]

@@ -14,6 +14,7 @@ is timed for neither. Losses of all raced steps must agree, or the exit status i
 import argparse
 import json
 import os
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -33,9 +34,19 @@ TRAINING = {
     "train laptop large": dict(name="laptop-large", layers=4, width=64, heads=4, vocabulary=5, batch=64, root=15),
     "train laptop small": dict(name="laptop-small", layers=4, width=8, heads=2, vocabulary=5, batch=64, root=15),
 }
+GENERATION = {
+    "generate 512, laptop large": dict(name="laptop-large", layers=4, width=64, heads=4, vocabulary=5, batch=64, root=15),
+    "generate 512, d128": dict(name="d128", layers=12, width=128, heads=2, vocabulary=5, batch=16, root=22),
+}
+GENERATED = 512
+SIDES = (128, 512)
 STEPS = 20
 WARM_UP = 2
 PROBED_STEPS = 3
+
+
+def words(data):
+    return memoryview(data).cast("i")
 
 
 def memory_row(name):
@@ -43,6 +54,8 @@ def memory_row(name):
 
 
 class Bench:
+    """The table as it grows; works one after the other."""
+
     def __init__(self, arguments, folder):
         self.arguments = arguments
         self.folder = Path(folder)
@@ -50,32 +63,35 @@ class Bench:
         self.failed = False
 
     def ott(self, *words):
-        import subprocess
         return subprocess.run([self.arguments.bin, *map(str, words)], check=True, capture_output=True, text=True).stdout
 
-    def prepare(self, work):
+    def prepare(self, work, sentences):
         """Writes sentences and weights; returns the options that say the model to ott-bench."""
         tokens, weights = self.folder / "tokens", self.folder / "weights"
-        sizes = ["--model", work["name"], "--batch", work["batch"]]
+        sizes = ["--model", work["name"], "--batch", work["batch"], "--vocabulary", work["vocabulary"]]
         if "root" in work:
             text = self.ott("tokens", "--grammar", GRAMMAR, "--root", work["root"], "--sentences",
-                            (STEPS + WARM_UP) * work["batch"], "--output", tokens)
+                            sentences, "--output", tokens)
             work["context"] = int(text.split()[-2])
             sizes += ["--context", work["context"], "--length", work["context"]]
         else:
-            self.ott("tokens", *sizes, "--sentences", (STEPS + WARM_UP) * work["batch"], "--output", tokens)
+            self.ott("tokens", *sizes, "--sentences", sentences, "--output", tokens)
         self.ott("weights", *sizes, "--output", weights)
         return sizes, tokens, weights
 
-    def peer(self, work, tokens, weights, mode):
+    def ours(self, command, sizes, tokens, weights, *options):
+        return Racer([self.arguments.bin, command, *map(str, sizes), "--tokens", str(tokens), "--weights", str(weights),
+                      "--threads", str(self.arguments.threads), "--paced", *map(str, options)])
+
+    def peer(self, script, work, tokens, weights, mode, **more):
         words = mode.split()
         job = dict(
             model={k: work[k] for k in ("layers", "width", "heads", "context", "vocabulary")},
             tokens=str(tokens), weights=str(weights), batch=work["batch"], learningRate=1e-3,
-            threads=1 if "one-thread" in words else self.arguments.threads, mode=words)
+            threads=1 if "one-thread" in words else self.arguments.threads, mode=words, **more)
         path = self.folder / f"{'-'.join(words)}.json"
         path.write_text(json.dumps(job))
-        return Racer([sys.executable, str(HERE / "training_peer.py"), str(path)], self.environment())
+        return Racer([sys.executable, str(HERE / script), str(path)], self.environment())
 
     def environment(self):
         return dict(TORCHINDUCTOR_CACHE_DIR=self.arguments.cache, OMP_NUM_THREADS=str(self.arguments.threads),
@@ -86,7 +102,7 @@ class Bench:
         rates = {}
 
         def probe(mode):
-            racer = self.peer(work, tokens, weights, mode)
+            racer = self.peer("training_peer.py", work, tokens, weights, mode)
             racer.go(WARM_UP)
             rates[mode] = max(racer.go(1) for _ in range(PROBED_STEPS))
             peak = racer.finish()
@@ -105,24 +121,58 @@ class Bench:
 
     def train(self, name, work):
         print(name, flush=True)
-        sizes, tokens, weights = self.prepare(work)
+        sizes, tokens, weights = self.prepare(work, (STEPS + WARM_UP) * work["batch"])
         mode = self.best_mode(work, tokens, weights)
-        pace = max(1, STEPS // self.arguments.runs)
-        ours = Racer([self.arguments.bin, "train", *map(str, sizes), "--tokens", str(tokens), "--weights", str(weights),
-                      "--threads", str(self.arguments.threads), "--paced"])
-        theirs = self.peer(work, tokens, weights, mode)
+        ours = self.ours("train", sizes, tokens, weights)
+        theirs = self.peer("training_peer.py", work, tokens, weights, mode)
+        self.race(name, ours, theirs, mode, max(1, STEPS // self.arguments.runs))
+        self.check(name, ours, theirs, "bf16" in mode)
+
+    def race(self, name, ours, theirs, mode, steps):
+        """Takes turns, adds the rows of speed and memory, and ends both."""
         pairs = []
         for side in (ours, theirs):
-            side.go(WARM_UP)
+            side.go(WARM_UP if steps > 1 else 1)
         for run in range(self.arguments.runs):
             sides = (ours, theirs) if run % 2 == 0 else (theirs, ours)
-            rates = {side: side.go(pace) for side in sides}
+            rates = {side: side.go(steps) for side in sides}
             pairs.append((rates[ours], rates[theirs]))
         peaks = ours.finish(), theirs.finish()
-        self.check(name, ours, theirs, "bf16" in mode)
         mode = f"torch {mode}; {self.arguments.threads} threads"
         self.add(summary(name, "tokens/s", pairs, mode))
         self.add(summary(memory_row(name), "MB", [tuple(p / 1e6 for p in peaks)], mode, less_is_better=True))
+
+    def generate(self, name, work):
+        print(name, flush=True)
+        sizes, tokens, weights = self.prepare(work, GENERATED)
+        uniforms, ids, peer_ids = (self.folder / x for x in ("uniforms", "ids", "peer-ids"))
+        files = dict(uniforms=str(uniforms), ids=str(peer_ids))
+        ours = self.ours("generate", sizes, tokens, weights, "--ids", ids, "--uniforms", uniforms)
+        rates = {}
+
+        def probe(mode):
+            racer = self.peer("generation_peer.py", work, tokens, weights, mode, **files)
+            rates[mode] = max(racer.go(1) for _ in range(2 if "compiled" in mode else 1))
+            racer.finish()
+            print(f"  {mode}: {rates[mode]:.0f} tokens/s", flush=True)
+
+        for side in SIDES:
+            probe(f"fp32 {side}")
+        side = max(rates, key=rates.get).split()[1]
+        probe(f"bf16 {side}")
+        probe(f"{max(rates, key=rates.get)} compiled")
+        mode = max(rates, key=rates.get)
+        theirs = self.peer("generation_peer.py", work, tokens, weights, mode, **files)
+        self.race(name, ours, theirs, mode, 1)
+        self.compare(name, ids.read_bytes(), peer_ids.read_bytes(), "bf16" in mode)
+
+    def compare(self, name, ids, peer_ids, is_rounded):
+        """In one precision both draw the same ids, but where a draw falls on the border of two."""
+        equal = sum(a == b for a, b in zip(words(ids), words(peer_ids))) / max(len(words(ids)), len(words(peer_ids)))
+        print(f"  equal ids: {100 * equal:.2f} %", flush=True)
+        if equal < (0 if is_rounded else 0.99):
+            print(f"{name}: other sentences than the peer's")
+            self.failed = True
 
     def check(self, name, ours, theirs, is_rounded):
         if ours.parameters != theirs.parameters:
@@ -155,7 +205,10 @@ def main():
         for name, work in TRAINING.items():
             if not arguments.only or any(part in name for part in arguments.only):
                 bench.train(name, work)
-        order = [row for name in TRAINING for row in (name, memory_row(name))]
+        for name, work in GENERATION.items():
+            if not arguments.only or any(part in name for part in arguments.only):
+                bench.generate(name, work)
+        order = [row for name in TRAINING | GENERATION for row in (name, memory_row(name))]
         write_table(arguments.output, bench.rows, order)
     sys.exit(bench.failed)
 

@@ -10,6 +10,7 @@ struct LabelHead: Operation {
   let V: Int
   let losses: Tensor
   let isTraining: Bool
+  let isDecoding: Bool
 
   var C: Int { input.columns }
   var name: String { "head + softmax" + (isTraining ? " + cross-entropy" : "") }
@@ -22,7 +23,7 @@ struct LabelHead: Operation {
   var factors: [Parameter] { [weight] }
 
   func scratch(_ limits: Limits) -> Int {
-    limits.precision == .float32 ? headScratch(C: C, V: V) : packedHeadScratch(C: C, V: V)
+    limits.precision == .float32 ? headScratch(C: C, V: V, isRowwise: isDecoding) : packedHeadScratch(C: C, V: V)
   }
   func flops(position: Double) -> Double { Double(2 * C * V + 20 * V) }
 
@@ -34,7 +35,7 @@ struct LabelHead: Operation {
     head(
       labelLogProbabilities: &labelLogProbabilities, logProbabilities: &logProbabilities,
       w.value(input).span, w.weight(weight).span, labels: w.lane.labels.span, N: w.rows, C: C, V: V,
-      scratch: &scratch)
+      isRowwise: isDecoding, scratch: &scratch)
   }
 
   func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
