@@ -75,6 +75,7 @@ $(BUILT): $(SWIFT_SOURCES) | $(INSTALLED)
 test: $(BUILT) ## build and run every test
 	swift build --build-tests $(BUILD_FLAGS)
 	swift test --skip-build $(BUILD_FLAGS)
+	python3 -m unittest discover --quiet --start-directory Tests/Peers
 
 check: lint test ## what must pass before a change lands: format, lint, tests
 

@@ -138,7 +138,8 @@ package struct Generation {
       try session.advance(rows: rows, into: &logits)
       for n in live.indices {
         let row = logits.span.extracting(n * variant.labels..<(n + 1) * variant.labels)
-        extend(&live[n], by: choose(row, live[n].stream.uniform(), variant, draw, &weights))
+        let u = live[n].stream.uniform()
+        extend(&live[n], by: choose(row, u, variant, draw, &weights))
       }
       if live.contains(where: { $0.ending != nil }) {
         try session.retain { live[$0].ending == nil }

@@ -35,6 +35,15 @@ package struct Rates: Sendable {
   /// Share of the product's rate that a whole training step reaches: what is not a product weighs
   /// more in narrow models. Fitted to training at widths 16 and 64.
   package func trainingShare(width: Int) -> Double { 0.8 * Double(width) / Double(width + 16) }
+  /// Shares of the product's rate that the products of a step and its attention reach.
+  package var productShare = 0.95
+  package var attentionShare = 0.7
+  /// Thread-seconds for each row, layer and column of what is no product: norms, biases, GELU.
+  package var floatSeconds = 4e-9
+  /// The same for each parameter of a step: sums over lanes, clipping, AdamW.
+  package var updateSeconds = 2e-9
+  /// The same for each layer of a lane: the calls themselves.
+  package var operationSeconds = 5e-6
   /// The same for generating with a cache, where products are narrow.
   package var generationShare = 0.1
   /// Symbols or positions a second.

@@ -24,6 +24,7 @@ class Racer:
         words = text.split()
         if not words or words[0] != word:
             self.process.kill()
+            self.process.communicate()
             raise RuntimeError(f"{self.name}: expected a line '{word} …', found {text!r}")
         return words[1:]
 
@@ -43,6 +44,7 @@ class Racer:
         """Ends the process; returns its largest resident size in bytes."""
         self.process.stdin.close()
         peak = int(self.line("peak")[0])
+        self.process.stdout.close()
         self.process.wait()
         return peak
 

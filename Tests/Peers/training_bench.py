@@ -8,7 +8,8 @@ Both sides start from the same weights, read the same sentences and do the same 
 backward, clipping, AdamW. PyTorch's modes are timed briefly first, each in a process of its own; the
 best is raced. In the race both processes live side by side and take turns, a group of steps each; a
 run is one group of ours and one of theirs, and the ratio is the median over runs. Making up the batch
-is timed for neither. Losses of all raced steps must agree, or the exit status is 1.
+is timed for neither. The losses of the first steps must agree, and in generation the ids drawn with
+the same uniform numbers, or the exit status is 1.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from race import Racer, largest_difference, summary, write_table
@@ -24,15 +26,16 @@ from race import Racer, largest_difference, summary, write_table
 HERE = Path(__file__).parent
 GRAMMAR = "data/grammars/cfg3f.grammar"
 
-# Largest relative difference of a step's loss, by whether a side multiplies in bfloat16.
+# Largest relative difference of the loss of one of the first steps, by whether a side multiplies in
+# bfloat16: rounding, carried on through the updates.
 TOLERANCE = {False: 1e-3, True: 2e-2}
 
 TRAINING = {
     "train d128": dict(name="d128", layers=12, width=128, heads=2, context=512, vocabulary=40, batch=16, length=512),
     "train d256": dict(name="d256", layers=6, width=256, heads=4, context=256, vocabulary=4096, batch=16, length=256),
     "train d768": dict(name="d768", layers=12, width=768, heads=12, context=512, vocabulary=5, batch=4, length=512),
-    "train laptop large": dict(name="laptop-large", layers=4, width=64, heads=4, vocabulary=5, batch=64, root=15),
-    "train laptop small": dict(name="laptop-small", layers=4, width=8, heads=2, vocabulary=5, batch=64, root=15),
+    "train laptop large": dict(name="laptop-large", layers=4, width=64, heads=4, vocabulary=5, batch=64, root=15, steps=100),
+    "train laptop small": dict(name="laptop-small", layers=4, width=8, heads=2, vocabulary=5, batch=64, root=15, steps=300),
 }
 GENERATION = {
     "generate 512, laptop large": dict(name="laptop-large", layers=4, width=64, heads=4, vocabulary=5, batch=64, root=15),
@@ -40,13 +43,27 @@ GENERATION = {
 }
 GENERATED = 512
 SIDES = (128, 512)
+# Steps whose losses are compared; all runs together have as many, but where a work says how many a run has.
 STEPS = 20
 WARM_UP = 2
-PROBED_STEPS = 3
+PROBED_STEPS = 5
+PROBED_SECONDS = 3
 
 
 def words(data):
     return memoryview(data).cast("i")
+
+
+def probed(name, racer):
+    """Rows a second of a side by itself, after a warm-up, the best of a few steps; ends it."""
+    racer.go(1)
+    start = time.monotonic()
+    rates = [racer.go(1)]
+    while len(rates) < PROBED_STEPS and time.monotonic() - start < PROBED_SECONDS:
+        rates.append(racer.go(1))
+    peak = racer.finish()
+    print(f"  {name}: {max(rates):.0f} tokens/s, peak {peak / 1e6:.0f} MB", flush=True)
+    return max(rates)
 
 
 def memory_row(name):
@@ -102,11 +119,7 @@ class Bench:
         rates = {}
 
         def probe(mode):
-            racer = self.peer("training_peer.py", work, tokens, weights, mode)
-            racer.go(WARM_UP)
-            rates[mode] = max(racer.go(1) for _ in range(PROBED_STEPS))
-            peak = racer.finish()
-            print(f"  {mode}: {rates[mode]:.0f} tokens/s, peak {peak / 1e6:.0f} MB", flush=True)
+            rates[mode] = probed(f"torch {mode}", self.peer("training_peer.py", work, tokens, weights, mode))
 
         for mode in ("fp32 padded", "bf16 padded"):
             probe(mode)
@@ -119,14 +132,24 @@ class Bench:
             probe(f"{precision} padded compiled")
         return max(rates, key=rates.get)
 
+    def best_precision(self, command, sizes, tokens, weights):
+        """The fastest of our precisions."""
+        rates = {
+            precision: probed(f"ours {precision}", self.ours(command, sizes, tokens, weights, "--precision", precision))
+            for precision in self.arguments.precisions
+        }
+        return max(rates, key=rates.get)
+
     def train(self, name, work):
         print(name, flush=True)
         sizes, tokens, weights = self.prepare(work, (STEPS + WARM_UP) * work["batch"])
         mode = self.best_mode(work, tokens, weights)
-        ours = self.ours("train", sizes, tokens, weights)
+        precision = self.best_precision("train", sizes, tokens, weights)
+        ours = self.ours("train", sizes, tokens, weights, "--precision", precision)
         theirs = self.peer("training_peer.py", work, tokens, weights, mode)
-        self.race(name, ours, theirs, mode, max(1, STEPS // self.arguments.runs))
-        self.check(name, ours, theirs, "bf16" in mode)
+        self.race(name, ours, theirs, f"{mode}, ours {precision}",
+                  work.get("steps", -(-STEPS // self.arguments.runs)))
+        self.check(name, ours, theirs, "bf16" in mode or precision != "float32")
 
     def race(self, name, ours, theirs, mode, steps):
         """Takes turns, adds the rows of speed and memory, and ends both."""
@@ -151,10 +174,7 @@ class Bench:
         rates = {}
 
         def probe(mode):
-            racer = self.peer("generation_peer.py", work, tokens, weights, mode, **files)
-            rates[mode] = max(racer.go(1) for _ in range(2 if "compiled" in mode else 1))
-            racer.finish()
-            print(f"  {mode}: {rates[mode]:.0f} tokens/s", flush=True)
+            rates[mode] = probed(f"torch {mode}", self.peer("generation_peer.py", work, tokens, weights, mode, **files))
 
         for side in SIDES:
             probe(f"fp32 {side}")
@@ -178,8 +198,9 @@ class Bench:
         if ours.parameters != theirs.parameters:
             print(f"{name}: {ours.parameters} parameters beside {theirs.parameters}")
             self.failed = True
-        difference = largest_difference(ours.losses, theirs.losses)
-        print(f"  losses of {len(ours.losses)} steps, {ours.losses[0]:.4f} to {ours.losses[-1]:.4f}: "
+        count = min(len(ours.losses), WARM_UP + STEPS)
+        difference = largest_difference(ours.losses[:count], theirs.losses[:count])
+        print(f"  losses of {count} steps, {ours.losses[0]:.4f} to {ours.losses[count - 1]:.4f}: "
               f"largest difference {difference:.1e}", flush=True)
         if difference > TOLERANCE[is_rounded]:
             print(f"{name}: the losses differ by more than {TOLERANCE[is_rounded]}")
@@ -197,6 +218,7 @@ def main():
     parser.add_argument("--cache", default="data/peers/inductor")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--precisions", nargs="*", default=["float32", "bfloat16"], help="of ours")
     parser.add_argument("--only", nargs="*", default=[], help="parts of the names of the rows that are run")
     arguments = parser.parse_args()
     arguments.cache = str(Path(arguments.cache).absolute())

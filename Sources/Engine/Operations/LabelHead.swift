@@ -23,7 +23,8 @@ struct LabelHead: Operation {
   var factors: [Parameter] { [weight] }
 
   func scratch(_ limits: Limits) -> Int {
-    limits.precision == .float32 ? headScratch(C: C, V: V, isRowwise: isDecoding) : packedHeadScratch(C: C, V: V)
+    limits.precision == .float32
+      ? headScratch(C: C, V: V, isRowwise: isDecoding) : packedHeadScratch(C: C, V: V)
   }
   func flops(position: Double) -> Double { Double(2 * C * V + 20 * V) }
 

@@ -1,0 +1,94 @@
+import Foundation
+import Models
+import Planning
+import Support
+
+/// How the time of a training step grows with each of its sizes, beside what the plan expects.
+package struct ScalingBench: Sendable {
+  /// One measured size.
+  package struct Point: Sendable, Equatable {
+    /// The size that differs from the others of its curve.
+    package let varied: String
+    package let workload: Workload
+    package let threads: Int
+    /// Wall seconds of a step, and seconds of all its threads.
+    package let seconds: Double
+    package let threadSeconds: Double
+    /// Thread-seconds that the plan expects.
+    package let planned: Double
+  }
+
+  /// The curves: each varies one size of a middling model. Rows of a step stay the same along the
+  /// curve of lengths.
+  package static func curves(threads: Int) throws -> [(varied: String, Workload, threads: Int)] {
+    func workload(
+      width: Int = 128, layers: Int = 4, length: Int = 128, batch: Int = 32
+    ) throws -> Workload {
+      var sizes = NamedModel.d128.sizes
+      (sizes.width, sizes.layers, sizes.length, sizes.batch) = (width, layers, length, batch)
+      sizes.heads = max(1, width / 64)
+      return try sizes.workload()
+    }
+    var points: [(String, Workload, Int)] = []
+    for width in [16, 32, 64, 128, 256, 512] {
+      points.append(("width", try workload(width: width), threads))
+    }
+    for layers in [1, 2, 4, 8] { points.append(("layers", try workload(layers: layers), threads)) }
+    for length in [16, 32, 64, 128, 256, 512] {
+      points.append(("length", try workload(length: length, batch: 4096 / length), threads))
+    }
+    for batch in [4, 8, 16, 32, 64] { points.append(("batch", try workload(batch: batch), threads)) }
+    var workers = 1
+    while workers <= threads {
+      points.append(("threads", try workload(), workers))
+      workers *= 2
+    }
+    return points
+  }
+
+  /// The median of at least three steps, after one that warms up, in about `seconds`.
+  package static func measure(
+    _ varied: String, _ workload: Workload, threads: Int, rates: Rates, seconds: Double = 0.5
+  ) throws -> Point {
+    let sentences = Sentences.random(
+      count: workload.batch, length: workload.length, vocabulary: workload.model.labels, seed: 1)
+    let bench = try TrainingBench(workload, sentences: sentences, threads: threads)
+    _ = try bench.step()
+    var steps: [(wall: Double, cpu: Double)] = []
+    let start = Host.monotonicSeconds
+    while steps.count < 3 || Host.monotonicSeconds - start < seconds {
+      let before = Host.cpuSeconds
+      let step = try bench.step()
+      steps.append((step.seconds, Host.cpuSeconds - before))
+    }
+    let median = { (values: [Double]) in values.sorted()[values.count / 2] }
+    return Point(
+      varied: varied, workload: workload, threads: bench.engine.threads,
+      seconds: median(steps.map(\.wall)), threadSeconds: median(steps.map(\.cpu)),
+      planned: rates.stepSeconds(
+        workload.model, rows: Double(workload.rows), length: Double(workload.length),
+        lanes: workload.lanes))
+  }
+
+  /// The points as CSV; the last column is the plan's thread-seconds by the measured ones.
+  package static func csv(_ points: [Point]) -> [[String]] {
+    let number = { (value: Double, digits: Int) in
+      value.formatted(.number.precision(.fractionLength(digits)).grouping(.never))
+    }
+    return [
+      [
+        "varied", "width", "layers", "length", "batch", "threads", "ms", "thread_ms",
+        "plan_thread_ms", "plan_ratio",
+      ]
+    ]
+      + points.map { point in
+        let work = point.workload
+        return [
+          point.varied, "\(work.model.width)", "\(work.model.layers)", "\(work.length)",
+          "\(work.batch)", "\(point.threads)", number(point.seconds * 1e3, 3),
+          number(point.threadSeconds * 1e3, 3), number(point.planned * 1e3, 3),
+          number(point.planned / max(point.threadSeconds, 1e-12), 3),
+        ]
+      }
+  }
+}

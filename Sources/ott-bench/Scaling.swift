@@ -1,0 +1,33 @@
+import ArgumentParser
+import Benchmark
+import Kernels
+import Planning
+import Support
+
+struct Scaling: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Time a step by width, layers, length, batch and threads, beside the plan's estimate.")
+
+  @Option(help: "Most worker threads.") var threads = Host.threads
+  @Option(help: "Seconds for each size.") var seconds = 0.5
+  @Option(help: "CSV file to write.") var output: String?
+
+  func validate() throws {
+    if threads < 1 { throw ValidationError("--threads: expected 1 or more, found \(threads).") }
+  }
+
+  func run() throws {
+    try BLAS.configure()
+    let rates = Calibration.rates()
+    var points: [ScalingBench.Point] = []
+    for (varied, workload, threads) in try ScalingBench.curves(threads: threads) {
+      points.append(
+        try ScalingBench.measure(
+          varied, workload, threads: threads, rates: rates, seconds: seconds))
+      let rows = ScalingBench.csv(points)
+      if points.count == 1 { tell(rows[0].joined(separator: ",")) }
+      tell(rows[points.count].joined(separator: ","))
+    }
+    if let output { try CSV.write(ScalingBench.csv(points), to: output) }
+  }
+}
