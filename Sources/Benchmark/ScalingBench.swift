@@ -20,7 +20,7 @@ package struct ScalingBench: Sendable {
 
   /// The curves: each varies one size of a middling model. Rows of a step stay the same along the
   /// curve of lengths.
-  package static func curves(threads: Int) throws -> [(varied: String, Workload, threads: Int)] {
+  package static func curves(threads: Int) throws -> [(varied: String, workload: Workload, threads: Int)] {
     func workload(
       width: Int = 128, layers: Int = 4, length: Int = 128, batch: Int = 32
     ) throws -> Workload {
@@ -37,7 +37,9 @@ package struct ScalingBench: Sendable {
     for length in [16, 32, 64, 128, 256, 512] {
       points.append(("length", try workload(length: length, batch: 4096 / length), threads))
     }
-    for batch in [4, 8, 16, 32, 64] { points.append(("batch", try workload(batch: batch), threads)) }
+    for batch in [4, 8, 16, 32, 64] {
+      points.append(("batch", try workload(batch: batch), threads))
+    }
     var workers = 1
     while workers <= threads {
       points.append(("threads", try workload(), workers))

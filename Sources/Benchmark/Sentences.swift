@@ -1,5 +1,6 @@
 import Engine
 import Grammar
+import NGrams
 import Support
 import Training
 
@@ -98,21 +99,38 @@ package struct Sentences: Sendable, Equatable {
   // MARK: - Batches
 
   /// The sentences `first ..< first + batch`, counted round and round, cut into lanes as the trainer
-  /// cuts them.
-  package func lanes(from first: Int, batch: Int, lanes count: Int) -> [PackedLane] {
+  /// cuts them; with the rows of over-encoding tables behind the token where there is a `mapper`.
+  package func lanes(
+    from first: Int, batch: Int, lanes count: Int, mapper: OverEncodingMapper? = nil
+  ) -> [PackedLane] {
     let members = (0..<batch).map { (first + $0) % self.count }
     var assignment = LaneAssignment(lanes: count, batchSentences: batch)
     assignment.assign(lengths: members.map(rows))
+    let embedders = mapper?.layout.embedders.count ?? 0
     return assignment.sentences.map { places in
-      var lane = PackedLane(tables: 1)
+      var lane = PackedLane(tables: 1 + embedders)
       for place in places {
-        let sentence = members[place]
-        for row in offsets[sentence]..<offsets[sentence + 1] - 1 {
-          lane.appendRow(label: ids[row + 1]) { _ in ids[row] }
+        let span = offsets[members[place]]..<offsets[members[place] + 1]
+        let columns = mapper.map { tableRows(ids[span], $0) } ?? []
+        for (t, id) in ids[span].dropLast().enumerated() {
+          lane.appendRow(label: ids[span.lowerBound + t + 1]) { $0 == 0 ? id : columns[$0 - 1][t] }
         }
         lane.endSegment()
       }
       return lane
+    }
+  }
+
+  /// The rows of a sentence in each table.
+  private func tableRows(_ sentence: ArraySlice<Int32>, _ mapper: OverEncodingMapper) -> [[Int32]] {
+    let tokens = sentence.map { UInt32(bitPattern: $0) }
+    var sums = [UInt64](repeating: 0, count: tokens.count)
+    return mapper.layout.embedders.indices.map { embedder in
+      var rows = [UInt32](repeating: 0, count: tokens.count)
+      var target = rows.mutableSpan
+      var scratch = sums.mutableSpan
+      mapper.mapRows(embedder: embedder, tokens: tokens.span, sums: &scratch, into: &target)
+      return rows.map { Int32(bitPattern: $0) }
     }
   }
 }

@@ -1,6 +1,7 @@
 import Checkpoints
 import Engine
 import Models
+import NGrams
 import Support
 
 /// Training steps on given sentences from given weights, one at a time and timed.
@@ -10,6 +11,7 @@ package final class TrainingBench {
   private let sentences: Sentences
   private let learningRate: Double
   private let optimizer = OptimizerConstants()
+  private let mapper: OverEncodingMapper?
 
   /// One step: the batch's mean loss before it in nats, predicted positions, wall seconds.
   package struct Step: Sendable, Equatable {
@@ -38,6 +40,7 @@ package final class TrainingBench {
     self.workload = workload
     self.sentences = sentences
     self.learningRate = learningRate
+    mapper = model.overEncoding.map { OverEncodingMapper($0.layout) }
     engine = TrainingEngine(
       model, seed: 1, lanes: workload.lanes,
       laneCapacity: (workload.batch + workload.lanes - 1) / workload.lanes * sentences.longest
@@ -50,7 +53,8 @@ package final class TrainingBench {
   /// The next step; making up the batch is not timed.
   package func step() throws -> Step {
     let lanes = sentences.lanes(
-      from: engine.step * workload.batch, batch: workload.batch, lanes: workload.lanes)
+      from: engine.step * workload.batch, batch: workload.batch, lanes: workload.lanes,
+      mapper: mapper)
     let start = Host.monotonicSeconds
     let statistics = try engine.step(lanes, learningRate: learningRate, optimizer: optimizer)
     return Step(

@@ -1,4 +1,5 @@
 import Models
+import NGrams
 import Support
 
 /// A piece of work that is timed: a model and the shape of its batch.
@@ -35,6 +36,7 @@ package enum NamedModel: String, CaseIterable, Sendable {
   case d128
   case d768
   case d256
+  case d256OverEncoded = "d256-over-encoded"
   case laptopLarge = "laptop-large"
   case laptopSmall = "laptop-small"
 
@@ -44,29 +46,43 @@ package enum NamedModel: String, CaseIterable, Sendable {
     case .d128: Sizes(12, 128, 2, labels: 40, batch: 16, length: 512, lanes: 4)
     case .d768: Sizes(12, 768, 12, labels: 5, batch: 4, length: 512, lanes: 2)
     case .d256: Sizes(6, 256, 4, labels: 4096, batch: 16, length: 256, lanes: 4)
+    case .d256OverEncoded:
+      Sizes(
+        6, 256, 4, labels: 4096, batch: 16, length: 256, lanes: 4,
+        overEncoding: (order: 3, slices: 4, rows: 1_000_000))
     case .laptopLarge: Sizes(4, 64, 4, labels: 5, batch: 64, length: 19, lanes: 4)
     case .laptopSmall: Sizes(4, 8, 2, labels: 5, batch: 64, length: 19, lanes: 4)
     }
   }
 
   /// The numbers of a workload of plain tokens, each free to be replaced.
-  package struct Sizes: Sendable, Equatable {
+  package struct Sizes: Sendable {
     package var layers, width, heads, labels, batch, length, lanes: Int
     /// Positions of the model; nil: as many as `length`.
     package var context: Int?
+    /// Tables of n-grams: order n, k slices, about m rows each.
+    package var overEncoding: (order: Int, slices: Int, rows: Int)?
 
     init(
-      _ layers: Int, _ width: Int, _ heads: Int, labels: Int, batch: Int, length: Int, lanes: Int
+      _ layers: Int, _ width: Int, _ heads: Int, labels: Int, batch: Int, length: Int, lanes: Int,
+      overEncoding: (order: Int, slices: Int, rows: Int)? = nil
     ) {
+      self.overEncoding = overEncoding
       (self.layers, self.width, self.heads, self.labels) = (layers, width, heads, labels)
       (self.batch, self.length, self.lanes) = (batch, length, lanes)
     }
 
     package func workload() throws -> Workload {
-      try Workload(
+      let tables = try overEncoding.map {
+        OverEncoding(
+          layout: try OverEncodingLayout(
+            vocabulary: labels, order: $0.order, slices: $0.slices, rows: $0.rows, width: width,
+            moduli: .coprime))
+      }
+      return try Workload(
         model: ModelConfiguration(
           layers: layers, width: width, heads: heads, context: context ?? length,
-          inputs: [InputTable(order: 1, rows: labels)], labels: labels),
+          inputs: [InputTable(order: 1, rows: labels)], labels: labels, overEncoding: tables),
         batch: batch, length: length, lanes: lanes)
     }
   }

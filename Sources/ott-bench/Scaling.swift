@@ -6,7 +6,8 @@ import Support
 
 struct Scaling: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Time a step by width, layers, length, batch and threads, beside the plan's estimate.")
+    abstract: "Time a step by width, layers, length, batch and threads, beside the plan's estimate."
+  )
 
   @Option(help: "Most worker threads.") var threads = Host.threads
   @Option(help: "Seconds for each size.") var seconds = 0.5

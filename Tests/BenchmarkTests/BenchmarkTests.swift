@@ -3,6 +3,8 @@ import Checkpoints
 import Engine
 import Foundation
 import Models
+import NGrams
+import Planning
 import Support
 import Testing
 
@@ -56,6 +58,100 @@ private func temporaryPath(_ name: String) -> String {
     #expect(lanes.map(\.labels) == [[0, 1, 2, 2]])
     #expect(lanes.map(\.inputs) == [[6, 0, 1, 1]])
     #expect(lanes[0].segmentOffsets == [0, 3, 4])
+  }
+}
+
+@Suite struct OverEncodedSentencesTests {
+  /// Row t of a table of order n is (Σ_{j<n} x_{t−j}·7ʲ) mod M, tokens before the sentence being 0.
+  @Test func rowsAreThoseOfTheDefinition() throws {
+    let layout = try OverEncodingLayout(
+      vocabulary: 7, order: 3, slices: 2, rows: 100, width: 8, moduli: .coprime)
+    let sentences = Sentences([[1, 6, 3, 5], [2, 4]])
+    let lane = sentences.lanes(
+      from: 0, batch: 2, lanes: 1, mapper: OverEncodingMapper(layout))[0]
+    let columns = 1 + layout.embedders.count
+    #expect(lane.tables == columns && lane.labels == [6, 3, 5, 4])
+    for (row, window) in [[1], [6, 1], [3, 6, 1], [2]].enumerated() {
+      #expect(lane.inputs[row * columns] == Int32(window[0]))
+      for (e, embedder) in layout.embedders.enumerated() {
+        let sum = window.prefix(embedder.order).reversed().reduce(0) { $0 * 7 + $1 }
+        #expect(lane.inputs[row * columns + 1 + e] == Int32(sum % embedder.modulus))
+      }
+    }
+  }
+
+  @Test func overEncodedModelHasItsTables() throws {
+    var sizes = NamedModel.d256OverEncoded.sizes
+    #expect(sizes.overEncoding?.rows == 1_000_000)
+    (sizes.batch, sizes.length, sizes.lanes, sizes.labels) = (2, 6, 1, 7)
+    (sizes.layers, sizes.width, sizes.heads) = (1, 8, 2)
+    sizes.overEncoding = (order: 3, slices: 2, rows: 100)
+    let workload = try sizes.workload()
+    let sentences = Sentences.random(count: 2, length: 6, vocabulary: 7, seed: 3)
+    let bench = try TrainingBench(workload, sentences: sentences, learningRate: 1e-2, threads: 1)
+    let first = try bench.step().loss
+    for _ in 0..<30 { _ = try bench.step() }
+    #expect(try bench.step().loss < first / 2)
+  }
+}
+
+@Suite struct ScalingTests {
+  /// Every curve varies one size, and the plan expects more time for more work.
+  @Test func curvesVaryOneSize() throws {
+    let rates = Rates { _, _ in 1e11 }
+    let curves = try ScalingBench.curves(threads: 2)
+    #expect(Set(curves.map(\.varied)) == ["width", "layers", "length", "batch", "threads"])
+    for name in ["width", "layers", "batch"] {
+      let planned = curves.filter { $0.varied == name }.map { curve in
+        rates.stepSeconds(
+          curve.workload.model, rows: Double(curve.workload.rows),
+          length: Double(curve.workload.length), lanes: curve.workload.lanes)
+      }
+      #expect(planned == planned.sorted() && planned.count > 3)
+    }
+    for curve in curves where curve.varied == "length" {
+      #expect(curve.workload.rows == 4096)
+    }
+  }
+
+  @Test func measuresAndTabulates() throws {
+    let workload = try smallWorkload()
+    let point = try ScalingBench.measure(
+      "width", workload, threads: 2, rates: Rates { _, _ in 1e11 }, seconds: 0)
+    #expect(point.seconds > 0 && point.planned > 0 && point.threads == 2)
+    let csv = ScalingBench.csv([point])
+    #expect(csv.count == 2 && csv[0].count == csv[1].count)
+    #expect(csv[1].prefix(6) == ["width", "8", "4", "9", "3", "2"])
+  }
+}
+
+@Suite struct GenerationBenchTests {
+  /// Sentences have the given lengths, no marks, and are the same whoever generates them.
+  @Test func sentencesHaveTheGivenLengths() throws {
+    let workload = try smallWorkload()
+    let sentences = Sentences([[0, 2, 3, 1], [0, 1], [0, 2, 2, 2, 2, 2, 2, 2, 2, 1], [0, 2, 1]])
+    func ids(side: Int, threads: Int) throws -> [[Int32]] {
+      let bench = try GenerationBench(
+        workload, sentences: sentences, weights: nil, batch: side, threads: threads)
+      let first = try bench.run().ids
+      #expect(try bench.run().ids == first)
+      #expect(bench.uniforms().map(\.count) == [3, 1, 9, 2])
+      return first
+    }
+    let alone = try ids(side: 1, threads: 1)
+    #expect(alone.map(\.count) == [2, 0, 8, 1])
+    #expect(alone.joined().allSatisfy { $0 >= 2 && $0 < 7 })
+    #expect(try ids(side: 3, threads: 1) == alone)
+    #expect(try ids(side: 2, threads: 2) == alone)
+  }
+
+  @Test func refusesWhatDoesNotFit() throws {
+    let workload = try smallWorkload()
+    #expect(throws: UserError.self) {
+      try GenerationBench(
+        workload, sentences: Sentences([[Int32](repeating: 2, count: 12)]), weights: nil, batch: 1,
+        threads: 1)
+    }
   }
 }
 

@@ -28,6 +28,28 @@ def read_sentences(path):
     return np.split(words[1 + words[0] :].astype(np.int64), ends[:-1])
 
 
+def table_sizes(path):
+    """Rows of the over-encoding tables of a weight file."""
+    with open(path, "rb") as file:
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    tables = {n: e["shape"][0] for n, e in header.items() if n.startswith("transformer.oe_embedders.")}
+    return [tables[f"transformer.oe_embedders.{i}.weight"] for i in range(len(tables))]
+
+
+def grams_of(tokens, moduli, slices, vocabulary):
+    """Row of each position of (B, T) tokens in each table: (Σ_{j<n} x_{t−j} Vʲ) mod M."""
+    rows = []
+    for i, modulus in enumerate(moduli):
+        order = 2 + i // slices
+        row = np.zeros(tokens.shape, dtype=np.int64)
+        for j in reversed(range(order)):
+            older = np.zeros_like(tokens)
+            older[:, j:] = tokens[:, : tokens.shape[1] - j]
+            row = (row * vocabulary + older) % modulus
+        rows.append(torch.from_numpy(row))
+    return rows
+
+
 class Block(nn.Module):
     def __init__(self, width, heads):
         super().__init__()
@@ -68,7 +90,9 @@ class Block(nn.Module):
 
 
 class GPT2(nn.Module):
-    def __init__(self, layers, width, heads, context, vocabulary):
+    """`moduli` are the rows of over-encoding tables: orders 2, 3 … with `slices` tables each."""
+
+    def __init__(self, layers, width, heads, context, vocabulary, moduli=(), slices=1, sparse=False):
         super().__init__()
         self.transformer = nn.ModuleDict(
             {
@@ -78,19 +102,36 @@ class GPT2(nn.Module):
                 "ln_f": nn.LayerNorm(width),
             }
         )
+        if moduli:
+            columns = width // len(moduli)
+            self.transformer["oe_embedders"] = nn.ModuleList(
+                [nn.Embedding(rows, columns, sparse=sparse) for rows in moduli])
+            self.transformer["oe_proj"] = nn.Linear(columns * len(moduli), width, bias=False)
+        self.moduli, self.slices, self.vocabulary = moduli, slices, vocabulary
         self.lm_head = nn.Linear(width, vocabulary, bias=False)
+
+    def tables(self):
+        return list(self.transformer["oe_embedders"].parameters()) if self.moduli else []
+
+    def embed(self, tokens, grams):
+        """Mean of the token's row and, for each table, its projected row."""
+        x = self.transformer["wte"](tokens)
+        if not self.moduli:
+            return x
+        rows = [table(ids) for table, ids in zip(self.transformer["oe_embedders"], grams)]
+        return (x + self.transformer["oe_proj"](torch.cat(rows, -1))) / (1 + len(rows))
 
     def load(self, path):
         """Weights of linear layers are (in, out) in the file, but for the head."""
         tensors = read_safetensors(path)
         state = {
-            name: tensor.t() if ".c_" in name and tensor.dim() == 2 else tensor for name, tensor in tensors.items()
+            name: tensor.t() if (".c_" in name or "oe_proj" in name) and tensor.dim() == 2 else tensor for name, tensor in tensors.items()
         }
         self.load_state_dict(state)
         return self
 
-    def loss(self, tokens, positions, labels, places=None, shape=None):
-        x = self.transformer["wte"](tokens) + self.transformer["wpe"](positions)
+    def loss(self, tokens, positions, labels, places=None, shape=None, grams=()):
+        x = self.embed(tokens, grams) + self.transformer["wpe"](positions)
         for block in self.transformer["h"]:
             x = block(x, places, shape)
         logits = self.lm_head(self.transformer["ln_f"](x))

@@ -5,7 +5,8 @@
 
 The job names model sizes, files, threads and mode, a list of words: `bf16` (autocast),
 `compiled`, and for sentences of unequal length `padded` (to the batch's longest), `static` (to the
-longest of all) or `packed` (rows end to end, padded for attention alone).
+longest of all) or `packed` (rows end to end, padded for attention alone). Over-encoding tables are
+dense parameters of AdamW, or `sparse`: sparse gradients and SparseAdam.
 """
 
 import itertools
@@ -16,7 +17,7 @@ import time
 import numpy as np
 import torch
 
-from torch_models import GPT2, read_sentences
+from torch_models import GPT2, grams_of, read_sentences, table_sizes
 
 
 def peak_bytes():
@@ -47,6 +48,18 @@ def batch_of(sentences, layout, longest):
     return [torch.from_numpy(tokens), torch.arange(T), torch.from_numpy(labels)], sum(rows)
 
 
+def clip(dense, sparse):
+    """clip_grad_norm_ to 1, which does not know sparse gradients."""
+    if not sparse:
+        torch.nn.utils.clip_grad_norm_(dense, 1.0, foreach=True)
+        return
+    for p in sparse:
+        p.grad = p.grad.coalesce()
+    gradients = [p.grad for p in dense] + [p.grad.values() for p in sparse]
+    norm = torch.stack(torch._foreach_norm(gradients)).norm()
+    torch._foreach_mul_(gradients, (1 / (norm + 1e-6)).clamp(max=1))
+
+
 def main(job):
     words = job["mode"]
     torch.set_num_threads(job["threads"])
@@ -54,12 +67,18 @@ def main(job):
     sentences = read_sentences(job["tokens"])
     longest = max(len(s) for s in sentences) - 1
     layout = next((w for w in words if w in ("padded", "static", "packed")), "padded")
-    model = GPT2(**job["model"]).load(job["weights"])
-    decayed = [p for p in model.parameters() if p.dim() > 1]
-    plain = [p for p in model.parameters() if p.dim() == 1]
-    optimizer = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": 0.1}, {"params": plain, "weight_decay": 0.0}],
-        lr=job["learningRate"], betas=(0.9, 0.98), eps=1e-8, fused=True)
+    moduli = table_sizes(job["weights"])
+    model = GPT2(**job["model"], moduli=moduli, sparse="sparse" in words).load(job["weights"])
+    tables = model.tables()
+    trunk = [p for p in model.parameters() if all(p is not t for t in tables)]
+    sparse = tables if "sparse" in words else []
+    decayed = [p for p in trunk if p.dim() > 1]
+    plain = [p for p in trunk if p.dim() == 1] + (tables if not sparse else [])
+    adam = dict(lr=job["learningRate"], betas=(0.9, 0.98), eps=1e-8)
+    optimizers = [torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": 0.1}, {"params": plain, "weight_decay": 0.0}], fused=True, **adam)]
+    if sparse:
+        optimizers.append(torch.optim.SparseAdam(sparse, **adam))
     loss_of = model.loss
     if "compiled" in words:
         loss_of = torch.compile(model.loss, dynamic=layout == "packed")
@@ -69,13 +88,17 @@ def main(job):
         step = next(steps)
         chosen = [sentences[(step * job["batch"] + i) % len(sentences)] for i in range(job["batch"])]
         arguments, rows = batch_of(chosen, layout, longest)
+        if moduli:
+            grams = grams_of(arguments[0].numpy(), moduli, model.slices, model.vocabulary)
+            arguments += [None, None, grams]
         start = time.perf_counter()
         with torch.autocast("cpu", torch.bfloat16, enabled="bf16" in words):
             loss = loss_of(*arguments)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0, foreach=True)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        clip(trunk if sparse else list(model.parameters()), sparse)
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
         seconds = time.perf_counter() - start
         print("step", step + 1, loss.item(), rows, seconds, flush=True)
     print("peak", peak_bytes(), flush=True)
