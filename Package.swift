@@ -93,7 +93,10 @@ let package = Package(
     stage("ott-shards", ["Shards", "Support"]),
     stage(
       "ott-bench",
-      ["Benchmark", "Checkpoints", "Training", "Models", "Grammar", "Kernels", "Support"]),
+      [
+        "Benchmark", "Checkpoints", "Training", "Planning", "Models", "Grammar", "Kernels",
+        "Support",
+      ]),
     stage("ott-bench-tokenizers", ["Tokenization", "Parallel", "Support"]),
 
     // MARK: Tests
@@ -132,7 +135,8 @@ let package = Package(
     tests("Planning", ["Planning", "Support"]),
     tests("Reporting", ["Reporting", "Statistics", "Support"]),
     tests(
-      "Benchmark", ["Benchmark", "Models", "Engine", "Kernels", "Checkpoints", "Support"]),
+      "Benchmark",
+      ["Benchmark", "Models", "NGrams", "Planning", "Engine", "Kernels", "Checkpoints", "Support"]),
     .testTarget(
       name: "CommandTests",
       dependencies: [

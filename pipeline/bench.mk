@@ -10,7 +10,7 @@ TABLE_MOMENTS ?= float32## moments of the tables: float32, bfloat16 (13 GB at 12
 
 BENCH_VARIABLES := BENCH BENCH_MODEL TABLE_ROWS TABLE_STEPS TABLE_MOMENTS
 
-.PHONY: bench bench-step table-speed
+.PHONY: bench bench-step bench-scaling table-speed
 
 bench: $(BUILT) .venv/peers.stamp ## race training and generation against PyTorch: results/bench/training.csv
 	$(PEERS_PYTHON) Tests/Peers/training_bench.py --bin $(BIN)/ott-bench --runs $(BENCH_RUNS) \
@@ -19,6 +19,9 @@ bench: $(BUILT) .venv/peers.stamp ## race training and generation against PyTorc
 bench-step: $(BUILT) ## time every operation of a training step of BENCH_MODEL: results/bench/step-MODEL.csv
 	$(BIN)/ott-bench step --model $(BENCH_MODEL) --threads $(or $(THREADS),$(CORES)) \
 	  --output results/bench/step-$(BENCH_MODEL).csv
+
+bench-scaling: $(BUILT) ## time a step by width, layers, length, batch, threads beside the plan: results/bench/scaling.csv
+	$(BIN)/ott-bench scaling --threads $(or $(THREADS),$(CORES)) --output results/bench/scaling.csv
 
 table-speed: $(BUILT) ## time over-encoding's tables of TABLE_ROWS rows: results/bench/table-speed.csv
 	$(BIN)/ott-bench table --model d128 --vocabulary 4096 --rows $(TABLE_ROWS) --steps $(TABLE_STEPS) \

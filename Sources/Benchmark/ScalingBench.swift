@@ -20,7 +20,9 @@ package struct ScalingBench: Sendable {
 
   /// The curves: each varies one size of a middling model. Rows of a step stay the same along the
   /// curve of lengths.
-  package static func curves(threads: Int) throws -> [(varied: String, workload: Workload, threads: Int)] {
+  package static func curves(threads: Int) throws -> [(
+    varied: String, workload: Workload, threads: Int
+  )] {
     func workload(
       width: Int = 128, layers: Int = 4, length: Int = 128, batch: Int = 32
     ) throws -> Workload {

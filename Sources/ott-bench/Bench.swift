@@ -10,7 +10,9 @@ struct Bench: Command {
   static let configuration = CommandConfiguration(
     commandName: "ott-bench", abstract: "Times training steps and generation.",
     version: versionText("ott-bench"),
-    subcommands: [Tokens.self, Weights.self, Train.self, Generate.self, Step.self, Table.self, Scaling.self])
+    subcommands: [
+      Tokens.self, Weights.self, Train.self, Generate.self, Step.self, Table.self, Scaling.self,
+    ])
 }
 
 /// A named workload, any number of it replaced.

@@ -68,17 +68,20 @@ def probed(name, racer):
     return max(rates)
 
 
+def precision_options(precision):
+    return [] if precision == "float32" else ["--precision", precision]
+
+
 def memory_row(name):
     return f"{name}, peak memory"
 
 
 class Bench:
-    """The table as it grows; works one after the other."""
+    """Races one work after the other; a row goes into the table as soon as it is there."""
 
     def __init__(self, arguments, folder):
         self.arguments = arguments
         self.folder = Path(folder)
-        self.rows = []
         self.failed = False
 
     def ott(self, *words):
@@ -121,7 +124,10 @@ class Bench:
         rates = {}
 
         def probe(mode):
-            rates[mode] = probed(f"torch {mode}", self.peer("training_peer.py", work, tokens, weights, mode))
+            try:
+                rates[mode] = probed(f"torch {mode}", self.peer("training_peer.py", work, tokens, weights, mode))
+            except RuntimeError as error:
+                print(f"  torch {mode}: failed: {error}", flush=True)
 
         if "slices" in work:
             for mode in ("fp32 padded", "fp32 padded sparse"):
@@ -142,10 +148,14 @@ class Bench:
 
     def best_precision(self, command, sizes, tokens, weights):
         """The fastest of our precisions."""
-        rates = {
-            precision: probed(f"ours {precision}", self.ours(command, sizes, tokens, weights, "--precision", precision))
-            for precision in self.arguments.precisions
-        }
+        rates = {}
+        for precision in self.arguments.precisions:
+            try:
+                racer = self.ours(command, sizes, tokens, weights, *precision_options(precision))
+            except RuntimeError:
+                print(f"  ours {precision}: not on this machine", flush=True)
+                continue
+            rates[precision] = probed(f"ours {precision}", racer)
         return max(rates, key=rates.get)
 
     def train(self, name, work):
@@ -153,7 +163,7 @@ class Bench:
         sizes, tokens, weights = self.prepare(work, (STEPS + WARM_UP) * work["batch"])
         mode = self.best_mode(work, tokens, weights)
         precision = self.best_precision("train", sizes, tokens, weights)
-        ours = self.ours("train", sizes, tokens, weights, "--precision", precision)
+        ours = self.ours("train", sizes, tokens, weights, *precision_options(precision))
         theirs = self.peer("training_peer.py", work, tokens, weights, mode)
         self.race(name, ours, theirs, f"{mode}, ours {precision}",
                   work.get("steps", -(-STEPS // self.arguments.runs)))
@@ -183,7 +193,11 @@ class Bench:
         rates = {}
 
         def probe(mode):
-            rates[mode] = probed(f"torch {mode}", self.peer("generation_peer.py", work, tokens, weights, mode, **files))
+            try:
+                rates[mode] = probed(
+                    f"torch {mode}", self.peer("generation_peer.py", work, tokens, weights, mode, **files))
+            except RuntimeError as error:
+                print(f"  torch {mode}: failed: {error}", flush=True)
 
         for side in SIDES:
             probe(f"fp32 {side}")
@@ -216,7 +230,8 @@ class Bench:
             self.failed = True
 
     def add(self, row):
-        self.rows.append(row)
+        order = [row for name in TRAINING | GENERATION for row in (name, memory_row(name))]
+        write_table(self.arguments.output, [row], order)
         print(*row, sep=",", flush=True)
 
 
@@ -239,8 +254,6 @@ def main():
         for name, work in GENERATION.items():
             if not arguments.only or any(part in name for part in arguments.only):
                 bench.generate(name, work)
-        order = [row for name in TRAINING | GENERATION for row in (name, memory_row(name))]
-        write_table(arguments.output, bench.rows, order)
     sys.exit(bench.failed)
 
 
