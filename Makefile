@@ -73,9 +73,9 @@ $(BUILT): $(SWIFT_SOURCES) | $(INSTALLED)
 
 .PHONY: test check format lint
 test: $(BUILT) ## build and run every test
+	python3 -m unittest discover --quiet --start-directory Tests/Peers
 	swift build --build-tests $(BUILD_FLAGS)
 	swift test --skip-build $(BUILD_FLAGS)
-	python3 -m unittest discover --quiet --start-directory Tests/Peers
 
 check: lint test ## what must pass before a change lands: format, lint, tests
 
