@@ -5,7 +5,7 @@ import Synchronization
 
 /// What this machine can do at most with a number of threads, measured just now.
 package struct Roofline: Sendable, Equatable {
-  /// FLOP/s of square matrix products, one on every thread.
+  /// FLOP/s of square matrix products in the precision of the work, one on every thread.
   package let product: Double
   /// Bytes a second of a += b over arrays far larger than the caches, three floats moved an element.
   package let bandwidth: Double
@@ -21,17 +21,11 @@ package struct Roofline: Sendable, Equatable {
   }
 
   /// Takes about `seconds` for each of the two.
-  package static func measure(threads: Int, seconds: Double = 0.5) -> Roofline {
-    let (side, length) = (1024, 1 << 24)
-    let product = rate(threads: threads, seconds: seconds) {
-      let a = [Float](repeating: 0.5, count: side * side)
-      var c = a
-      return {
-        var product = c.mutableSpan
-        matmul(into: &product, a.span, a.span, N: side, K: side, M: side)
-        return 2 * Double(side * side * side)
-      }
-    }
+  package static func measure(
+    threads: Int, precision: Precision = .float32, seconds: Double = 0.5
+  ) -> Roofline {
+    let length = 1 << 24
+    let product = rate(threads: threads, seconds: seconds) { makeProduct(precision) }
     let bandwidth = rate(threads: threads, seconds: seconds) {
       let b = [Float](repeating: 0.5, count: length)
       var a = b
@@ -42,6 +36,33 @@ package struct Roofline: Sendable, Equatable {
       }
     }
     return Roofline(product: product, bandwidth: bandwidth)
+  }
+
+  /// A product of square matrices; returns its FLOPs.
+  private static func makeProduct(_ precision: Precision) -> () -> Double {
+    let side = 1024
+    let flops = 2 * Double(side * side * side)
+    let a = [Float](repeating: 0.5, count: side * side)
+    var c = a
+    if precision == .float32 {
+      return {
+        var product = c.mutableSpan
+        matmul(into: &product, a.span, a.span, N: side, K: side, M: side)
+        return flops
+      }
+    }
+    var packed = [Float](repeating: 0, count: packedCount(K: side, M: side))
+    var factor = packed.mutableSpan
+    packWeights(into: &factor, a.span, K: side, M: side)
+    var scratch = [Float](repeating: 0, count: packedMatmulScratch(K: side, M: side))
+    return { [packed] in
+      var product = c.mutableSpan
+      var room = scratch.mutableSpan
+      matmul(
+        into: &product, a.span, packed: packed.span, bias: Span(), residual: Span(), N: side,
+        K: side, M: side, scratch: &room)
+      return flops
+    }
   }
 
   /// The work of all threads a second; each makes its own `work` and repeats it until time is up.

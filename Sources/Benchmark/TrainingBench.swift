@@ -44,7 +44,7 @@ package final class TrainingBench {
     engine = TrainingEngine(
       model, seed: 1, lanes: workload.lanes,
       laneCapacity: (workload.batch + workload.lanes - 1) / workload.lanes * sentences.longest
-        + sentences.longest, threads: threads)
+        + sentences.longest, threads: threads, precision: workload.precision)
     if let weights {
       try ParameterFile.read(into: engine.parameters, arrays: [.weights], from: weights)
     }
@@ -72,6 +72,6 @@ package final class TrainingBench {
     return StepTable(
       plan: engine.plan, profile: profile, rows: rows, position: sentences.meanPosition,
       threads: engine.threads, wallSeconds: timed.reduce(0) { $0 + $1.seconds } / Double(steps),
-      roofline: .measure(threads: engine.threads))
+      roofline: .measure(threads: engine.threads, precision: workload.precision))
   }
 }

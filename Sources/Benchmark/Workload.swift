@@ -1,3 +1,4 @@
+import Kernels
 import Models
 import NGrams
 import Support
@@ -11,9 +12,16 @@ package struct Workload: Sendable, Equatable {
   package var length: Int
   /// Lanes that a batch is cut into, a power of two.
   package var lanes: Int
+  /// Of the matrix products.
+  package var precision: Precision
 
-  package init(model: ModelConfiguration, batch: Int, length: Int, lanes: Int) throws {
+  package init(
+    model: ModelConfiguration, batch: Int, length: Int, lanes: Int,
+    precision: Precision = .float32
+  ) throws {
     (self.model, self.batch, self.length, self.lanes) = (model, batch, length, lanes)
+    self.precision = precision
+    try precision.require(source: "workload")
     guard batch >= 1, length >= 1, length <= model.context else {
       throw UserError(
         "workload", expected: "a sentence or more of 1 to \(model.context) positions",
@@ -72,7 +80,7 @@ package enum NamedModel: String, CaseIterable, Sendable {
       (self.batch, self.length, self.lanes) = (batch, length, lanes)
     }
 
-    package func workload() throws -> Workload {
+    package func workload(precision: Precision = .float32) throws -> Workload {
       let tables = try overEncoding.map {
         OverEncoding(
           layout: try OverEncodingLayout(
@@ -83,7 +91,7 @@ package enum NamedModel: String, CaseIterable, Sendable {
         model: ModelConfiguration(
           layers: layers, width: width, heads: heads, context: context ?? length,
           inputs: [InputTable(order: 1, rows: labels)], labels: labels, overEncoding: tables),
-        batch: batch, length: length, lanes: lanes)
+        batch: batch, length: length, lanes: lanes, precision: precision)
     }
   }
 }

@@ -41,27 +41,53 @@ void ott_bf16_rows(float *target, const float *source, ptrdiff_t stride, ptrdiff
   }
 }
 
-void ott_bf16_pack(float *target, const float *source, ptrdiff_t stride, ptrdiff_t rows,
-                   ptrdiff_t columns) {
-  const __m512i interleave = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9,
-                                              24, 8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1,
-                                              16, 0);
-  const ptrdiff_t pairs = (rows + 1) / 2;
+void ott_bf16_pack(float *target, float *inRows, float *sums, const float *source, ptrdiff_t stride,
+                   ptrdiff_t rows, ptrdiff_t columns) {
+  const __m512i low = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8,
+                                       39, 7, 38, 6, 37, 5, 36, 4, 35, 3, 34, 2, 33, 1, 32, 0);
+  const __m512i high = _mm512_add_epi16(low, _mm512_set1_epi16(16));
+  const ptrdiff_t pairs = (rows + 1) / 2, rowPairs = (columns + 1) / 2;
   for (ptrdiff_t first = 0; first < columns; first += 64) {
     const ptrdiff_t width = smaller(64, (columns - first + 15) & ~15);
     float *panel = target + first * pairs;
+    __m512 totals[4] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
+                        _mm512_setzero_ps()};
     for (ptrdiff_t pair = 0; pair < pairs; pair++) {
       const float *from = source + 2 * pair * stride + first;
       const bool isWhole = 2 * pair + 1 < rows;
-      for (ptrdiff_t column = 0; column < width; column += 16) {
-        const __mmask16 mask = lanes(columns - first - column);
-        const __m512 even = _mm512_maskz_loadu_ps(mask, from + column);
-        const __m512 odd =
-            isWhole ? _mm512_maskz_loadu_ps(mask, from + stride + column) : _mm512_setzero_ps();
-        _mm512_storeu_si512(panel + pair * width + column,
-                            _mm512_permutexvar_epi16(interleave, rounded(even, odd)));
+#pragma clang loop unroll(full)
+      for (int half = 0; half < 2; half++) {
+        const ptrdiff_t column = 32 * half, rest = columns - first - column;
+        if (column >= width) break;
+        const __mmask16 mask0 = lanes(rest), mask1 = lanes(rest - 16);
+        const __mmask16 odd0 = isWhole ? mask0 : 0, odd1 = isWhole ? mask1 : 0;
+        const __m512 e0 = _mm512_maskz_loadu_ps(mask0, from + column);
+        const __m512 e1 = _mm512_maskz_loadu_ps(mask1, from + column + 16);
+        const __m512 o0 = _mm512_maskz_loadu_ps(odd0, from + stride + column);
+        const __m512 o1 = _mm512_maskz_loadu_ps(odd1, from + stride + column + 16);
+        const __m512i even = rounded(e0, e1), odd = rounded(o0, o1);
+        float *to = panel + pair * width + column;
+        _mm512_storeu_si512(to, _mm512_permutex2var_epi16(even, low, odd));
+        if (column + 16 < width)
+          _mm512_storeu_si512(to + 16, _mm512_permutex2var_epi16(even, high, odd));
+        if (inRows) {
+          float *row = inRows + 2 * pair * rowPairs + (first + column) / 2;
+          const __mmask16 mask = lanes((rest + 1) / 2);
+          _mm512_mask_storeu_epi32(row, mask, even);
+          if (isWhole) _mm512_mask_storeu_epi32(row + rowPairs, mask, odd);
+        }
+        if (sums) {
+          totals[2 * half] = _mm512_add_ps(totals[2 * half], _mm512_add_ps(e0, o0));
+          totals[2 * half + 1] = _mm512_add_ps(totals[2 * half + 1], _mm512_add_ps(e1, o1));
+        }
       }
     }
+    if (sums)
+      for (int i = 0; i < 4; i++) {
+        const __mmask16 mask = lanes(columns - first - 16 * i);
+        float *to = sums + first + 16 * i;
+        _mm512_mask_storeu_ps(to, mask, _mm512_add_ps(_mm512_maskz_loadu_ps(mask, to), totals[i]));
+      }
   }
 }
 
@@ -118,14 +144,15 @@ void ott_bf16_pack_transposed(float *target, const float *source, ptrdiff_t stri
 #define TILE(ROWS, WIDTH)                                                                          \
   static void tile_##ROWS##_##WIDTH(float *c, ptrdiff_t cRow, const float *plus,                   \
                                     const float *bias, const float *a, ptrdiff_t aRow,             \
-                                    ptrdiff_t aStep, const float *b, ptrdiff_t pairs,              \
-                                    ptrdiff_t columns) {                                           \
+                                    ptrdiff_t aStep, const float *b, ptrdiff_t bStep,              \
+                                    ptrdiff_t pairs, ptrdiff_t columns) {                          \
     __m512 sums[ROWS][WIDTH];                                                                      \
     for (int i = 0; i < ROWS; i++)                                                                 \
-      for (int j = 0; j < WIDTH; j++) {                                                            \
-        sums[i][j] = _mm512_setzero_ps();                                                          \
-        _mm_prefetch((const char *)(c + i * cRow + 16 * j), _MM_HINT_T0);                          \
-      }                                                                                            \
+      for (int j = 0; j < WIDTH; j++) sums[i][j] = _mm512_setzero_ps();                            \
+    if (plus)                                                                                      \
+      for (int i = 0; i < ROWS; i++)                                                               \
+        for (int j = 0; j < WIDTH; j++)                                                            \
+          _mm_prefetch((const char *)(plus + i * cRow + 16 * j), _MM_HINT_T0);                     \
     for (ptrdiff_t k = 0; k < pairs; k++) {                                                        \
       __m512bh right[WIDTH];                                                                       \
       for (int j = 0; j < WIDTH; j++) right[j] = (__m512bh)_mm512_loadu_ps(b + 16 * j);            \
@@ -135,7 +162,7 @@ void ott_bf16_pack_transposed(float *target, const float *source, ptrdiff_t stri
           sums[i][j] = _mm512_dpbf16_ps(sums[i][j], left, right[j]);                               \
       }                                                                                            \
       a += aStep;                                                                                  \
-      b += 16 * WIDTH;                                                                             \
+      b += bStep;                                                                                  \
     }                                                                                              \
     for (int j = 0; j < WIDTH; j++) {                                                              \
       const __mmask16 mask = lanes(columns - 16 * j);                                              \
@@ -157,22 +184,23 @@ TILE(4, 4) TILE(1, 4) TILE(4, 3) TILE(1, 3) TILE(8, 2) TILE(1, 2) TILE(8, 1) TIL
     ptrdiff_t row = 0;                                                                             \
     for (; row + HEIGHT <= rows; row += HEIGHT)                                                    \
       tile_##HEIGHT##_##WIDTH(c + row * cRow + first, cRow, plus ? plus + row * cRow + first : 0,  \
-                              bias ? bias + first : 0, a + row * aRow, aRow, aStep, panel, pairs,  \
-                              columns - first);                                                    \
+                              bias ? bias + first : 0, a + row * aRow, aRow, aStep, panel, width,  \
+                              pairs, columns - first);                                             \
     for (; row < rows; row++)                                                                      \
       tile_1_##WIDTH(c + row * cRow + first, cRow, plus ? plus + row * cRow + first : 0,           \
-                     bias ? bias + first : 0, a + row * aRow, aRow, aStep, panel, pairs,           \
+                     bias ? bias + first : 0, a + row * aRow, aRow, aStep, panel, width, pairs,    \
                      columns - first);                                                             \
     break;                                                                                         \
   }
 
 void ott_bf16_product(float *c, ptrdiff_t cRow, const float *plus, const float *bias, const float *a,
                       ptrdiff_t aRow, ptrdiff_t aStep, const float *b, ptrdiff_t bPairs,
-                      ptrdiff_t bFirst, ptrdiff_t rows, ptrdiff_t pairs, ptrdiff_t columns) {
+                      ptrdiff_t bColumns, ptrdiff_t bFirst, ptrdiff_t rows, ptrdiff_t pairs,
+                      ptrdiff_t columns) {
   for (ptrdiff_t first = 0; first < columns; first += 64) {
-    const ptrdiff_t width = smaller(64, (columns - first + 15) & ~15);
+    const ptrdiff_t width = smaller(64, (bColumns - first + 15) & ~15);
     const float *panel = b + first * bPairs + bFirst * width;
-    switch (width / 16) {
+    switch (smaller(4, (columns - first + 15) / 16)) {
     case 4: ROWS(4, 4)
     case 3: ROWS(4, 3)
     case 2: ROWS(8, 2)
@@ -189,8 +217,8 @@ void ott_bf16_rows(float *target, const float *source, ptrdiff_t stride, ptrdiff
                    ptrdiff_t columns) {
   __builtin_trap();
 }
-void ott_bf16_pack(float *target, const float *source, ptrdiff_t stride, ptrdiff_t rows,
-                   ptrdiff_t columns) {
+void ott_bf16_pack(float *target, float *inRows, float *sums, const float *source, ptrdiff_t stride,
+                   ptrdiff_t rows, ptrdiff_t columns) {
   __builtin_trap();
 }
 void ott_bf16_pack_transposed(float *target, const float *source, ptrdiff_t stride, ptrdiff_t rows,
@@ -199,7 +227,8 @@ void ott_bf16_pack_transposed(float *target, const float *source, ptrdiff_t stri
 }
 void ott_bf16_product(float *c, ptrdiff_t cRow, const float *plus, const float *bias, const float *a,
                       ptrdiff_t aRow, ptrdiff_t aStep, const float *b, ptrdiff_t bPairs,
-                      ptrdiff_t bFirst, ptrdiff_t rows, ptrdiff_t pairs, ptrdiff_t columns) {
+                      ptrdiff_t bColumns, ptrdiff_t bFirst, ptrdiff_t rows, ptrdiff_t pairs,
+                      ptrdiff_t columns) {
   __builtin_trap();
 }
 

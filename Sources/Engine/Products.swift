@@ -60,32 +60,37 @@ extension Workspace {
   }
 
   /// dX, dW and db of Y = X·W + b from the gradient of Y.
+  ///
+  /// - Parameter prepare: called for blocks of rows, in order, before the gradient of Y is read
+  ///   there: it may still write those rows.
   package func linearBackward(
     _ output: Tensor, input: Tensor, weight: Parameter, bias: Parameter? = nil, addsInput: Bool,
-    addsWeight: Bool, addsBias: Bool = false
+    addsWeight: Bool, addsBias: Bool = false, prepare: (_ rows: Range<Int>) -> Void = { _ in }
   ) {
     let (K, M) = (input.columns, output.columns)
     let dY = gradient(output).span
-    if let bias {
-      var dBias = gradient(bias).mutableSpan
-      biasBackward(into: &dBias, dY, N: rows, M: M, adding: addsBias)
-    }
+    var dBias = optionalGradient(bias).mutableSpan
     var dW = gradient(weight).mutableSpan
     var dX = gradient(input).mutableSpan
     var scratch = self.scratch.mutableSpan
     if let packed = packed(weight) {
-      matmulBackwardWeightBFloat16(
-        into: &dW, value(input).span, dY, N: rows, K: K, M: M, adding: addsWeight,
-        scratch: &scratch)
-      matmulBackwardInput(
-        into: &dX, dY, packed: packed.span, N: rows, K: K, M: M, adding: addsInput,
-        scratch: &scratch)
-    } else {
-      matmulBackwardWeight(
-        into: &dW, value(input).span, dY, N: rows, K: K, M: M, adding: addsWeight)
-      matmulBackwardInput(
-        into: &dX, dY, self.weight(weight).span, N: rows, K: K, M: M, adding: addsInput,
-        scratch: &scratch)
+      matmulBackward(
+        dX: &dX, dW: &dW, dBias: &dBias, dY, value(input).span, packed: packed.span, N: rows, K: K,
+        M: M, addingInput: addsInput, addingWeights: addsWeight, addingBias: addsBias,
+        scratch: &scratch, prepare: prepare)
+      return
     }
+    prepare(0..<rows)
+    if bias != nil { biasBackward(into: &dBias, dY, N: rows, M: M, adding: addsBias) }
+    matmulBackwardWeight(
+      into: &dW, value(input).span, dY, N: rows, K: K, M: M, adding: addsWeight)
+    matmulBackwardInput(
+      into: &dX, dY, self.weight(weight).span, N: rows, K: K, M: M, adding: addsInput,
+      scratch: &scratch)
+  }
+
+  private func optionalGradient(_ parameter: Parameter?) -> UnsafeMutableBufferPointer<Float> {
+    guard let parameter else { return UnsafeMutableBufferPointer(start: nil, count: 0) }
+    return gradient(parameter)
   }
 }

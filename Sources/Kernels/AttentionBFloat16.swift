@@ -6,8 +6,8 @@ import CVector
   import Musl
 #endif
 
-/// One head of causal attention over one segment with bfloat16 factors. Queries go in blocks of 64,
-/// against the keys up to the end of the block; softmax and its gradient are in single precision.
+/// One head of causal attention over one segment with bfloat16 factors. Queries go by sixteen against
+/// the keys up to the last of them, and by 64 into the sums over queries of the backward pass; softmax and its gradient are in single precision.
 /// What the products read and write lies in the rows of qkv, o and their gradients: nothing is
 /// gathered but the rounded factors.
 
@@ -41,27 +41,25 @@ func roundedAttention(
   let out = p + block * Tp / 2
   ott_bf16_rows(queries, q, 3 * C, T, D)
   ott_bf16_pack_transposed(keysT, q + C, 3 * C, T, D)
-  ott_bf16_pack(values, q + 2 * C, 3 * C, T, D)
-  for start in stride(from: 0, to: T, by: block) {
-    let seen = min(start + block, T)
-    let (rows, seenPairs) = (seen - start, (seen + 1) / 2)
-    ott_bf16_product(
-      scores, Tp, nil, nil, queries + start * pairs, pairs, 1, keysT, pairs, 0, rows, pairs, seen)
-    withUnsafeTemporaryAllocation(of: Float.self, capacity: block) { inverses in
-      for i in 0..<rows {
-        let row = scores + i * Tp
-        let diagonal = (start + i) & ~15
+  ott_bf16_pack(values, nil, nil, q + 2 * C, 3 * C, T, D)
+  withUnsafeTemporaryAllocation(of: Float.self, capacity: 16) { inverses in
+    for first in stride(from: 0, to: T, by: 16) {
+      let seen = min(first + 16, T)
+      let (count, seenPairs) = (seen - first, (seen + 1) / 2)
+      ott_bf16_product(
+        scores, Tp, nil, nil, queries + first * pairs, pairs, 1, keysT, pairs, T, 0, count, pairs,
+        seen)
+      for i in 0..<count {
         let (top, total) = causalSoftmax(
-          row, block: diagonal, lanes: start + i - diagonal + 1, scale: scale)
-        clear(row, from: diagonal + 16, to: seen)
-        lse[(start + i) * H] = top + logf(total)
+          scores + i * Tp, block: first, lanes: i + 1, scale: scale)
+        lse[(first + i) * H] = top + logf(total)
         inverses[i] = 1 / total
       }
-      ott_bf16_rows(p, scores, Tp, rows, seen)
+      ott_bf16_rows(p, scores, Tp, count, seen)
       ott_bf16_product(
-        out, Dp, nil, nil, p, seenPairs, 1, values, depth, 0, rows, seenPairs, D)
-      for i in 0..<rows {
-        let (from, to) = (out + i * Dp, o + (start + i) * C)
+        out, Dp, nil, nil, p, seenPairs, 1, values, depth, D, 0, count, seenPairs, D)
+      for i in 0..<count {
+        let (from, to) = (out + i * Dp, o + (first + i) * C)
         let inverse = Vector(repeating: inverses[i])
         forEachVector(D) { to.store(from.load($0, $1) * inverse, $0, $1) }
       }
@@ -90,39 +88,44 @@ func roundedAttentionBackward(
   let packedP = dS + block * Tp
   let packedDS = packedP + block * Tp / 2
   let rowsDS = packedDS + block * Tp / 2
-  ott_bf16_rows(queryRows, q, 3 * C, T, D)
-  ott_bf16_rows(gradientRows, dO, C, T, D)
   ott_bf16_pack_transposed(keysT, q + C, 3 * C, T, D)
   ott_bf16_pack_transposed(valuesT, q + 2 * C, 3 * C, T, D)
-  ott_bf16_pack(keys, q + C, 3 * C, T, D)
-  ott_bf16_pack(queries, q, 3 * C, T, D)
-  ott_bf16_pack(gradients, dO, C, T, D)
+  ott_bf16_pack(keys, nil, nil, q + C, 3 * C, T, D)
+  ott_bf16_pack(queries, queryRows, nil, q, 3 * C, T, D)
+  ott_bf16_pack(gradients, gradientRows, nil, dO, C, T, D)
   for start in stride(from: 0, to: T, by: block) {
     let seen = min(start + block, T)
     let (rows, rowPairs, seenPairs) = (seen - start, (seen - start + 1) / 2, (seen + 1) / 2)
-    ott_bf16_product(
-      p, Tp, nil, nil, queryRows + start * pairs, pairs, 1, keysT, pairs, 0, rows, pairs, seen)
-    ott_bf16_product(
-      dS, Tp, nil, nil, gradientRows + start * pairs, pairs, 1, valuesT, pairs, 0, rows, pairs,
-      seen)
-    for i in 0..<rows {
-      let row = start + i
-      let diagonal = row & ~15
-      var products = Vector.zero
-      forEachVector(D) {
-        products.add(product: (dO + row &* C).load($0, $1), (o + row &* C).load($0, $1))
+    for first in stride(from: start, to: seen, by: 16) {
+      let end = min(first + 16, T)
+      let (pRows, dSRows) = (p + (first - start) * Tp, dS + (first - start) * Tp)
+      ott_bf16_product(
+        pRows, Tp, nil, nil, queryRows + first * pairs, pairs, 1, keysT, pairs, T, 0, end - first,
+        pairs, end)
+      ott_bf16_product(
+        dSRows, Tp, nil, nil, gradientRows + first * pairs, pairs, 1, valuesT, pairs, T, 0,
+        end - first, pairs, end)
+      for row in first..<end {
+        var products = Vector.zero
+        forEachVector(D) {
+          products.add(product: (dO + row &* C).load($0, $1), (o + row &* C).load($0, $1))
+        }
+        let i = row - first
+        softmaxBackward(
+          pRows + i * Tp, dSRows + i * Tp, logSumExp: lse[row * H], dot: sum(products),
+          block: first, lanes: i + 1, scale: scale)
+        clear(pRows + i * Tp, from: first + 16, to: seen)
+        clear(dSRows + i * Tp, from: first + 16, to: seen)
       }
-      softmaxBackward(
-        p + i * Tp, dS + i * Tp, logSumExp: lse[row * H], dot: sum(products), block: diagonal,
-        lanes: row - diagonal + 1, scale: scale)
-      clear(p + i * Tp, from: diagonal + 16, to: seen)
-      clear(dS + i * Tp, from: diagonal + 16, to: seen)
     }
-    ott_bf16_rows(rowsDS, dS, Tp, rows, seen)
-    ott_bf16_pack(packedDS, dS, Tp, rows, seen)
-    ott_bf16_pack(packedP, p, Tp, rows, seen)
-    ott_bf16_product(
-      dQ + start * 3 * C, 3 * C, nil, nil, rowsDS, seenPairs, 1, keys, depth, 0, rows, seenPairs, D)
+    ott_bf16_pack(packedDS, rowsDS, nil, dS, Tp, rows, seen)
+    ott_bf16_pack(packedP, nil, nil, p, Tp, rows, seen)
+    for first in stride(from: start, to: seen, by: 16) {
+      let end = min(first + 16, T)
+      ott_bf16_product(
+        dQ + first * 3 * C, 3 * C, nil, nil, rowsDS + (first - start) * seenPairs, seenPairs, 1,
+        keys, depth, D, 0, end - first, (end + 1) / 2, D)
+    }
     for first in stride(from: 0, to: seen, by: 64) {
       let (count, width) = (min(64, seen - first), min(64, padded(seen - first)))
       let dK = dQ + C + first * 3 * C
@@ -130,10 +133,10 @@ func roundedAttentionBackward(
       let isOld = first < start
       ott_bf16_product(
         dK, 3 * C, isOld ? UnsafePointer(dK) : nil, nil, packedDS + first * rowPairs, 1, width,
-        queries, depth, start / 2, count, rowPairs, D)
+        queries, depth, D, start / 2, count, rowPairs, D)
       ott_bf16_product(
         dV, 3 * C, isOld ? UnsafePointer(dV) : nil, nil, packedP + first * rowPairs, 1, width,
-        gradients, depth, start / 2, count, rowPairs, D)
+        gradients, depth, D, start / 2, count, rowPairs, D)
     }
   }
 }

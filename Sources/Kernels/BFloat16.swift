@@ -19,7 +19,7 @@ package func packWeights(into packed: inout MutableSpan<Float>, _ w: Span<Float>
   precondition(
     packed.count == packedCount(K: K, M: M) && w.count == K * M,
     "packWeights: packed \(packed.count), w \(w.count) for K \(K), M \(M)")
-  ott_bf16_pack(packed.base, w.base, M, K, M)
+  ott_bf16_pack(packed.base, nil, nil, w.base, M, K, M)
   ott_bf16_pack_transposed(packed.base + packedForwardCount(K: K, M: M), w.base, M, K, M)
 }
 
@@ -43,14 +43,13 @@ private func blockRows(depth: Int, columns: Int) -> Int {
 }
 
 /// Rows that a weight gradient is summed over at a time.
-private func blockDepth(K: Int, M: Int) -> Int { K + M <= 1024 ? 512 : 256 }
+private let blockDepth = 256
 
 /// Floats of scratch that the products with W (K, M) need.
 package func packedMatmulScratch(K: Int, M: Int) -> Int {
   max(
     blockRows(depth: K, columns: M) * ((K + 1) / 2),
-    blockRows(depth: M, columns: K) * ((M + 1) / 2),
-    blockDepth(K: K, M: M) / 2 * (padded(K) + padded(M)))
+    blockDepth / 2 * (padded(K) + padded(M)) + blockDepth * ((M + 1) / 2))
 }
 
 /// Y = X·W + b + residual, or += X·W + b.
@@ -77,41 +76,40 @@ package func matmul(
     scratch: scratch.base, finish: finish)
 }
 
-/// dX = or += dY·Wᵀ.
+/// The gradients of Y = X·W + b: dX = or += dY·Wᵀ, dW = or += Xᵀ·dY, db = or += Σ over rows of dY.
 ///
-/// - Complexity: 2·N·K·M FLOPs.
-package func matmulBackwardInput(
-  into dX: inout MutableSpan<Float>, _ dY: Span<Float>, packed: Span<Float>, N: Int, K: Int,
-  M: Int, adding: Bool, scratch: inout MutableSpan<Float>
+/// - Parameters:
+///   - dBias: (M), or empty; summed in single precision.
+///   - prepare: called for each block of rows, in order, before their dY is read: it may still write
+///     them.
+/// - Complexity: 4·N·K·M FLOPs.
+package func matmulBackward(
+  dX: inout MutableSpan<Float>, dW: inout MutableSpan<Float>, dBias: inout MutableSpan<Float>,
+  _ dY: Span<Float>, _ x: Span<Float>, packed: Span<Float>, N: Int, K: Int, M: Int,
+  addingInput: Bool, addingWeights: Bool, addingBias: Bool, scratch: inout MutableSpan<Float>,
+  prepare: (_ rows: Range<Int>) -> Void = { _ in }
 ) {
   precondition(
-    dX.count == N * K && dY.count == N * M && scratch.count >= packedMatmulScratch(K: K, M: M),
-    "matmulBackwardInput: dX \(dX.count), dY \(dY.count) for N \(N), K \(K), M \(M)")
+    dX.count == N * K && dW.count == K * M && (dBias.count == 0 || dBias.count == M)
+      && dY.count == N * M && x.count == N * K && scratch.count >= packedMatmulScratch(K: K, M: M),
+    "matmulBackward: dX \(dX.count), dW \(dW.count), dY \(dY.count) for N \(N), K \(K), M \(M)")
   let w = PackedWeights(packed, K: K, M: M)
-  let target = dX.base
-  product(
-    target, row: K, dY.base, row: M, w.backward, plus: adding ? UnsafePointer(target) : nil,
-    rows: N, depth: M, columns: K, scratch: scratch.base)
-}
-
-/// dW = or += Xᵀ·dY.
-///
-/// - Complexity: 2·N·K·M FLOPs.
-package func matmulBackwardWeightBFloat16(
-  into dW: inout MutableSpan<Float>, _ x: Span<Float>, _ dY: Span<Float>, N: Int, K: Int, M: Int,
-  adding: Bool, scratch: inout MutableSpan<Float>
-) {
-  precondition(
-    dW.count == K * M && x.count == N * K && dY.count == N * M
-      && scratch.count >= packedMatmulScratch(K: K, M: M),
-    "matmulBackwardWeight: dW \(dW.count), x \(x.count), dY \(dY.count) for N \(N), K \(K), M \(M)")
-  let target = dW.base
-  if N == 0 && !adding { target.update(repeating: 0, count: K * M) }
-  let block = blockDepth(K: K, M: M)
-  for row in stride(from: 0, to: N, by: block) {
+  let (inputs, weights, biases) = (dX.base, dW.base, dBias.base)
+  if N == 0 && !addingWeights { weights.update(repeating: 0, count: K * M) }
+  if !addingBias { biases.update(repeating: 0, count: dBias.count) }
+  let sums = dBias.count > 0 ? biases : nil
+  let gradientRows = scratch.base
+  let room = gradientRows + blockDepth * ((M + 1) / 2)
+  for row in stride(from: 0, to: N, by: blockDepth) {
+    let count = min(blockDepth, N - row)
+    prepare(row..<row + count)
     transposedProduct(
-      target, x.base + row * K, stride: K, dY.base + row * M, stride: M, rows: min(block, N - row),
-      K: K, M: M, adding: adding || row > 0, scratch: scratch.base)
+      weights, x.base + row * K, stride: K, dY.base + row * M, stride: M, rows: count, K: K, M: M,
+      adding: addingWeights || row > 0, rightRows: gradientRows, rightSums: sums, scratch: room)
+    let target = inputs + row * K
+    ott_bf16_product(
+      target, K, addingInput ? UnsafePointer(target) : nil, nil, gradientRows, (M + 1) / 2, 1,
+      w.backward, (M + 1) / 2, K, 0, count, (M + 1) / 2, K)
   }
 }
 
@@ -131,27 +129,29 @@ func product(
     let count = min(block, rows - row)
     ott_bf16_rows(scratch, x + row * xRow, xRow, count, depth)
     ott_bf16_product(
-      y + row * yRow, yRow, plus.map { $0 + row * yRow }, bias, scratch, pairs, 1, panels, pairs, 0,
-      count, pairs, columns)
+      y + row * yRow, yRow, plus.map { $0 + row * yRow }, bias, scratch, pairs, 1, panels, pairs,
+      columns, 0, count, pairs, columns)
     finish(row..<row + count)
   }
 }
 
 /// C (K, M) = or += Xᵀ·Y for X (rows, K) and Y (rows, M) with row strides. `scratch` holds
-/// ⌈rows / 2⌉ · (padded K + padded M) floats.
+/// ⌈rows / 2⌉ · (padded K + padded M) floats. Where given, `leftRows` and `rightRows` get the rows of
+/// rounded X and Y, and `rightSums` is added the sums of Y over rows.
 func transposedProduct(
   _ c: UnsafeMutablePointer<Float>, _ x: UnsafePointer<Float>, stride xRow: Int,
   _ y: UnsafePointer<Float>, stride yRow: Int, rows: Int, K: Int, M: Int, adding: Bool,
-  scratch: UnsafeMutablePointer<Float>
+  leftRows: UnsafeMutablePointer<Float>? = nil, rightRows: UnsafeMutablePointer<Float>? = nil,
+  rightSums: UnsafeMutablePointer<Float>? = nil, scratch: UnsafeMutablePointer<Float>
 ) {
   let pairs = (rows + 1) / 2
   let right = scratch + pairs * padded(K)
-  ott_bf16_pack(scratch, x, xRow, rows, K)
-  ott_bf16_pack(right, y, yRow, rows, M)
+  ott_bf16_pack(scratch, leftRows, nil, x, xRow, rows, K)
+  ott_bf16_pack(right, rightRows, rightSums, y, yRow, rows, M)
   for first in stride(from: 0, to: K, by: 64) {
     let target = c + first * M
     ott_bf16_product(
       target, M, adding ? UnsafePointer(target) : nil, nil, scratch + first * pairs, 1,
-      min(64, padded(K - first)), right, pairs, 0, min(64, K - first), pairs, M)
+      min(64, padded(K - first)), right, pairs, M, 0, min(64, K - first), pairs, M)
   }
 }

@@ -25,7 +25,8 @@ package func headScratch(C: Int, V: Int, isRowwise: Bool = false) -> Int {
 package func packedHeadScratch(C: Int, V: Int) -> Int {
   let chunk = headChunk(V: V)
   return chunk * padded(V)
-    + max(128 * ((max(C, V) + 1) / 2), (chunk + 1) / 2 * (padded(V) + padded(C)))
+    + max(
+      128 * ((C + 1) / 2), (chunk + 1) / 2 * (padded(V) + padded(C)) + chunk * ((V + 1) / 2))
 }
 
 private func isSmallHead(C: Int, V: Int) -> Bool { isSmallMatmul(K: C, M: padded(V)) }
@@ -174,12 +175,12 @@ private struct Logits {
   ) {
     let dLogits = UnsafePointer(values)
     if let packed {
-      product(
-        dX, row: C, dLogits, row: stride, packed.forward, rows: rows, depth: V, columns: C,
-        scratch: room)
+      let pairs = (V + 1) / 2
       transposedProduct(
         dW, dLogits, stride: stride, x, stride: C, rows: rows, K: V, M: C, adding: addingWeights,
-        scratch: room)
+        leftRows: room, scratch: room + chunk * pairs)
+      ott_bf16_product(
+        dX, C, nil, nil, room, pairs, 1, packed.forward, pairs, C, 0, rows, pairs, C)
     } else if isSmall {
       smallMatmul(
         dX, cRow: C, StridedMatrix(dLogits, row: stride), w, bRow: C, rows: rows, depth: V,

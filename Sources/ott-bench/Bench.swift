@@ -1,6 +1,7 @@
 import ArgumentParser
 import Benchmark
 import Foundation
+import Kernels
 import Stages
 import Support
 
@@ -26,6 +27,7 @@ struct WorkloadOptions: ParsableArguments {
   @Option(help: "Sentences of a batch.") var batch: Int?
   @Option(help: "Predicted positions of a sentence.") var length: Int?
   @Option(help: "Lanes of a batch, a power of two.") var lanes: Int?
+  @Option(help: "Precision of the matrix products.") var precision = Precision.float32
   @Option(help: "Worker threads.") var threads = Host.threads
 
   func validate() throws {
@@ -42,8 +44,9 @@ struct WorkloadOptions: ParsableArguments {
     if let length { sizes.length = length }
     if let lanes { sizes.lanes = lanes }
     sizes.context = context
-    return try sizes.workload()
+    return try sizes.workload(precision: precision)
   }
 }
 
 extension NamedModel: ExpressibleByArgument {}
+extension Precision: ExpressibleByArgument {}

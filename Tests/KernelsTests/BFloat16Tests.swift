@@ -1,5 +1,4 @@
 import Kernels
-import Support
 import Testing
 
 /// The slow twin of the rounding: nearest bfloat16, ties to even, subnormal floats to zero.
@@ -19,10 +18,10 @@ private func packed(_ w: [Float], K: Int, M: Int) -> [Float] {
   return result
 }
 
-/// Y = X·W + b, or += that, and dX and dW alike.
+/// Y = X·W + b, or += that, and dX, dW and dB alike.
 private func products(
-  _ y: inout [Float], _ dX: inout [Float], _ dW: inout [Float], _ x: [Float], _ w: [Float],
-  _ dY: [Float], _ b: [Float], N: Int, K: Int, M: Int, adding: Bool
+  _ y: inout [Float], _ dX: inout [Float], _ dW: inout [Float], _ dB: inout [Float], _ x: [Float],
+  _ w: [Float], _ dY: [Float], _ b: [Float], N: Int, K: Int, M: Int, adding: Bool
 ) {
   let factor = packed(w, K: K, M: M)
   var scratch = [Float](repeating: .nan, count: packedMatmulScratch(K: K, M: M))
@@ -39,12 +38,17 @@ private func products(
   }
   #expect(finished == N)
   var dXSpan = dX.mutableSpan
-  matmulBackwardInput(
-    into: &dXSpan, dY.span, packed: factor.span, N: N, K: K, M: M, adding: adding,
-    scratch: &scratchSpan)
   var dWSpan = dW.mutableSpan
-  matmulBackwardWeightBFloat16(
-    into: &dWSpan, x.span, dY.span, N: N, K: K, M: M, adding: adding, scratch: &scratchSpan)
+  var dBSpan = dB.mutableSpan
+  var prepared = 0
+  matmulBackward(
+    dX: &dXSpan, dW: &dWSpan, dBias: &dBSpan, dY.span, x.span, packed: factor.span, N: N, K: K,
+    M: M, addingInput: adding, addingWeights: adding, addingBias: adding, scratch: &scratchSpan
+  ) { rows in
+    #expect(rows.lowerBound == prepared)
+    prepared = rows.upperBound
+  }
+  #expect(prepared == N)
 }
 
 private func blank(_ count: Int) -> [Float] { [Float](repeating: .nan, count: count) }
@@ -61,8 +65,9 @@ struct BFloat16Tests {
     let (N, K, M) = shape
     let (x, w, dY, b) = (draws(N * K, "x"), draws(K * M, "w"), draws(N * M, "dY"), draws(M, "b"))
     let (y0, dX0, dW0) = (draws(N * M, "y0"), draws(N * K, "dX0"), draws(K * M, "dW0"))
-    var (y, dX, dW) = (y0, dX0, dW0)
-    products(&y, &dX, &dW, x, w, dY, b, N: N, K: K, M: M, adding: adding)
+    let dB0 = draws(M, "dB0")
+    var (y, dX, dW, dB) = (y0, dX0, dW0, dB0)
+    products(&y, &dX, &dW, &dB, x, w, dY, b, N: N, K: K, M: M, adding: adding)
 
     let (xr, wr, dYr) = (
       x.map { Double(rounded($0)) }, w.map { Double(rounded($0)) }, dY.map { Double(rounded($0)) }
@@ -76,7 +81,9 @@ struct BFloat16Tests {
     let weight = Twin.product(K, N, M, { xr[$1 * K + $0] }, { dYr[$0 * M + $1] })
     #expect(error(y, plus(y0, forward)) < productBound(K + 2))
     #expect(error(dX, plus(dX0, input)) < productBound(M + 1))
+    let bias = (0..<M).map { m in (0..<N).reduce(0) { $0 + Double(dY[$1 * M + m]) } }
     #expect(error(dW, plus(dW0, weight)) < productBound(N + 1))
+    #expect(error(dB, plus(dB0, bias)) < productBound(N + 1))
   }
 
   /// One factor is 1, so the product is the rounded other one: exactly.
@@ -87,9 +94,10 @@ struct BFloat16Tests {
     ]
     x += draws(1000, "x", deviation: 1e-3) + draws(1000, "z", deviation: 1e3)
     let N = x.count
-    var (y, dX, dW) = (blank(N), blank(N), blank(1))
+    var (y, dX, dW, dB) = (blank(N), blank(N), blank(1), [Float]())
     products(
-      &y, &dX, &dW, x, [1], [Float](repeating: 1, count: N), [], N: N, K: 1, M: 1, adding: false)
+      &y, &dX, &dW, &dB, x, [1], [Float](repeating: 1, count: N), [], N: N, K: 1, M: 1,
+      adding: false)
     #expect(y == x.map(rounded))
   }
 
@@ -110,8 +118,8 @@ struct BFloat16Tests {
   @Test func rowsAreAlone() {
     let (N, K, M) = (150, 70, 90)
     let (x, w, dY, b) = (draws(N * K, "x"), draws(K * M, "w"), draws(N * M, "dY"), draws(M, "b"))
-    var (y, dX, dW) = (blank(N * M), blank(N * K), blank(K * M))
-    products(&y, &dX, &dW, x, w, dY, b, N: N, K: K, M: M, adding: false)
+    var (y, dX, dW, dB) = (blank(N * M), blank(N * K), blank(K * M), blank(M))
+    products(&y, &dX, &dW, &dB, x, w, dY, b, N: N, K: K, M: M, adding: false)
     for rows in [0..<1, 3..<8, 130..<150] {
       let n = rows.count
       let (inner, outer) = (
@@ -119,7 +127,7 @@ struct BFloat16Tests {
       )
       var (yPart, dXPart, dWPart) = (blank(n * M), blank(n * K), blank(K * M))
       products(
-        &yPart, &dXPart, &dWPart, Array(x[inner]), w, Array(dY[outer]), b, N: n, K: K, M: M,
+        &yPart, &dXPart, &dWPart, &dB, Array(x[inner]), w, Array(dY[outer]), b, N: n, K: K, M: M,
         adding: false)
       #expect(yPart == Array(y[outer]))
       #expect(dXPart == Array(dX[inner]))

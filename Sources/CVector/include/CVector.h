@@ -97,9 +97,11 @@ bool ott_bf16_is_built(void);
 void ott_bf16_rows(float *target, const float *source, ptrdiff_t stride, ptrdiff_t rows,
                    ptrdiff_t columns);
 
-/// The panels of `source` (rows, columns), pairs along rows: ⌈rows / 2⌉ · padded columns floats.
-void ott_bf16_pack(float *target, const float *source, ptrdiff_t stride, ptrdiff_t rows,
-                   ptrdiff_t columns);
+/// The panels of `source` (rows, columns), pairs along rows: ⌈rows / 2⌉ · padded columns floats. In the
+/// same pass, where not null: the rows layout, and sums[column] += the sum of the column before
+/// rounding, by pairs of rows in order.
+void ott_bf16_pack(float *target, float *inRows, float *sums, const float *source, ptrdiff_t stride,
+                   ptrdiff_t rows, ptrdiff_t columns);
 
 /// The panels of the transpose of `source` (rows, columns), pairs along its columns:
 /// ⌈columns / 2⌉ · padded rows floats.
@@ -107,9 +109,10 @@ void ott_bf16_pack_transposed(float *target, const float *source, ptrdiff_t stri
                               ptrdiff_t columns);
 
 /// C (rows, columns) = A·B + bias + plus. Element (i, k) of A, a pair, is at a[i · aRow + k · aStep];
-/// B is pairs bFirst ..< bFirst + pairs of panels that are bPairs deep, and has whole panels but for
-/// the last one of all. Every element is one chain of pair products over k, so that its bits depend on its
-/// row and column alone. `bias` (columns) and `plus` (as C, may be C) may be null.
+/// B is in the panels of a matrix of 2 · bPairs rows and bColumns columns, its pairs from bFirst on.
+/// Every element is one chain of pair products over k, so that its bits depend on its row and column
+/// alone. `bias` (columns) and `plus` (as C, may be C) may be null.
 void ott_bf16_product(float *c, ptrdiff_t cRow, const float *plus, const float *bias, const float *a,
                       ptrdiff_t aRow, ptrdiff_t aStep, const float *b, ptrdiff_t bPairs,
-                      ptrdiff_t bFirst, ptrdiff_t rows, ptrdiff_t pairs, ptrdiff_t columns);
+                      ptrdiff_t bColumns, ptrdiff_t bFirst, ptrdiff_t rows, ptrdiff_t pairs,
+                      ptrdiff_t columns);

@@ -69,10 +69,14 @@ struct LinearGELU: Operation {
   }
 
   func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
-    var dH = w.gradient(output).mutableSpan
-    geluBackward(inPlace: &dH, w.value(hidden).span)
+    let (dY, h) = (w.gradient(output), w.value(hidden))
     w.linearBackward(
       output, input: input, weight: weight, bias: bias, addsInput: accumulation.addsInput(0),
-      addsWeight: accumulation.addsParameter(0), addsBias: accumulation.addsParameter(1))
+      addsWeight: accumulation.addsParameter(0), addsBias: accumulation.addsParameter(1)
+    ) { rows in
+      let part = rows.lowerBound * M..<rows.upperBound * M
+      var dH = UnsafeMutableBufferPointer(rebasing: dY[part]).mutableSpan
+      geluBackward(inPlace: &dH, UnsafeMutableBufferPointer(rebasing: h[part]).span)
+    }
   }
 }
