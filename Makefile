@@ -14,6 +14,8 @@ MAKEFLAGS += --warn-undefined-variables --no-builtin-rules
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 export LC_ALL := C
+# The stages call the matrix-product library from their own threads: it needs none.
+export OPENBLAS_NUM_THREADS := 1
 
 # MARK: Variables
 
@@ -49,7 +51,7 @@ help: ## this text
 	@grep -hE '^[a-zA-Z0-9_%$$()-]+:.*## ' Makefile pipeline/*.mk | sed -E 's/:[^#]*## /\t/; s/\$$\(FIGURES\)/$(firstword $(FIGURES) figure2)/' \
 	  | awk -F '\t' '{ printf "  %-24s %s\n", $$1, $$2 }'
 	@printf '\nVariables (current value; set with NAME=value)\n'
-	@$(foreach v,PRESET FIGURE STAGE RUN JOBS THREADS LAUNCH $(TOKENIZER_VARIABLES) $(BENCH_VARIABLES),printf '  %-8s = %-8s %s\n' '$(v)' '$($(v))' \
+	@$(foreach v,PRESET FIGURE STAGE RUN JOBS THREADS LAUNCH $(TOKENIZER_VARIABLES) $(BENCH_VARIABLES) $(RELIABILITY_VARIABLES),printf '  %-8s = %-8s %s\n' '$(v)' '$($(v))' \
 	  "$$(sed -nE 's/^$(v) \?=.*## ?//p' Makefile pipeline/*.mk)";)
 	@printf '\nFigures and tables: %s\nPresets: %s\n' '$(FIGURES)' '$(basename $(notdir $(wildcard pipeline/presets/*.yaml)))'
 
@@ -67,6 +69,7 @@ $(INSTALLED): tools/install-dependencies
 
 $(BUILT): $(SWIFT_SOURCES) | $(INSTALLED)
 	swift build $(BUILD_FLAGS)
+	@tools/code-version >$(BIN)/code-version
 	@touch $@
 
 # MARK: Checks
@@ -140,8 +143,8 @@ plan: $(BUILT) ## what is stale, why, and what it costs: FIGURE, PRESET; writes 
 rerun: $(BUILT) ## run STAGE again on cached inputs and compare the bytes: FIGURE, PRESET, RUN
 	@tools/rerun $(BIN) $(STAGE) $(call alias,$(FIGURE)) $(PRESET) '$(RUN)' $(or $(THREADS),$(CORES)) $(LAUNCH)
 
-verify: $(BUILT) ## check every digest of the figure's shards: FIGURE, PRESET
-	@tools/verify $(BIN) $(call alias,$(FIGURE)) $(PRESET)
+verify: $(BUILT) ## check all finished outputs and published results against their digests
+	@$(BIN)/ott-provenance verify
 
 # MARK: Cleaning
 
@@ -167,3 +170,4 @@ peers: .venv/peers.stamp ## Python environment of the peers that numbers are com
 
 include pipeline/tokenizers.mk
 include pipeline/bench.mk
+include pipeline/reliability.mk

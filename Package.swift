@@ -1,4 +1,5 @@
 // swift-tools-version: 6.2
+import Foundation
 import PackageDescription
 
 /// The rooms of the house, bottom up: nothing imports upward. README.md has the annotated tree.
@@ -6,6 +7,13 @@ let settings: [SwiftSetting] = [
   .enableExperimentalFeature("Lifetimes"),
   .treatAllWarnings(as: .error),
 ]
+
+/// A package by its version, or, in an unpacked archive, the sources that came with it.
+func dependency(_ name: String, at owner: String, exact version: Version) -> Package.Dependency {
+  let packed = "Packages/\(name)"
+  return FileManager.default.fileExists(atPath: Context.packageDirectory + "/" + packed)
+    ? .package(path: packed) : .package(url: owner + name, exact: version)
+}
 
 func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
   .target(name: name, dependencies: dependencies, swiftSettings: settings)
@@ -30,8 +38,8 @@ let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 let package = Package(
   name: "overtoken",
   dependencies: [
-    .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
-    .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
+    dependency("swift-argument-parser", at: "https://github.com/apple/", exact: "1.8.2"),
+    dependency("Yams", at: "https://github.com/jpsim/", exact: "6.2.2"),
   ],
   targets: [
     // MARK: C libraries and what the C compiler knows of the host
@@ -73,6 +81,7 @@ let package = Package(
 
     // MARK: Experiments
     library("Planning", ["Support", "Grammar", "Tokenization", "NGrams", "Models", "Kernels"]),
+    library("Provenance", ["Support", "Shards"]),
     library("Reporting", ["Support", "Statistics"]),
     library(
       "Benchmark",
@@ -81,13 +90,21 @@ let package = Package(
         "NGrams", "Parallel", "Grammar", "Tokenization", "Support",
       ]),
 
+    // MARK: Faults
+    library(
+      "Fuzzing",
+      [
+        "Support", "Shards", "Checkpoints", "Training", "Tokenization", "Grammar", "Parallel",
+        "CZlib", "CZstd",
+      ]),
+
     // MARK: Executables
     stage("ott-sample", ["Grammar", "Shards", "Parallel", "Support"]),
     stage("ott-tokenize", ["Tokenization", "Shards", "Parallel", "Support"]),
     stage("ott-vocabulary", ["Tokenization", "Parallel", "Support"]),
     stage("ott-map", ["NGrams", "Tokenization", "Shards", "Parallel", "Support"]),
     stage("ott-train", ["Training", "Kernels", "Support"]),
-    stage("ott-evaluate", ["Evaluation", "Support"]),
+    stage("ott-evaluate", ["Evaluation", "Kernels", "Shards", "Support"]),
     stage("ott-plan", ["Planning", "Support"]),
     stage("ott-report", ["Reporting", "Support"]),
     stage("ott-shards", ["Shards", "Support"]),
@@ -97,6 +114,8 @@ let package = Package(
         "Benchmark", "Checkpoints", "Training", "Planning", "Models", "Grammar", "Kernels",
         "Support",
       ]),
+    stage("ott-fuzz", ["Fuzzing", "Support"]),
+    stage("ott-provenance", ["Provenance", "Support"]),
     stage("ott-bench-tokenizers", ["Tokenization", "Parallel", "Support"]),
 
     // MARK: Tests
@@ -137,12 +156,22 @@ let package = Package(
     tests(
       "Benchmark",
       ["Benchmark", "Models", "NGrams", "Planning", "Engine", "Kernels", "Checkpoints", "Support"]),
+    tests("Provenance", ["Provenance", "Shards", "Stages", "Support"]),
+    tests("Fuzzing", ["Fuzzing", "Support"], resources: [.copy("Resources")]),
     .testTarget(
       name: "CommandTests",
       dependencies: [
         "Support", "Shards", "NGrams", "Tokenization", "Planning", "ott-sample", "ott-vocabulary",
         "ott-tokenize", "ott-map", "ott-train", "ott-evaluate", "ott-plan", "ott-report",
-        "ott-shards",
+        "ott-shards", "ott-provenance",
       ], swiftSettings: settings),
   ]
 )
+
+// `make sanitize` builds the ground floor alone: threads, files and shards.
+if Context.environment["OVERTOKEN_GROUND_FLOOR"] != nil {
+  let rooms = ["CHost", "CZstd", "Support", "Parallel", "Shards"]
+  package.targets.removeAll { target in
+    !rooms.contains(target.name) && !rooms.contains { target.name == $0 + "Tests" }
+  }
+}

@@ -7,7 +7,7 @@ import Support
 /// A weight has the name of its slot; moments are `firstMoment/<slot>` and `secondMoment/<slot>`. How
 /// tables are kept, see `TableTensors`.
 package enum ParameterFile {
-  /// Writes arrays of `store` atomically; returns the SHA-256 of the file.
+  /// Writes arrays of `store` atomically; returns the digest as `SafeTensors.write`.
   ///
   /// - Parameters:
   ///   - arrays: the weights for a snapshot, all for a checkpoint.
@@ -15,7 +15,7 @@ package enum ParameterFile {
   @discardableResult
   package static func write(
     _ store: ParameterStore, arrays: [ParameterArray], metadata: [String: String] = [:],
-    threads: Int = 1, to path: String
+    isSealed: Bool = false, threads: Int = 1, to path: String
   ) throws -> String {
     var tensors: [SafeTensors.Tensor] = []
     for array in arrays {
@@ -31,7 +31,8 @@ package enum ParameterFile {
       isCheckpoint(arrays)
       ? TableTensors.state(of: store) : TableTensors.weights(of: store, threads: threads)
     return try withExtendedLifetime(store) {
-      try SafeTensors.write(to: path, metadata: metadata, tensors: tensors)
+      try SafeTensors.write(
+        to: path, metadata: metadata, isSealed: isSealed, tensors: tensors)
     }
   }
 

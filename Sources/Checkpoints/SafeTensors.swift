@@ -10,6 +10,10 @@ import Support
 ///
 /// The bytes are a function of the content: canonical JSON, tensors in the caller's order. The dtypes
 /// F32, BF16 and U32 are written and read.
+///
+/// A *sealed* file vouches for itself: its metadata has a member `digest`, SHA-256 of the whole file
+/// with 64 zeros in the digest's place. Files whose digest stands elsewhere, as those of snapshots in
+/// the run's index, need none.
 package enum SafeTensors {
   /// The form of a tensor's elements.
   package enum DType: String, CaseIterable, Sendable {
@@ -55,14 +59,28 @@ package enum SafeTensors {
   }
 
   static let metadataKey = "__metadata__"
+  static let digestKey = "digest"
+  /// What stands in the digest's place while the digest is taken.
+  static let unsealed = String(repeating: "0", count: 64)
+  /// Bytes of a header, at most: the limit of the format's own reader.
+  static let maximumHeaderBytes = 100_000_000
+  /// Bytes that are hashed at a time.
+  static let hashedPieceBytes = 1 << 22
 
-  /// Writes `path` atomically and returns the SHA-256 of its bytes.
+  /// Writes `path` atomically and returns the SHA-256 of its bytes; of a sealed file, the digest that
+  /// it holds.
   ///
-  /// - Precondition: names differ from each other and from `__metadata__`.
+  /// - Precondition: names differ from each other and from `__metadata__`; the metadata of a file to
+  ///   be sealed has no `digest`.
   @discardableResult
   package static func write(
-    to path: String, metadata: [String: String] = [:], tensors: [Tensor]
+    to path: String, metadata: [String: String] = [:], isSealed: Bool = false, tensors: [Tensor]
   ) throws -> String {
+    var metadata = metadata
+    if isSealed {
+      precondition(metadata[digestKey] == nil, "\(path): metadata with a digest of its own")
+      metadata[digestKey] = unsealed
+    }
     var members: [String: ConfigValue] = [:]
     if !metadata.isEmpty { members[metadataKey] = .object(metadata.mapValues(ConfigValue.string)) }
     var offset = 0
@@ -95,8 +113,25 @@ package enum SafeTensors {
         }
         precondition(rest == 0, "\(tensor.name): \(rest) bytes fewer than its shape holds")
       }
-      return digest.finalizeHex()
+      let result = digest.finalizeHex()
+      if isSealed {
+        guard let offset = sealOffset(in: header) else {
+          preconditionFailure("a sealed header without a place for its digest")
+        }
+        try file.overwrite(Array(result.utf8), at: 8 + offset)
+      }
+      return result
     }
+  }
+
+  /// Where the 64 digits of the digest stand in a header: behind the first `"digest":"` that opens the
+  /// metadata's member, which canonical JSON puts first in the file.
+  static func sealOffset(in header: [UInt8]) -> Int? {
+    let opening = Array("{\"\(metadataKey)\":{\"\(digestKey)\":\"".utf8)
+    guard header.starts(with: opening), header.count >= opening.count + unsealed.utf8.count else {
+      return nil
+    }
+    return opening.count
   }
 }
 
@@ -113,11 +148,15 @@ package final class SafeTensorsFile {
   package let metadata: [String: String]
   package let tensors: [String: Entry]
   private let descriptor: Int32
-  private let dataStart: Int
+  private let header: [UInt8]
+  private let size: Int
+  private var dataStart: Int { 8 + header.count }
 
-  /// Opens a file and checks its header against its size.
+  /// Opens a file and checks its header against its size: nothing is allocated that the file is too
+  /// small to fill, and the tensors lie end to end from the first byte of the data to the last.
   ///
-  /// - Throws: `UserError` for a file that is missing, truncated, not safetensors or of another dtype.
+  /// - Throws: `UserError` for a file that is missing, truncated, not safetensors or of another dtype,
+  ///   and for tensors that overlap or leave gaps.
   package init(path: String) throws {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw FileFault.error("cannot read \(path)") }
@@ -128,7 +167,7 @@ package final class SafeTensorsFile {
         try Self.read(descriptor, path: path, at: 0, into: $0)
       }
       guard let headerBytes = Int(exactly: UInt64(littleEndian: length)), headerBytes <= size - 8,
-        headerBytes <= 100_000_000
+        headerBytes <= SafeTensors.maximumHeaderBytes
       else {
         throw UserError(
           path, expected: "a safetensors header within \(size) bytes",
@@ -139,7 +178,8 @@ package final class SafeTensorsFile {
         try Self.read(descriptor, path: path, at: 8, into: $0)
       }
       (metadata, tensors) = try Self.parse(header, path: path, dataBytes: size - 8 - headerBytes)
-      dataStart = 8 + headerBytes
+      self.header = header
+      self.size = size
     } catch {
       close(descriptor)
       throw error
@@ -183,11 +223,43 @@ package final class SafeTensorsFile {
     try Self.read(descriptor, path: path, at: dataStart + entry.begin, into: bytes)
   }
 
+  /// Reads the whole file once and compares it with the digest of its seal.
+  ///
+  /// - Throws: `UserError` for a file that is not sealed or was altered.
+  package func verifySeal(remedy: String) throws {
+    guard let offset = SafeTensors.sealOffset(in: header),
+      let expected = metadata[SafeTensors.digestKey]
+    else {
+      throw UserError(path, expected: "a sealed file", found: "no digest", remedy: remedy)
+    }
+    var digest = SHA256()
+    withUnsafeBytes(of: UInt64(header.count).littleEndian) { digest.update($0) }
+    var blank = header
+    blank.replaceSubrange(offset..<offset + expected.utf8.count, with: SafeTensors.unsealed.utf8)
+    digest.update(blank)
+    var piece = [UInt8](
+      repeating: 0, count: min(SafeTensors.hashedPieceBytes, size - dataStart))
+    var position = dataStart
+    while position < size {
+      let count = min(piece.count, size - position)
+      try piece.withUnsafeMutableBytes { piece in
+        let piece = UnsafeMutableRawBufferPointer(rebasing: piece[..<count])
+        try Self.read(descriptor, path: path, at: position, into: piece)
+        digest.update(UnsafeRawBufferPointer(piece))
+      }
+      position += count
+    }
+    let found = digest.finalizeHex()
+    guard found == expected else {
+      throw UserError(path, expected: "SHA-256 \(expected)", found: found, remedy: remedy)
+    }
+  }
+
   private static func parse(
     _ header: [UInt8], path: String, dataBytes: Int
   ) throws -> ([String: String], [String: Entry]) {
-    let text = String(decoding: header, as: UTF8.self).trimmingCharacters(in: .whitespaces)
-    var reader = try ConfigReader(ConfigValue.parse(yaml: text, source: path), source: path)
+    var reader = try ConfigReader(
+      ConfigValue.parse(json: header, source: path), source: path)
     var metadata: [String: String] = [:]
     if var group = try reader.optionalObject(SafeTensors.metadataKey) {
       for key in group.keys { metadata[key] = try group.string(key) }
@@ -198,19 +270,53 @@ package final class SafeTensorsFile {
       let dtype = try entry.choice("dtype", SafeTensors.DType.self)
       let shape = try entry.ints("shape", in: 0...Int(Int32.max))
       let offsets = try entry.ints("data_offsets", in: 0...Int.max)
-      let count = shape.reduce(1) { $0.multipliedReportingOverflow(by: $1).partialValue }
-      guard offsets.count == 2, offsets[1] <= dataBytes,
-        offsets[1] - offsets[0] == count &* dtype.bytes
+      guard let bytes = byteCount(of: shape, dtype), offsets.count == 2, offsets[1] <= dataBytes,
+        offsets[0] <= offsets[1], offsets[1] - offsets[0] == bytes
       else {
         throw entry.fault(
           "data_offsets",
-          expected: "\(count &* dtype.bytes) bytes within the \(dataBytes) of the file",
+          expected: "the bytes of shape \(shape) within the \(dataBytes) of the file",
           found: "\(offsets)", remedy: "The file is truncated or damaged.")
       }
       tensors[name] = Entry(dtype: dtype, shape: shape, begin: offsets[0], end: offsets[1])
     }
     try reader.finish()
+    try requireTiling(tensors, path: path, dataBytes: dataBytes)
     return (metadata, tensors)
+  }
+
+  /// Bytes of the values of a shape; nil beyond 64 bits.
+  private static func byteCount(of shape: [Int], _ dtype: SafeTensors.DType) -> Int? {
+    var bytes = dtype.bytes
+    for extent in shape {
+      let (product, overflow) = bytes.multipliedReportingOverflow(by: extent)
+      if overflow { return nil }
+      bytes = product
+    }
+    return bytes
+  }
+
+  /// Checks that the tensors, in the order of their places, fill the data without gap or overlap.
+  private static func requireTiling(
+    _ tensors: [String: Entry], path: String, dataBytes: Int
+  ) throws {
+    var end = 0
+    let places = tensors.sorted { ($0.value.begin, $0.value.end) < ($1.value.begin, $1.value.end) }
+    for (name, entry) in places {
+      guard entry.begin == end else {
+        throw UserError(
+          "\(path): tensor \(name)", expected: "data from byte \(end)",
+          found:
+            "from \(entry.begin), so that tensors \(entry.begin < end ? "overlap" : "leave a gap")",
+          remedy: "The file is damaged.")
+      }
+      end = entry.end
+    }
+    guard end == dataBytes else {
+      throw UserError(
+        path, expected: "tensors that fill \(dataBytes) bytes", found: "\(end)",
+        remedy: "The file is truncated or damaged.")
+    }
   }
 
   private static func read(

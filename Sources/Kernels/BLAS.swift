@@ -44,6 +44,9 @@ package enum BLAS {
   /// The library's version and build options.
   package static var version: String { String(cString: openblas_get_config()) }
 
+  /// What the evidence of a run says of the library.
+  package static var libraries: [String: String] { ["blasCore": coreName, "blas": version] }
+
   /// The core for this CPU: AVX-512 → SkylakeX, AVX2 and FMA → Haswell, else the library's choice.
   package static var bestCore: String? {
     if ott_cpu_has_avx512() != 0 { return "SkylakeX" }

@@ -1,3 +1,4 @@
+import Support
 import Synchronization
 
 #if canImport(Glibc)
@@ -26,7 +27,9 @@ package final class WorkerPool: Sendable {
     let crew = Crew()
     self.threads = threads
     self.crew = crew
-    self.members = (1..<threads).map { worker in Self.start(worker, of: crew) }
+    self.members = (1..<threads).map { worker in
+      Resources.startThread { crew.serve(as: worker) }
+    }
   }
 
   deinit {
@@ -90,30 +93,6 @@ package final class WorkerPool: Sendable {
         }
       }
     }
-  }
-
-  private static func start(_ worker: Int, of crew: Crew) -> pthread_t {
-    let seat = Unmanaged.passRetained(Seat(worker: worker, crew: crew))
-    var thread = pthread_t()
-    let status = pthread_create(
-      &thread, nil,
-      { context in
-        guard let context else { return nil }
-        let seat = Unmanaged<Seat>.fromOpaque(context).takeRetainedValue()
-        seat.crew.serve(as: seat.worker)
-        return nil
-      }, seat.toOpaque())
-    precondition(status == 0, "pthread_create failed with status \(status)")
-    return thread
-  }
-}
-
-private final class Seat {
-  let worker: Int
-  let crew: Crew
-  init(worker: Int, crew: Crew) {
-    self.worker = worker
-    self.crew = crew
   }
 }
 

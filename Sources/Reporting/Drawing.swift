@@ -26,27 +26,19 @@ package struct Drawing {
         remedy: "Write the configuration anew: make figure2")
     }
     let temporary = AtomicFile.temporaryPath(for: svg)
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-    process.arguments = [
-      "gnuplot", "-e", "csv = '\(try quoted(csv))'; svg = '\(try quoted(temporary))'", script,
-    ]
-    let errors = Pipe()
-    process.standardError = errors
-    process.standardInput = FileHandle.nullDevice
-    do {
-      try process.run()
-    } catch {
-      throw UserError("gnuplot", expected: "a program that starts", found: "\(error)")
-    }
-    let text = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-    process.waitUntilExit()
-    guard process.terminationStatus == 0, FileBytes.exists(temporary) else {
+    let errors = temporary + ".errors"
+    defer { unlink(errors) }
+    let status = try ChildProcess(
+      "/usr/bin/env",
+      ["gnuplot", "-e", "csv = '\(try quoted(csv))'; svg = '\(try quoted(temporary))'", script],
+      errors: errors
+    ).wait().status
+    guard status == 0, FileBytes.exists(temporary) else {
+      let text = String(decoding: try FileBytes.read(errors), as: UTF8.self)
       throw UserError(
         "gnuplot \(script)", expected: "a picture",
-        found: process.terminationStatus == 127
-          ? "no gnuplot" : "status \(process.terminationStatus): \(text.prefix(400))",
-        remedy: process.terminationStatus == 127 ? "Run: make deps" : nil)
+        found: status == 127 ? "no gnuplot" : "status \(status): \(text.prefix(400))",
+        remedy: status == 127 ? "Run: make deps" : nil)
     }
     let picture = try FileBytes.read(temporary)
     try FileManager.default.removeItem(atPath: temporary)

@@ -24,6 +24,7 @@ package enum FigureReport {
   package static func write(_ configuration: StageConfiguration, to output: String) throws
     -> [String]
   {
+    try requireEvidence(configuration)
     let files = try files(configuration)
     var names: [String] = []
     for (ending, text) in files.texts {
@@ -83,42 +84,61 @@ package enum FigureReport {
     }
   }
 
-  /// What the evidence files of the figure's evaluations and training runs say, by stage: seconds,
-  /// and the host facts they agree on. Missing files are left out: evidence is no input.
-  package static func evidence(_ configuration: StageConfiguration) -> ConfigValue {
-    var stages: [String: [ConfigValue]] = [:]
+  /// Checks that every evaluation of the figure, and every training run it scores, is recorded with
+  /// the environment it was made in.
+  ///
+  /// - Throws: `UserError` naming the first record that is missing, altered or incomplete.
+  static func requireEvidence(_ configuration: StageConfiguration) throws {
     for name in configuration.inputs.keys.sorted() {
-      guard let input = configuration.inputs[name] else { continue }
-      append(input.path, to: &stages)
-      // Reports over text have their training runs among the inputs.
-      guard configuration.parameters["kind"] == nil,
-        let index = try? StageIndex(directory: input.path), let train = index.inputs["run"]
-      else { continue }
-      append("data/train/\(train)", to: &stages)
-    }
-    return .object(stages.mapValues(summary))
-  }
-
-  private static func append(_ directory: String, to stages: inout [String: [ConfigValue]]) {
-    guard let value = try? ConfigValue.load(path: directory + "/evidence.json"),
-      case .string(let stage)? = value["stage"]
-    else { return }
-    stages[stage, default: []].append(value)
-  }
-
-  private static func summary(_ values: [ConfigValue]) -> ConfigValue {
-    var members: [String: ConfigValue] = ["count": .integer(values.count)]
-    for key in ["wallSeconds", "cpuSeconds"] {
-      let numbers = values.compactMap { value -> Double? in
-        if case .double(let number)? = value[key] { number } else { nil }
+      let input = try configuration.input(name)
+      let evidence = try EvidenceFile(directory: input.path, id: input.id)
+      let index = try StageIndex(directory: input.path)
+      guard let train = index.inputs["run"] else { continue }
+      let remedy = "Run: rm -r \(input.path) data/train/\(train) && make \(input.path)/index.json"
+      guard let record = evidence.history.first(where: { $0["id"] == .string(train) }) else {
+        throw UserError(
+          "\(evidence.path): history", expected: "the training run \(train)", found: "no record",
+          remedy: remedy)
       }
-      members[key] = .double(numbers.reduce(0, +))
+      _ = try evidence.environment(of: record, remedy: remedy)
     }
-    for key in ["cpu", "kernel", "swift", "product", "buildFeatures", "threads"] {
-      guard let first = values.first?[key] else { continue }
-      members[key] = values.allSatisfy { $0[key] == first } ? first : "differs between runs"
+  }
+
+  /// What is published with other bytes than the index lists: the CSV with the measured columns beside
+  /// it. Null where there are none.
+  package static func published(from output: String) throws -> ConfigValue {
+    let evidence = "\(output)/\(evidenceFile)"
+    guard FileBytes.exists(evidence) else { return .null }
+    let index = try StageIndex(directory: output)
+    guard case .array(let files)? = index.content["files"],
+      case .string(let name)? = files.first?["name"]
+    else { return .null }
+    let lines = try [FileBytes.read("\(output)/\(name)"), FileBytes.read(evidence)].map {
+      String(decoding: $0, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false)
+        .dropLast()
     }
-    members["facts"] = .array(values.compactMap { $0["facts"] })
-    return .object(members)
+    let joined = zip(lines[0], lines[1]).map { "\($0),\($1)\n" }.joined()
+    return [["name": .string(name), "sha256": .string(SHA256.hex(of: joined))]]
+  }
+
+  /// Seconds of the figure's evaluations and training runs, by stage. How each of them was made stands
+  /// in the history of the report's evidence.
+  package static func seconds(_ configuration: StageConfiguration) throws -> ConfigValue {
+    var records: [String: ConfigValue] = [:]
+    for input in configuration.inputs.values {
+      let evidence = try EvidenceFile(directory: input.path, id: input.id)
+      records[input.id] = .object(evidence.members)
+      for record in evidence.history where record["stage"] == "train" {
+        if case .string(let id)? = record["id"] { records[id] = record }
+      }
+    }
+    var sums: [String: Double] = [:]
+    for (_, record) in records.sorted(by: { $0.key < $1.key }) {
+      guard case .string(let stage)? = record["stage"],
+        case .double(let seconds)? = record["wallSeconds"]
+      else { continue }
+      sums[stage, default: 0] += seconds
+    }
+    return .object(sums.mapValues(ConfigValue.double))
   }
 }

@@ -208,11 +208,8 @@ package final class ShardFile: Sendable {
   }
 
   private static func metadata(_ bytes: ArraySlice<UInt8>, path: String) throws -> ConfigValue {
-    guard let text = String(validating: bytes, as: UTF8.self) else {
-      throw ShardFault.error(path, expected: "JSON metadata", found: "bytes that are not UTF-8")
-    }
     do {
-      return try ConfigValue.parse(yaml: text, source: path)
+      return try ConfigValue.parse(json: Array(bytes), source: path)
     } catch let error as UserError {
       throw ShardFault.error(path, expected: "JSON metadata", found: error.description)
     }

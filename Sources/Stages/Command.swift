@@ -26,6 +26,7 @@ package protocol Command: ParsableCommand {}
 extension Command {
   package static func main() {
     Interruption.installImmediate()
+    Resources.installFaultHandlers()
     do {
       try Host.requireBuildFeatures()
       var command = try parseAsRoot()

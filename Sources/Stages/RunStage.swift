@@ -22,15 +22,19 @@ package struct StageContext {
 
 /// Runs one stage: configuration in, a directory with `index.json` and `evidence.json` out.
 ///
-/// Checks the host, reads the configuration, checks that it is meant for this stage, opens the output
-/// directory, removes an older index and the temporaries of dead runs, and runs `body`, which must
-/// write the index last (`ShardSetWriter.finish`, `StageIndex.write`). Then writes `evidence.json`.
+/// Checks the host, reads the configuration, checks that it is meant for this stage, and takes the
+/// lock of the output directory, waiting while another process has it. An output that is finished by
+/// then is left as it is. Otherwise removes an index that is not whole and the temporaries of dead
+/// runs, writes `evidence.json`, and runs `body`, which must write the index last
+/// (`ShardSetWriter.finish`, `StageIndex.write`). Then writes `evidence.json` again, with times.
 /// When `body` throws, this run's temporaries are removed and there is no index: the directory does
 /// not look finished.
 ///
+/// - Parameter libraries: versions of the libraries that the stage computes with, for the evidence.
 /// - Throws: `UserError` for everything its reader can mend, and what `body` throws.
 package func runStage(
-  _ stage: String, version: Int, options: StageOptions, body: (StageContext) throws -> Void
+  _ stage: String, version: Int, options: StageOptions, libraries: [String: String] = [:],
+  body: (StageContext) throws -> Void
 ) throws {
   try Host.requireBuildFeatures()
   let configuration = try StageConfiguration.load(from: options.config)
@@ -44,12 +48,22 @@ package func runStage(
       "\(options.config): version", expected: "\(version) (of this ott-\(stage))",
       found: "\(configuration.version)", remedy: "Write the configuration anew: make figure2")
   }
+  let title = options.name.map { "\(stage) \($0)" } ?? stage
+  let lock = try takeLock(of: options, for: configuration, title: title)
+  defer { lock.release() }
+  if isFinished(options.output, configuration) {
+    if !options.quiet {
+      print("\(title): \(options.output) is finished; delete it to run it again")
+    }
+    return
+  }
   try prepare(output: options.output, for: configuration)
   let context = StageContext(
     configuration: configuration, output: options.output, threads: options.threads,
-    isQuiet: options.quiet, title: options.name.map { "\(stage) \($0)" } ?? stage,
-    evidence: Evidence())
+    isQuiet: options.quiet, title: title,
+    evidence: Evidence(configuration, threads: options.threads, libraries: libraries))
   do {
+    try context.evidence.write(to: options.output, isFinished: false)
     try body(context)
   } catch {
     try AtomicFile.removeStaleTemporaries(in: options.output)
@@ -58,8 +72,35 @@ package func runStage(
   precondition(
     FileBytes.exists(options.output + "/" + StageIndex.fileName),
     "stage \(stage) ended without writing its index")
-  try context.evidence.write(
-    to: options.output, configuration: configuration, threads: options.threads)
+  try context.evidence.write(to: options.output, isFinished: true)
+}
+
+/// Checks that `options.output` is meant for `configuration`, makes its parent and takes its lock.
+private func takeLock(
+  of options: StageOptions, for configuration: StageConfiguration, title: String
+) throws -> DirectoryLock {
+  let name = options.output.split(separator: "/").last.map(String.init) ?? ""
+  guard !StageConfiguration.isID(name) || name == configuration.id else {
+    throw UserError(
+      options.config, expected: "the configuration of \(name), the output's name",
+      found: "that of \(configuration.id) (altered?)",
+      remedy:
+        "Delete it and write the configurations anew: make figure2, or choose another --output.")
+  }
+  try AtomicFile.makeDirectory(AtomicFile.parent(of: options.output))
+  return try DirectoryLock(of: options.output) {
+    guard !options.quiet else { return }
+    FileHandle.standardError.write(
+      Data("\(title): another process makes \(options.output); waiting for it\n".utf8))
+  }
+}
+
+/// Whether `output` holds the whole output of `configuration` and the evidence of it.
+private func isFinished(_ output: String, _ configuration: StageConfiguration) -> Bool {
+  guard FileBytes.exists(output + "/" + StageIndex.fileName),
+    let index = try? StageIndex(directory: output), index.id == configuration.id
+  else { return false }
+  return (try? EvidenceFile(directory: output, id: configuration.id)) != nil
 }
 
 /// Makes `output` a directory in which this stage may begin.

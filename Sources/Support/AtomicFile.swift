@@ -78,18 +78,30 @@ package enum AtomicFile {
     }
   }
 
-  /// Creates `path` and its parents where missing.
+  /// Creates `path` and its parents where missing, each durable before the next.
   package static func makeDirectory(_ path: String) throws {
-    do {
-      try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-    } catch {
-      throw UserError(
-        "\(path): cannot create this directory", found: FileFault.reason(error),
+    var status = stat()
+    if stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR { return }
+    let trimmed = path.hasSuffix("/") && path != "/" ? String(path.dropLast()) : path
+    let parent = parent(of: trimmed)
+    if parent != trimmed, parent != "." { try makeDirectory(parent) }
+    // Another process may have made it in between.
+    guard mkdir(path, 0o777) == 0 || errno == EEXIST else {
+      throw FileFault.error(
+        "\(path): cannot create this directory",
         remedy: "Choose another directory or change its permissions.")
     }
+    guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else {
+      throw UserError(
+        "\(path): cannot create this directory", found: "something else of this name",
+        remedy: "Choose another directory or change its permissions.")
+    }
+    try syncDirectory(of: trimmed)
   }
 
-  static func parent(of path: String) -> String {
+  /// The directory that `path` lies in: "." for a plain name.
+  package static func parent(of path: String) -> String {
+    let path = path.count > 1 && path.hasSuffix("/") ? path.dropLast() : path[...]
     guard let slash = path.lastIndex(of: "/") else { return "." }
     return slash == path.startIndex ? "/" : String(path[..<slash])
   }
@@ -101,13 +113,5 @@ package enum FileFault {
   package static func error(_ what: String, remedy: String? = nil) -> UserError {
     let text = String(cString: strerror(errno))
     return UserError("\(what): \(text)", remedy: remedy)
-  }
-
-  static func reason(_ error: any Error) -> String {
-    let underlying = (error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError
-    guard let underlying, underlying.domain == NSPOSIXErrorDomain else {
-      return error.localizedDescription
-    }
-    return String(cString: strerror(Int32(underlying.code)))
   }
 }

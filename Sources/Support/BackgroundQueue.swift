@@ -15,7 +15,7 @@ package final class BackgroundQueue: @unchecked Sendable {
   package init(depth: Int) {
     precondition(depth >= 1, "a queue of depth \(depth)")
     self.depth = depth
-    Thread { [self] in serve() }.start()
+    pthread_detach(Resources.startThread { [self] in serve() })
   }
 
   /// Hands over a job; after a job failed, further ones are dropped (`finish` will tell).

@@ -238,6 +238,17 @@ package struct ConfigReader {
     UserError("\(source): \(joined(key))", expected: expected, found: found, remedy: remedy)
   }
 
+  /// What `body` makes of `key`; its errors then name the file and the key too.
+  package func locating<Result>(_ key: String, _ body: () throws -> Result) throws -> Result {
+    do {
+      return try body()
+    } catch let error as UserError {
+      throw UserError(
+        "\(source): \(joined(key)): \(error.what)", expected: error.expected, found: error.found,
+        remedy: error.remedy)
+    }
+  }
+
   // MARK: - Parts
 
   private mutating func read<Value>(

@@ -22,9 +22,10 @@ extension ConfigValue {
     }
   }
 
-  /// Reads the YAML or JSON file at `path`.
+  /// Reads the file at `path`: strict JSON where it is called `.json`, else YAML.
   package static func load(path: String) throws -> ConfigValue {
     let bytes = try FileBytes.read(path)
+    if path.hasSuffix(".json") { return try parse(json: bytes, source: path) }
     guard let text = String(validating: bytes, as: UTF8.self) else {
       throw UserError(path, expected: "UTF-8 text", found: "other bytes")
     }

@@ -13,6 +13,11 @@ package enum Host {
 
   package static var architecture: String { unameField { $0.machine } }
 
+  /// The C library: "glibc 2.36".
+  package static var libraryVersion: String {
+    String(cString: ott_libc_version())
+  }
+
   package static var name: String { unameField { $0.nodename } }
 
   /// "Linux 6.1.0".

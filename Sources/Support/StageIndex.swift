@@ -17,6 +17,8 @@ package struct StageIndex: Sendable, Equatable {
   package let inputs: [String: String]
   /// What the stage says about its output; members depend on the stage.
   package let content: [String: ConfigValue]
+  /// SHA-256 over all other members.
+  package let digest: String
 
   /// Writes `directory/index.json` for a finished stage. `content` must not use the names of the
   /// common members.
@@ -48,13 +50,10 @@ package struct StageIndex: Sendable, Equatable {
         remedy: "Run: make \(path)")
     }
     let value: ConfigValue
-    let text: String
+    let text: [UInt8]
     do {
-      guard let decoded = String(validating: try FileBytes.read(path), as: UTF8.self) else {
-        throw UserError(path, expected: "UTF-8 text", found: "other bytes")
-      }
-      text = decoded
-      value = try ConfigValue.parse(yaml: text, source: path)
+      text = try FileBytes.read(path)
+      value = try ConfigValue.parse(json: text, source: path)
     } catch let error as UserError {
       throw UserError(
         error.what, expected: error.expected, found: error.found, remedy: remedy)
@@ -69,13 +68,15 @@ package struct StageIndex: Sendable, Equatable {
     }
     let digest = members.removeValue(forKey: "digest")
     let actual = SHA256.hex(of: ConfigValue.object(members).canonicalJSON)
-    guard digest == .string(actual), value.prettyJSON == text else {
+    guard digest == .string(actual), Array(value.prettyJSON.utf8) == text
+    else {
       throw UserError(
         path, expected: "unaltered text with digest \(actual)",
         found: digest?.summary ?? "no digest", remedy: remedy)
     }
     var reader = try ConfigReader(.object(members), source: path)
     self.directory = directory
+    self.digest = actual
     stage = try reader.string("stage")
     version = try reader.int("version")
     id = try reader.string("id")

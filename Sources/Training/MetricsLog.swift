@@ -76,12 +76,19 @@ package struct MetricsLog: ~Copyable {
   package let path: String
   /// Bytes of the lines written so far.
   package private(set) var bytes: Int
+  private var hash = SHA256()
   private let file: Int32
 
-  /// Opens `path`, creating it, and cuts it to `bytes`.
+  /// SHA-256 of the lines written so far.
+  package var digest: String { hash.finalizeHex() }
+
+  /// SHA-256 of no lines.
+  package static let emptyDigest = SHA256().finalizeHex()
+
+  /// Opens `path`, creating it, and cuts it to `bytes`, whose SHA-256 must be `digest`.
   ///
-  /// - Throws: `UserError` when the file cannot be opened or is shorter than `bytes`.
-  package init(path: String, bytes: Int) throws {
+  /// - Throws: `UserError` when the file cannot be opened, is shorter than `bytes` or was altered.
+  package init(path: String, bytes: Int = 0, digest: String = emptyDigest) throws {
     let file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
     guard file >= 0 else {
       throw UserError(
@@ -94,6 +101,18 @@ package struct MetricsLog: ~Copyable {
       throw UserError(
         "\(path): shorter than the checkpoint says", expected: "at least \(bytes) bytes",
         found: "\(length) bytes", remedy: "Delete the output directory and train again.")
+    }
+    var kept = [UInt8](repeating: 0, count: bytes)
+    guard pread(file, &kept, bytes, 0) == bytes else {
+      close(file)
+      throw UserError("\(path): cannot be read", found: String(cString: strerror(errno)))
+    }
+    hash.update(kept)
+    guard hash.finalizeHex() == digest else {
+      close(file)
+      throw UserError(
+        path, expected: "lines with SHA-256 \(digest), as the checkpoint says",
+        found: hash.finalizeHex(), remedy: "Delete the output directory and train again.")
     }
     guard ftruncate(file, bytes) == 0, lseek(file, bytes, SEEK_SET) == bytes else {
       close(file)
@@ -121,6 +140,7 @@ package struct MetricsLog: ~Copyable {
       written += count
     }
     bytes += text.count
+    hash.update(text)
   }
 
   /// Returns when the lines are on the disk. A checkpoint may count them only after this.

@@ -12,6 +12,8 @@ package struct ResumeState: Sendable, Equatable {
   package var progress = TrainingProgress()
   /// Length of `metrics.jsonl` at this step.
   package var metricsBytes = 0
+  /// SHA-256 of so many bytes of it.
+  package var metricsDigest = MetricsLog.emptyDigest
   /// Snapshots written so far.
   package var snapshots: [TrainingRunIndex.Snapshot] = []
 
@@ -23,7 +25,8 @@ package struct ResumeState: Sendable, Equatable {
       "step": .integer(progress.step), "sentences": .integer(progress.sentences),
       "rows": .integer(progress.rows), "characters": .integer(progress.characters),
       "windowLoss": .double(progress.windowLoss), "windowRows": .integer(progress.windowRows),
-      "metricsBytes": .integer(metricsBytes), "snapshots": .array(snapshots.map(\.value)),
+      "metricsBytes": .integer(metricsBytes), "metricsSha256": .string(metricsDigest),
+      "snapshots": .array(snapshots.map(\.value)),
     ]
     return ["format": Self.format, "id": id, "state": state.canonicalJSON]
   }
@@ -43,7 +46,7 @@ package struct ResumeState: Sendable, Equatable {
         found: "id \(metadata["id"] ?? "none")",
         remedy: "Choose another --output, or delete this one to train from the start.")
     }
-    var reader = try ConfigReader(ConfigValue.parse(yaml: state, source: path), source: path)
+    var reader = try ConfigReader(ConfigValue.parse(json: state, source: path), source: path)
     self.id = id
     progress.step = try reader.int("step", in: 0...Int.max)
     progress.sentences = try reader.int("sentences", in: 0...Int.max)
@@ -52,6 +55,7 @@ package struct ResumeState: Sendable, Equatable {
     progress.windowLoss = try reader.double("windowLoss")
     progress.windowRows = try reader.int("windowRows", in: 0...Int.max)
     metricsBytes = try reader.int("metricsBytes", in: 0...Int.max)
+    metricsDigest = try reader.string("metricsSha256")
     snapshots = try reader.objects("snapshots").map { entry in
       var entry = entry
       return try TrainingRunIndex.Snapshot(reader: &entry)

@@ -112,8 +112,9 @@ package final class Trainer {
     state = ResumeState(id: configuration.id)
     let path = "\(output)/checkpoint.safetensors"
     if FileBytes.exists(path) {
-      state = try ResumeState(
-        metadata: SafeTensorsFile(path: path).metadata, id: configuration.id, path: path)
+      let file = try SafeTensorsFile(path: path)
+      state = try ResumeState(metadata: file.metadata, id: configuration.id, path: path)
+      try file.verifySeal(remedy: "Delete it to train from the start.")
       try ParameterFile.read(
         into: engine.parameters, arrays: ParameterArray.allCases, from: path)
     }
@@ -136,7 +137,10 @@ package final class Trainer {
   package func run(
     shouldStop: (_ step: Int) -> Bool = { _ in false }, report: (Tick) -> Void = { _ in }
   ) throws -> TrainingOutcome {
-    var metrics = try MetricsLog(path: metricsPath, bytes: state.metricsBytes)
+    var metrics = try MetricsLog(
+      path: metricsPath, bytes: state.metricsBytes, digest: state.metricsDigest)
+    // Checkpoints count on the name of the log.
+    try AtomicFile.syncDirectory(of: metricsPath)
     if state.progress.step == 0 && parameters.snapshots.steps.first == 0 && state.snapshots.isEmpty
     {
       try saveSnapshot()
@@ -182,6 +186,7 @@ package final class Trainer {
           progress: state.progress, loss: finalLoss, gradientNorm: statistics.gradientNorm,
           learningRate: rate, unit: data.unit))
       state.metricsBytes = metrics.bytes
+      state.metricsDigest = metrics.digest
     }
     if parameters.snapshots.contains(number) { try saveSnapshot() }
     if number % parameters.checkpointEverySteps == 0 && number < parameters.steps {
@@ -213,7 +218,8 @@ package final class Trainer {
     let remedy: String
     if let file = try? SafeTensorsFile(path: checkpointPath),
       let good = try? ResumeState(
-        metadata: file.metadata, id: configuration.id, path: checkpointPath)
+        metadata: file.metadata, id: configuration.id, path: checkpointPath),
+      (try? file.verifySeal(remedy: "")) != nil
     {
       remedy = "The last good checkpoint is \(checkpointPath), step \(good.progress.step)."
     } else {
@@ -244,7 +250,7 @@ package final class Trainer {
     try metrics.synchronize()
     try ParameterFile.write(
       engine.parameters, arrays: ParameterArray.allCases, metadata: state.metadata,
-      to: checkpointPath)
+      isSealed: true, to: checkpointPath)
   }
 
   private func writeIndex() throws {

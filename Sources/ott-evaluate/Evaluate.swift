@@ -1,5 +1,7 @@
 import ArgumentParser
 import Evaluation
+import Kernels
+import Shards
 import Stages
 import Support
 
@@ -26,7 +28,11 @@ struct Evaluate: Command {
   @OptionGroup var options: StageOptions
 
   func run() throws {
-    try runStage("evaluate", version: Self.stageVersion, options: options) { context in
+    try BLAS.configure()
+    try runStage(
+      "evaluate", version: Self.stageVersion, options: options,
+      libraries: BLAS.libraries.merging(["zstd": Zstd.version]) { blas, _ in blas }
+    ) { context in
       var reader = try context.configuration.reader()
       let count =
         switch try reader.optionalChoice("kind", EvaluationKind.self) {

@@ -1,5 +1,6 @@
 import ArgumentParser
 import NGrams
+import Shards
 import Stages
 
 /// Tokens to rows and labels. Running the stage is the default.
@@ -33,7 +34,9 @@ struct MapStage: ParsableCommand {
   @OptionGroup var options: StageOptions
 
   func run() throws {
-    try runStage("map", version: Self.version, options: options) { context in
+    try runStage(
+      "map", version: Self.version, options: options, libraries: ["zstd": Zstd.version]
+    ) { context in
       var reader = try context.configuration.reader()
       if let kind = try reader.optionalChoice("kind", TextMap.Kind.self) {
         context.say(try TextMapPlan(context.configuration, kind, &reader).run(context))

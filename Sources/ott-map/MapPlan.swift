@@ -36,7 +36,9 @@ struct MapPlan {
     terminals = .array(alphabet.values.map { .integer(Int($0)) })
     base = try NGramVocabulary(alphabet: alphabet.count, order: metadata.int("order"))
     characters = try metadata.int("characters", in: 0...1 << 60)
-    mapper = try RowMapper(base: base, inputOrders: inputOrders, outputOrder: outputOrder)
+    mapper = try reader.locating("inputOrders, outputOrder") { [base] in
+      try RowMapper(base: base, inputOrders: inputOrders, outputOrder: outputOrder)
+    }
     self.configuration = configuration
   }
 
@@ -58,7 +60,6 @@ struct MapPlan {
       }
     let seconds = context.evidence.wallSeconds
     context.evidence["symbolsPerSecond"] = .double(Double(characters) / seconds)
-    context.evidence["zstd"] = .string(Zstd.version)
     context.evidence["positionsPerSecond"] = .double(Double(positions) / seconds)
     let tables = mapper.tables.map { "\($0.order)-gram (\($0.rows))" }.joined(separator: " + ")
     return "mapped \(tokens.documents) documents, \(positions) positions"

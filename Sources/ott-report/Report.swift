@@ -16,7 +16,8 @@ struct Report: Command {
   func run() throws {
     try runStage("report", version: FigureReport.version, options: options) { context in
       let claims = try FigureReport.write(context.configuration, to: context.output)
-      context.evidence["stages"] = FigureReport.evidence(context.configuration)
+      context.evidence["published"] = try FigureReport.published(from: context.output)
+      context.evidence["seconds"] = try FigureReport.seconds(context.configuration)
       for claim in claims { context.say(claim) }
     }
   }

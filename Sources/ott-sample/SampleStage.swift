@@ -14,7 +14,8 @@ enum SampleStage {
   private static let batch: UInt64 = 512
 
   static func run(_ options: StageOptions) throws {
-    try runStage("sample", version: version, options: options) { context in
+    try runStage("sample", version: version, options: options, libraries: ["zstd": Zstd.version]) {
+      context in
       let plan = try SamplePlan(context.configuration)
       let grammar = plan.grammar
       let writer = try ShardSetWriter(
@@ -34,7 +35,6 @@ enum SampleStage {
       let seconds = Host.monotonicSeconds - begin
       let rate = Double(symbols) / max(seconds, 1e-9) / 1e6
       context.evidence["symbolsPerSecond"] = .double(rate * 1e6)
-      context.evidence["zstd"] = .string(Zstd.version)
       context.say(
         "\(plan.documents) sentences of \(grammar.name) rooted at \(grammar.root), "
           + "\(symbols) symbols in \(String(format: "%.2f", seconds)) s "

@@ -23,7 +23,9 @@ struct NGramStage: ParsableCommand {
   @OptionGroup var options: StageOptions
 
   func run() throws {
-    try runStage("tokenize", version: Self.version, options: options) { context in
+    let libraries = ["zstd": Zstd.version]
+    try runStage("tokenize", version: Self.version, options: options, libraries: libraries) {
+      context in
       var reader = try context.configuration.reader()
       switch try reader.choice("kind", TokenizerKind.self) {
       case .ngram:
@@ -59,7 +61,9 @@ private struct TokenizePlan {
     }
     var metadata = try symbols.metadataReader()
     let terminals = try metadata.ints("terminals", in: 0...255).map { UInt8($0) }
-    tokenizer = try NGramTokenizer(alphabet: Alphabet(terminals), order: order)
+    tokenizer = try reader.locating("order") {
+      try NGramTokenizer(alphabet: Alphabet(terminals), order: order)
+    }
     self.configuration = configuration
   }
 
@@ -74,7 +78,6 @@ private struct TokenizePlan {
       }
     let seconds = context.evidence.wallSeconds
     context.evidence["symbolsPerSecond"] = .double(Double(characters) / seconds)
-    context.evidence["zstd"] = .string(Zstd.version)
     let vocabulary = tokenizer.vocabulary
     return "tokenized \(symbols.documents) documents, \(characters) symbols"
       + " into \(vocabulary.order)-grams (\(vocabulary.size) ids) in \(seconds.formatted) s"

@@ -35,7 +35,9 @@ struct Train: Command {
   func run() throws {
     try BLAS.configure()
     Interruption.install()
-    try runStage(Trainer.stage, version: Trainer.version, options: options) { context in
+    try runStage(
+      Trainer.stage, version: Trainer.version, options: options, libraries: BLAS.libraries
+    ) { context in
       let summary = try TrainingStage.run(
         context.configuration, output: context.output, threads: context.threads,
         isQuiet: context.isQuiet, title: context.title, stopAfter: stopAfter,

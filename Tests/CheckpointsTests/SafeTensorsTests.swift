@@ -89,6 +89,68 @@ import Testing
     #expect(try message(opening: bytes(header: half, data: [])).contains("dtype"))
   }
 
+  /// Tensors tile the data: what overlaps or leaves a gap could pass for other values.
+  @Test(arguments: [
+    ([0, 8], [4, 8], 8, "overlap"), ([0, 4], [8, 12], 12, "gap"), ([4, 8], [8, 12], 12, "gap"),
+    ([0, 4], [4, 8], 12, "fill 12 bytes"), ([0, 4], [0, 4], 8, "overlap"),
+    ([8, 0], [0, 8], 8, "data_offsets"), ([0, 4], [4, 1 << 20], 8, "data_offsets"),
+  ])
+  func refusesTensorsThatDoNotTile(first: [Int], second: [Int], size: Int, word: String) throws {
+    let entry = { (offsets: [Int]) in
+      #"{"data_offsets":\#(offsets),"dtype":"F32","shape":[\#(max(0, offsets[1] - offsets[0]) / 4)]}"#
+    }
+    let text = #"{"a":\#(entry(first)),"b":\#(entry(second))}"#
+    let data = [UInt8](repeating: 0, count: size)
+    let message = try message(opening: bytes(header: text, data: data))
+    #expect(message.contains(word), "\(message)")
+  }
+
+  /// 2³² · 2³² · 4 values are 0 bytes in 64 bits.
+  @Test func refusesShapesThatOverflow() throws {
+    let text =
+      #"{"a":{"data_offsets":[0,0],"dtype":"F32","shape":[2147483647,2147483647,2147483647]}}"#
+    #expect(try message(opening: bytes(header: text, data: [])).contains("data_offsets"))
+  }
+
+  @Test func aForgedHeaderLengthAllocatesNothing() throws {
+    for length: UInt64 in [1 << 62, .max, 100_000_001, 1 << 31] {
+      let bytes = withUnsafeBytes(of: length.littleEndian) { Array($0) } + Array("{}".utf8)
+      #expect(try message(opening: bytes).contains("safetensors header"))
+    }
+  }
+
+  @Test func everyFlippedBitOfASealedFileIsFound() throws {
+    try withFile { path in
+      let values: [Float] = [1, -0.5, 3]
+      let digest = try values.withUnsafeBufferPointer {
+        try SafeTensors.write(
+          to: path, metadata: ["step": "3"], isSealed: true,
+          tensors: [SafeTensors.Tensor(name: "a", shape: [3], values: $0)])
+      }
+      let open = { try SafeTensorsFile(path: path) }
+      try open().verifySeal(remedy: "")
+      #expect(try open().metadata["digest"] == digest)
+      let whole = try FileBytes.read(path)
+      for position in 0..<whole.count * 8 {
+        var bytes = whole
+        bytes[position / 8] ^= 1 << (position % 8)
+        try Data(bytes).write(to: URL(fileURLWithPath: path))
+        let error = #expect(throws: UserError.self) { try open().verifySeal(remedy: "") }
+        #expect(error?.description.contains(path) == true)
+      }
+    }
+  }
+
+  @Test func anUnsealedFileHasNoSealToVerify() throws {
+    try withFile { path in
+      _ = try write(to: path)
+      let error = #expect(throws: UserError.self) {
+        try SafeTensorsFile(path: path).verifySeal(remedy: "Delete it.")
+      }
+      #expect(error?.description == "\(path): expected a sealed file, found no digest. Delete it.")
+    }
+  }
+
   @Test func aMissingFileIsNamed() throws {
     let error = #expect(throws: UserError.self) { _ = try SafeTensorsFile(path: "/nowhere/x") }
     #expect(try #require(error).description.contains("/nowhere/x"))

@@ -18,6 +18,7 @@ import Testing
     #expect(csv.split(separator: "\n").count == 1 + 5 * 2 * 2 * 2)
 
     try nothingIsLeft(place)
+    try everyNumberHasAWayBack(place)
     try everyStageGivesTheSameBytes(place)
     try publicationIsRepaired(place)
     try aChangeRerunsWhatDependsOnIt(place)
@@ -33,6 +34,31 @@ import Testing
     #expect(plan.output.contains("Nothing to run: every output is there."), "\(plan.all)")
     let verify = try place.make("verify")
     #expect(verify.status == 0, "\(verify.all)")
+  }
+
+  private func everyNumberHasAWayBack(_ place: Workplace) throws {
+    let claim = try place.make("explain", "NUMBER=figure2.json:claims/0/accuracy/effect")
+    #expect(claim.status == 0, "\(claim.all)")
+    for stage in ["sample", "tokenize", "map", "train", "evaluate", "report"] {
+      #expect(claim.output.contains("\n\(stage) "), "\(claim.all)")
+    }
+    for word in ["made of 4 of the 16 runs", "\"seed\":1", "raw SHA-256", "code  ", "blasCore"] {
+      #expect(claim.output.contains(word), "\(word): \(claim.all)")
+    }
+    #expect(!claim.output.contains("IS NOT") && !claim.output.contains("environment not recorded"))
+    let row = try place.make("explain", "NUMBER=figure2.csv:2/accuracy")
+    #expect(row.status == 0 && row.output.contains("made of 1 of the 16 runs"), "\(row.all)")
+    let nowhere = try place.make("explain", "NUMBER=figure2.csv:2/acuracy")
+    #expect(nowhere.errors.contains("Did you mean 'accuracy'?"), "\(nowhere.all)")
+
+    // Altered results are found, and repaired from the report.
+    let path = "results/tiny/figure2.csv"
+    let right = try FileBytes.read(place.directory + "/" + path)
+    try AtomicFile.write(right + [0x30], to: place.directory + "/" + path)
+    let verify = try place.make("verify")
+    #expect(verify.status != 0 && verify.errors.contains(path), "\(verify.all)")
+    #expect(try place.make("figure2").status == 0)
+    #expect(try FileBytes.read(place.directory + "/" + path) == right)
   }
 
   private func everyStageGivesTheSameBytes(_ place: Workplace) throws {

@@ -23,43 +23,37 @@ enum Program {
 
   /// Starts a program; its streams go to files, so that none can block it.
   static func start(
-    _ path: String, _ arguments: [String], in directory: String
+    _ path: String, _ arguments: [String], in directory: String,
+    environment more: [String: String] = [:]
   ) throws -> Running {
-    let running = Running()
-    let process = running.process
-    process.executableURL = URL(fileURLWithPath: path)
-    process.arguments = arguments
-    process.currentDirectoryURL = URL(fileURLWithPath: directory)
-    process.standardInput = FileHandle.nullDevice
     var environment = ProcessInfo.processInfo.environment
     // A make that runs the tests must not speak to the make that a test runs.
     for key in ["MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"] { environment[key] = nil }
-    process.environment = environment
-    process.standardOutput = try running.open("out")
-    process.standardError = try running.open("err")
-    try process.run()
-    return running
+    return try Running(path, arguments, directory, environment.merging(more) { $1 })
   }
 
   final class Running {
-    let process = Process()
+    let process: ChildProcess
     private let base = NSTemporaryDirectory() + "command-" + UUID().uuidString
 
-    fileprivate func open(_ name: String) throws -> FileHandle {
-      try AtomicFile.write("", to: "\(base).\(name)")
-      return try FileHandle(forWritingTo: URL(fileURLWithPath: "\(base).\(name)"))
+    fileprivate init(
+      _ path: String, _ arguments: [String], _ directory: String, _ environment: [String: String]
+    ) throws {
+      process = try ChildProcess(
+        path, arguments, in: directory, environment: environment, output: base + ".out",
+        errors: base + ".err")
+    }
+
+    /// What it has written to standard error.
+    func errorsSoFar() throws -> String {
+      String(decoding: try FileBytes.read(base + ".err"), as: UTF8.self)
     }
 
     func wait() throws -> Result {
-      process.waitUntilExit()
-      defer {
-        for name in ["out", "err"] {
-          try? FileManager.default.removeItem(atPath: "\(base).\(name)")
-        }
-      }
-      // Foundation reports a signal's number as the status of a process that died of it.
+      let ending = process.wait()
+      defer { for name in ["out", "err"] { unlink("\(base).\(name)") } }
       return Result(
-        status: process.terminationStatus,
+        status: ending.status,
         output: String(decoding: try FileBytes.read(base + ".out"), as: UTF8.self),
         errors: String(decoding: try FileBytes.read(base + ".err"), as: UTF8.self))
     }
@@ -122,13 +116,22 @@ final class Workplace {
 
   func exists(_ path: String) -> Bool { FileBytes.exists(directory + "/" + path) }
 
+  /// Whether some directory of `folder` has a file called `name`.
+  func existsAny(below folder: String, named name: String) -> Bool {
+    let names = try? FileManager.default.contentsOfDirectory(atPath: "\(directory)/\(folder)")
+    return (names ?? []).contains { exists("\(folder)/\($0)/\(name)") }
+  }
+
   /// `make` with the executables of this build and the tiny preset.
-  func make(_ arguments: String...) throws -> Program.Result {
+  func make(_ arguments: String...) throws -> Program.Result { try start(arguments).wait() }
+
+  func start(_ arguments: String...) throws -> Program.Running { try start(arguments) }
+
+  private func start(_ arguments: [String]) throws -> Program.Running {
     try Program.start(
       "/usr/bin/env",
       ["make", "BIN=\(Program.directory)", "BUILT=built", "INSTALLED=installed", "PRESET=tiny"]
-        + arguments, in: directory
-    ).wait()
+        + arguments, in: directory)
   }
 
   func run(_ name: String, _ arguments: [String]) throws -> Program.Result {

@@ -55,6 +55,7 @@ final class TemporaryFigure {
           "parameters": 1234, "model": ["width": 64], "snapshots": .array(snapshots),
         ]
       ])
+    try writeEvidence(of: configuration, run: "0123456789ab", in: path)
     return .init(id: configuration.id, path: path)
   }
 
@@ -167,6 +168,42 @@ final class TemporaryFigure {
     #expect(foreign.contains("expected stage evaluate, id 0123456789ab, found stage evaluate"))
     let absent = try message { $0[name] = .init(id: "0123456789ab", path: "nowhere") }
     #expect(absent.hasPrefix("nowhere/index.json: expected the index of a finished stage"))
+  }
+
+  /// A number whose machine and code nobody knows is no result.
+  @Test func aRunWithoutItsEnvironmentIsRefused() throws {
+    let configuration = try files.configuration()
+    let output = files.directory + "/out"
+    try AtomicFile.makeDirectory(output)
+    func message(_ change: (String) throws -> Void) throws -> String {
+      let input = try configuration.input("3-gram input/small/2")
+      let path = input.path + "/evidence.json"
+      let before = try FileBytes.read(path)
+      try change(path)
+      let error = #expect(throws: UserError.self) {
+        try FigureReport.write(configuration, to: output)
+      }
+      #expect(!FileBytes.exists(output + "/index.json"))
+      try AtomicFile.write(before, to: path)
+      return error?.description ?? ""
+    }
+    #expect(
+      try message { unlink($0) }.contains("expected the environment that the output was made in"))
+    #expect(try message { try AtomicFile.write("{}", to: $0) }.contains("found another file"))
+    let index = try StageIndex(directory: configuration.input("3-gram input/small/2").path)
+    let evaluation = StageConfiguration(
+      stage: "evaluate", version: 1, parameters: index.parameters,
+      inputs: ["run": .init(id: "0123456789ab", path: "nowhere")])
+    #expect(
+      try message { _ in
+        try writeEvidence(
+          of: evaluation, run: "0123456789ab", in: index.directory, without: "code")
+      }.contains("train 0123456789ab: environment.code"))
+    #expect(
+      try message { _ in
+        try writeEvidence(of: evaluation, run: "ba9876543210", in: index.directory)
+      }.contains("expected the training run 0123456789ab, found no record"))
+    #expect(try FigureReport.write(configuration, to: output).count == 2)
   }
 
   @Test func anotherScriptThanMeantIsRefused() throws {

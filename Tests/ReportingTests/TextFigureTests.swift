@@ -54,13 +54,9 @@ final class TemporaryRuns {
         "steps": .integer(steps), "parameterCount": .integer(500 + variant.1),
         "metrics": try StageIndex.describe(files: ["metrics.jsonl"], in: path),
       ])
-    if let seconds {
-      let evidence: ConfigValue = [
-        "stage": "train",
-        "facts": ["resumedStep": 0, "stepsPerSecond": .double(1 / seconds)],
-      ]
-      try AtomicFile.write(evidence.prettyJSON, to: path + "/evidence.json")
-    }
+    try writeEvidence(
+      of: configuration,
+      facts: seconds.map { ["resumedStep": 0, "stepsPerSecond": .double(1 / $0)] } ?? [:], in: path)
     return .init(id: configuration.id, path: path)
   }
 
@@ -91,6 +87,7 @@ final class TemporaryRuns {
           ],
         ]
       ])
+    try writeEvidence(of: configuration, run: train.id, in: path)
     return .init(id: configuration.id, path: path)
   }
 

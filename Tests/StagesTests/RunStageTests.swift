@@ -53,20 +53,107 @@ import Testing
     #expect(evidence["id"] == .string(index.id))
   }
 
-  @Test func aRerunGivesTheSameIndex() throws {
+  @Test func aFinishedOutputIsLeftAsItIs() throws {
+    let room = try Room()
+    try room.run(room.writeIndex)
+    try room.run { _ in Issue.record("the work was done again") }
+    #expect(try room.files == ["evidence.json", "index.json"])
+    #expect(try FileManager.default.contentsOfDirectory(atPath: room.path + "/out") == ["a"])
+  }
+
+  /// What a reader would refuse is made again.
+  @Test(arguments: ["index.json", "evidence.json"])
+  func anAlteredOutputIsMadeAgain(file: String) throws {
     let room = try Room()
     try room.run(room.writeIndex)
     let first = try FileBytes.read(room.output + "/index.json")
+    for bytes in [[], Array("{}".utf8), try FileBytes.read(room.output + "/" + file) + [32]] {
+      try AtomicFile.write(bytes, to: room.output + "/" + file)
+      var wasRun = false
+      try room.run { context in
+        #expect(try room.files == ["evidence.json"])
+        wasRun = true
+        try room.writeIndex(context)
+      }
+      // Evidence is compared by its value: a space changes none.
+      #expect(wasRun || (file == "evidence.json" && bytes.count > 2))
+      #expect(try FileBytes.read(room.output + "/index.json") == first)
+    }
+  }
+
+  /// A kill between the two leaves no output without its environment.
+  @Test func theEvidenceIsThereBeforeTheIndex() throws {
+    let room = try Room()
     try room.run { context in
-      #expect(try room.files == ["evidence.json"])
+      let early = try EvidenceFile(directory: room.output, id: context.configuration.id)
+      #expect(early["finished"] == nil && early["environment"] != nil)
       try room.writeIndex(context)
     }
-    #expect(try FileBytes.read(room.output + "/index.json") == first)
+    #expect(try EvidenceFile(directory: room.output)["finished"] != nil)
+  }
+
+  @Test func evidenceKnowsWhatTheOutputWasMadeFrom() throws {
+    let room = try Room()
+    try room.run(room.writeIndex)
+    let map = try StageIndex(directory: room.output)
+    func runNext(_ stage: String, _ input: StageIndex) throws -> StageIndex {
+      let output = "\(room.path)/out/\(stage)"
+      try AtomicFile.write(
+        "{stage: \(stage), version: 1, inputs: {data: {id: \(input.id), path: '\(input.directory)'}}}",
+        to: room.path + "/next.yaml")
+      let options = try StageOptions.parse(
+        ["--config", room.path + "/next.yaml", "--output", output, "--quiet"])
+      try runStage(stage, version: 1, options: options, libraries: ["blas": "x"]) { context in
+        try StageIndex.write(to: context.output, configuration: context.configuration, content: [:])
+      }
+      return try StageIndex(directory: output)
+    }
+    let train = try runNext("train", map)
+    let evaluate = try runNext("evaluate", train)
+    let evidence = try EvidenceFile(directory: evaluate.directory, id: evaluate.id)
+    let ids = evidence.history.compactMap { $0["id"] }
+    #expect(ids == [map.id, train.id].sorted().map(ConfigValue.string))
+    let record = try #require(evidence.history.first { $0["id"] == .string(train.id) })
+    #expect(record["content"] == .string(train.digest))
+    let environment = try evidence.environment(of: record, remedy: "")
+    #expect(environment["libraries"]?["blas"] == "x")
+    for key in EvidenceFile.environmentKeys { #expect(environment[key] != nil, "\(key)") }
+    // An ancestor that was cleaned away is still known to what was made from it.
+    try FileManager.default.removeItem(atPath: room.output)
+    #expect(try EvidenceFile(directory: train.directory).history.count == 1)
+  }
+
+  /// Any changed bit of the value is found; white space between its parts is none.
+  @Test func alteredEvidenceIsRefused() throws {
+    let room = try Room()
+    try room.run(room.writeIndex)
+    let path = room.output + "/evidence.json"
+    let whole = try FileBytes.read(path)
+    let value = try ConfigValue.load(json: path)
+    for position in stride(from: 0, to: whole.count, by: 7) {
+      var bytes = whole
+      bytes[position] ^= 1 << (position % 7)
+      try Data(bytes).write(to: URL(fileURLWithPath: path))
+      if (try? ConfigValue.load(json: path)) == value { continue }
+      let error = #expect(throws: UserError.self) { try EvidenceFile(directory: room.output) }
+      #expect(error?.description.contains(path) == true)
+    }
+  }
+
+  @Test func anOutputOfAnotherIdIsRefused() throws {
+    let room = try Room()
+    let options = try StageOptions.parse(
+      ["--config", room.path + "/config.yaml", "--output", room.path + "/0123456789ab"])
+    let error = #expect(throws: UserError.self) {
+      try runStage("map", version: 2, options: options) { _ in }
+    }
+    #expect(
+      error?.description.contains("config.yaml: expected the configuration of 0123456789ab") == true
+    )
   }
 
   @Test func aFailedRunLeavesNoIndexAndNoTemporaries() throws {
     let room = try Room()
-    try room.run(room.writeIndex)
     #expect(throws: UserError("broken")) {
       try room.run { context in
         let temporary = AtomicFile.temporaryPath(for: context.output + "/x")

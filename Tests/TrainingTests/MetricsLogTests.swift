@@ -21,19 +21,34 @@ import Training
     try withTemporaryDirectory { directory in
       let path = "\(directory)/metrics.jsonl"
       var kept = 0
+      var digest = ""
       do {
-        var log = try MetricsLog(path: path, bytes: 0)
+        var log = try MetricsLog(path: path)
         try log.append(line(1))
         kept = log.bytes
+        digest = log.digest
         try log.append(line(2))
         try log.synchronize()
       }
       do {
-        var log = try MetricsLog(path: path, bytes: kept)
+        var log = try MetricsLog(path: path, bytes: kept, digest: digest)
         try log.append(line(3))
         #expect(log.bytes == kept + line(3).text.utf8.count)
       }
       #expect(try String(contentsOfFile: path, encoding: .utf8) == line(1).text + line(3).text)
+    }
+  }
+
+  @Test func refusesAlteredLines() throws {
+    try withTemporaryDirectory { directory in
+      let path = "\(directory)/metrics.jsonl"
+      let digest = SHA256.hex(of: "{}\n")
+      try AtomicFile.write("{]\n", to: path)
+      let error = #expect(throws: UserError.self) {
+        _ = try MetricsLog(path: path, bytes: 3, digest: digest)
+      }
+      #expect(try #require(error).description.contains("expected lines with SHA-256 \(digest)"))
+      #expect(try String(contentsOfFile: path, encoding: .utf8) == "{]\n")
     }
   }
 

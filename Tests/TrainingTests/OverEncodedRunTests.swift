@@ -159,7 +159,7 @@ import Training
       let error = #expect(throws: UserError.self) {
         try TrainerTests.train(configuration, in: output)
       }
-      #expect(error?.description.contains("steps up to 3, found 9") == true)
+      #expect(error?.description.contains("checkpoint.safetensors: expected SHA-256") == true)
     }
   }
 }

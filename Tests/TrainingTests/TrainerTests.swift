@@ -273,6 +273,22 @@ import Training
       try AtomicFile.write(Array(try FileBytes.read(path).dropLast(4)), to: path)
     }
     #expect(cut.contains("truncated"))
+    // A bit of the last tensor, of a moment and of a digit of the state.
+    for place in [0.999, 0.5, 0.02] {
+      let flipped = try message { output in
+        let path = "\(output)/checkpoint.safetensors"
+        var bytes = try FileBytes.read(path)
+        bytes[Int(place * Double(bytes.count))] ^= 1
+        try AtomicFile.write(bytes, to: path)
+      }
+      #expect(flipped.contains("checkpoint.safetensors"))
+    }
+    let metrics = try message { output in
+      var bytes = try FileBytes.read("\(output)/metrics.jsonl")
+      bytes[bytes.count / 2] ^= 1
+      try AtomicFile.write(bytes, to: "\(output)/metrics.jsonl")
+    }
+    #expect(metrics.contains("metrics.jsonl: expected lines with SHA-256"))
     #expect(
       try message { try AtomicFile.write("x", to: "\($0)/weights-5.safetensors") }
         .contains("weights-5.safetensors"))

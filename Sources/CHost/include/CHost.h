@@ -17,6 +17,9 @@ const char *ott_missing_features(void);
 /// True where the CPU has instructions for SHA-256 and this build can use them.
 bool ott_has_sha_instructions(void);
 
+/// Name and version of the C library, "glibc 2.36"; "libc" where it does not say.
+const char *ott_libc_version(void);
+
 /// Threads the scheduler lets this process use at once.
 int ott_thread_count(void);
 
@@ -34,10 +37,27 @@ void ott_sha256_blocks_portable(uint32_t state[8], const uint8_t *data, size_t b
 void ott_sha256_blocks_pair(
     uint32_t stateA[8], const uint8_t *a, uint32_t stateB[8], const uint8_t *b, size_t blocks);
 
+// MARK: Programs
+
+/// Starts `program`, found in PATH if it has no slash, with no signal blocked and an empty standard
+/// input. Null stands for this process's own environment, directory and streams. Returns 0 or an errno.
+int ott_spawn(int *id, const char *program, char *const arguments[], char *const environment[],
+              const char *directory, const char *output, const char *errors);
+
+// MARK: Faults
+
+/// Says that the system refused `what` and how to go on, and exits with 1. Safe in signal handlers.
+void ott_exit_without(const char *what) __attribute__((noreturn));
+
+/// Turns the traps and aborts by which the runtime and the libraries answer a failed allocation into
+/// that exit where the process stands at its address-space limit; other traps end it as before. Makes
+/// a write beyond the limit of file sizes an error of the call.
+void ott_faults_install(void);
+
 // MARK: Signals
 
 /// Handles SIGINT and SIGTERM: with `graceful` false the process exits at once with 128 + signal;
-/// with `graceful` true the first signal is only recorded and the second one exits.
+/// with `graceful` true the first signal is only recorded and the second one exits. Unblocks both.
 void ott_signals_install(bool graceful);
 
 /// The recorded signal number, or 0.

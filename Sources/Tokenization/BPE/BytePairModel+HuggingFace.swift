@@ -3,7 +3,9 @@ import Support
 extension BytePairModel {
   /// A `tokenizer.json` with a byte-level BPE model. What would change ids and is not implemented
   /// is refused by name.
-  static func huggingFace(_ json: JSONText.Value, source: String) throws -> BytePairModel {
+  static func huggingFace(
+    _ json: JSONText.Value, source: String, fileBytes: Int
+  ) throws -> BytePairModel {
     guard let model = json["model"] else { throw UserError("\(source): no model") }
     func refuse(_ what: String, _ found: JSONText.Value?) throws {
       guard let found, !found.isNull else { return }
@@ -19,7 +21,7 @@ extension BytePairModel {
     for key in ["dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback"] {
       try refuse("model.\(key)", model[key])
     }
-    var vocabulary = try Vocabulary(model["vocab"], source: source)
+    var vocabulary = try Vocabulary(model["vocab"], source: source, fileBytes: fileBytes)
     let composes = try normalizer(json["normalizer"], source: source)
     let pattern = try preTokenizer(json["pre_tokenizer"], source: source)
     let added = try (json["added_tokens"]?.array ?? []).map {

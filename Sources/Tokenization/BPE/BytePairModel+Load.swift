@@ -29,7 +29,9 @@ extension BytePairModel {
       return try tiktoken(bytes, source: path, pattern: pattern)
     }
     let json = try parse(bytes, source: path)
-    if json["model"] != nil { return try huggingFace(json, source: path) }
+    if json["model"] != nil {
+      return try huggingFace(json, source: path, fileBytes: bytes.count)
+    }
     let directory = (path as NSString).deletingLastPathComponent
     let candidates = ["merges.txt", "vocab.bpe"].map {
       directory.isEmpty ? $0 : directory + "/" + $0
@@ -41,7 +43,7 @@ extension BytePairModel {
         expected: candidates.joined(separator: " or "))
     }
     return try vocabularyAndMerges(
-      json, source: path, merges: try read(merges), mergesSource: merges)
+      json, source: path, bytes: bytes.count, merges: try read(merges), mergesSource: merges)
   }
 
   private static func read(_ path: String) throws -> [UInt8] {
@@ -65,9 +67,9 @@ extension BytePairModel {
   // MARK: vocab.json and merges.txt
 
   private static func vocabularyAndMerges(
-    _ json: JSONText.Value, source: String, merges: [UInt8], mergesSource: String
+    _ json: JSONText.Value, source: String, bytes: Int, merges: [UInt8], mergesSource: String
   ) throws -> BytePairModel {
-    var vocabulary = try Vocabulary(json, source: source)
+    var vocabulary = try Vocabulary(json, source: source, fileBytes: bytes)
     let end = "<|endoftext|>"
     var added: [AddedToken] = []
     if let id = vocabulary.ids[end] {
@@ -94,12 +96,13 @@ extension BytePairModel {
   private static func tiktoken(
     _ bytes: [UInt8], source: String, pattern: PretokenPattern?
   ) throws -> BytePairModel {
+    let limit = Vocabulary.ids(inFileOf: bytes.count)
     var tokens: [[UInt8]?] = []
     var seen: [[UInt8]: Int] = [:]
     for (index, line) in bytes.split(separator: 0x0A).enumerated() {
       let parts = line.split(separator: 0x20)
       guard parts.count == 2, let token = Data(base64Encoded: Data(parts[0])), !token.isEmpty,
-        let rank = Int(String(decoding: parts[1], as: UTF8.self)), 0..<1 << 24 ~= rank
+        let rank = Int(String(decoding: parts[1], as: UTF8.self)), limit ~= rank
       else {
         throw UserError(
           "\(source):\(index + 1): not a token", expected: "base64 of its bytes, a space, its rank",
@@ -143,15 +146,20 @@ struct Vocabulary {
   private(set) var ids: [String: UInt32] = [:]
   private var printable: [String?] = []
 
-  init(_ json: JSONText.Value?, source: String) throws {
+  /// The ids that a file of so many bytes may name: each of its tokens takes some bytes of it, so a
+  /// larger id is damage, and a table up to it would cost what the file is too small to fill.
+  static func ids(inFileOf bytes: Int) -> Range<Int> { 0..<min(1 << 24, max(1 << 12, bytes)) }
+
+  init(_ json: JSONText.Value?, source: String, fileBytes: Int) throws {
     self.source = source
+    let limit = Self.ids(inFileOf: fileBytes)
     guard case .object(let members)? = json else {
       throw UserError("\(source): no vocabulary", expected: "an object from token to id")
     }
     ids.reserveCapacity(members.count)
     for member in members {
       let token = String(decoding: member.key, as: UTF8.self)
-      guard let id = member.value.int, 0..<1 << 24 ~= id else {
+      guard let id = member.value.int, limit ~= id else {
         throw UserError("\(source): the id of token \"\(token)\" is no id")
       }
       while printable.count <= id { printable.append(nil) }

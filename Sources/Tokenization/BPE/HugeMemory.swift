@@ -1,3 +1,5 @@
+import Support
+
 #if canImport(Glibc)
   import Glibc
 #elseif canImport(Musl)
@@ -9,12 +11,15 @@
 enum HugeMemory {
   private static let pageBytes = 1 << 21
 
-  /// Uninitialized memory, aligned to 64 bytes at least.
+  /// Uninitialized memory, aligned to 64 bytes at least. Ends the process with a message when there
+  /// is none.
   static func allocate(byteCount: Int) -> UnsafeMutableRawPointer {
     let isLarge = byteCount >= pageBytes
     var memory: UnsafeMutableRawPointer?
     let status = posix_memalign(&memory, isLarge ? pageBytes : 64, max(64, byteCount))
-    guard status == 0, let memory else { fatalError("out of memory: \(byteCount) bytes") }
+    guard status == 0, let memory else {
+      Resources.exit(without: "memory of \(byteCount) bytes")
+    }
     #if os(Linux)
       if isLarge { madvise(memory, byteCount, MADV_HUGEPAGE) }
     #endif

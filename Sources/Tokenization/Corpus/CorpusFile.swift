@@ -17,6 +17,33 @@ final class CorpusFile {
     case plain
     case gzip(UnsafeMutablePointer<z_stream>)
     case zstd(OpaquePointer)
+
+    /// - Throws: `UserError` when the library has no memory to start.
+    init(for path: String) throws {
+      if path.hasSuffix(".gz") {
+        let stream = UnsafeMutablePointer<z_stream>.allocate(capacity: 1)
+        stream.initialize(to: z_stream())
+        // 16: a gzip header, checksum and length are expected and checked.
+        let status = inflateInit2_(
+          stream, 16 + MAX_WBITS, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size))
+        guard status == Z_OK else {
+          stream.deallocate()
+          throw Self.fault(path, "zlib status \(status)")
+        }
+        self = .gzip(stream)
+      } else if path.hasSuffix(".zst") {
+        guard let context = ZSTD_createDCtx() else { throw Self.fault(path, "zstd has no memory") }
+        self = .zstd(context)
+      } else {
+        self = .plain
+      }
+    }
+
+    private static func fault(_ path: String, _ reason: String) -> UserError {
+      UserError(
+        "\(path): the decoder cannot start", found: reason,
+        remedy: "Free memory and run the same command again.")
+    }
   }
 
   let path: String
@@ -31,21 +58,8 @@ final class CorpusFile {
 
   init(path: String) throws {
     self.path = path
+    decoder = try Decoder(for: path)
     descriptor = open(path, O_RDONLY | O_CLOEXEC)
-    if path.hasSuffix(".gz") {
-      let stream = UnsafeMutablePointer<z_stream>.allocate(capacity: 1)
-      stream.initialize(to: z_stream())
-      // 16: a gzip header, checksum and length are expected and checked.
-      let status = inflateInit2_(
-        stream, 16 + MAX_WBITS, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size))
-      if status != Z_OK { fatalError("zlib cannot start: status \(status)") }
-      decoder = .gzip(stream)
-    } else if path.hasSuffix(".zst") {
-      guard let context = ZSTD_createDCtx() else { fatalError("zstd cannot start") }
-      decoder = .zstd(context)
-    } else {
-      decoder = .plain
-    }
     if descriptor < 0 {
       throw UserError(
         "\(path): cannot be read", expected: "a corpus file",

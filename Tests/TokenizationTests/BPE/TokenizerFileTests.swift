@@ -96,6 +96,18 @@ import Tokenization
     #expect(error?.description.contains(reason) == true, "\(error?.description ?? "")")
   }
 
+  /// An id far beyond what the file has room for would cost a table that the file cannot fill.
+  @Test func forgedIdsAllocateNothing() throws {
+    for text in ["YQ== 16777215\n", "YQ== 4096\n"] {
+      let path = NSTemporaryDirectory() + UUID().uuidString + ".tiktoken"
+      defer { try? FileManager.default.removeItem(atPath: path) }
+      try AtomicFile.write(text, to: path)
+      #expect(throws: UserError.self) { try BytePairModel.load(path: path) }
+    }
+    let forged = Self.json(vocabulary: "\"ab\": 16777215")
+    #expect(throws: UserError.self) { try Self.load(forged) }
+  }
+
   @Test func missingFiles() throws {
     #expect(throws: UserError.self) { try BytePairModel.load(path: "/nowhere/tokenizer.json") }
     let empty = try Fixtures.directory([:])

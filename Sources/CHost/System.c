@@ -1,7 +1,17 @@
 #define _GNU_SOURCE
 #include "CHost.h"
 
+#include <stdlib.h>
 #include <unistd.h>
+
+#ifdef __GLIBC__
+const char *ott_libc_version(void) {
+  static char text[64];
+  return confstr(_CS_GNU_LIBC_VERSION, text, sizeof text) > 0 ? text : "glibc";
+}
+#else
+const char *ott_libc_version(void) { return "libc"; }
+#endif
 
 #if defined(__linux__)
 #include <sched.h>

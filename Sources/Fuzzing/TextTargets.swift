@@ -1,0 +1,176 @@
+import CZlib
+import CZstd
+import Foundation
+import Grammar
+import Parallel
+import Support
+import Tokenization
+
+/// Tokenizer files, corpora and grammars: what comes from other people.
+enum TextTargets {
+  private static let text = "the cat sat on the mat. the rat sat on the cat, and 12 hats.\n"
+
+  static func tokenizers(_ scratch: ScratchDirectory) throws -> [FuzzTarget] {
+    let directory = try scratch.directory("tokenizer")
+    try AtomicFile.write(String(repeating: text, count: 4), to: "\(directory)/corpus.txt")
+    let counter = try PretokenCounter.count(
+      CorpusReader(Corpus(["\(directory)/corpus.txt"])), pattern: .gpt2,
+      pool: WorkerPool(threads: 1))
+    let trained = try BytePairTrainer.train(
+      BytePairTraining(
+        vocabularySize: 280, pattern: .gpt2, specialTokens: ["<|endoftext|>"]), on: counter)
+    let load = { (name: String, folder: String) throws -> ([UInt8]) throws -> Void in
+      let path = try scratch.directory(folder)
+      let file = try scratch.file("\(folder)/\(name)")
+      return { bytes in
+        try file.put(bytes)
+        let model = try BytePairModel.load(path: "\(path)/\(name)", pattern: .gpt2)
+        _ = BytePairEncoder(model).encode("the cat\u{301} sat <|endoftext|>")
+      }
+    }
+    let words = [
+      "\"type\": \"BPE\"", "\"merges\": [", "\"vocab\": {", "\"id\": ", "\"content\": ", "\\u0120",
+      "Ġt", "h e", "YQ==", "\"Regex\": ", "\"normalizer\": {\"type\": \"NFC\"}",
+    ]
+    let json = Array(trained.huggingFaceJSON.utf8)
+    let vocabulary = try split(trained)
+    let merges = try load("vocab.json", "merges")
+    let vocabularyReader = try load("vocab.json", "vocab")
+    try AtomicFile.write(vocabulary.merges, to: "\(scratch.path)/vocab/merges.txt")
+    let mergesFile = try scratch.file("merges/merges.txt")
+    return [
+      FuzzTarget("tokenizer.json", seeds: [json], words: words, read: try load("x.json", "hf")),
+      FuzzTarget("vocab.json", seeds: [vocabulary.vocab], words: words, read: vocabularyReader),
+      FuzzTarget("merges.txt", seeds: [vocabulary.merges], words: words) { bytes in
+        try mergesFile.put(bytes)
+        try merges(vocabulary.vocab)
+      },
+      FuzzTarget(
+        "tiktoken", seeds: [Array(trained.tiktoken.utf8)], words: words,
+        read: try load("x.tiktoken", "tiktoken")),
+    ]
+  }
+
+  /// The two files of a tokenizer as older tools write them.
+  private static func split(
+    _ trained: TrainedTokenizer
+  ) throws -> (vocab: [UInt8], merges: [UInt8]) {
+    guard
+      case .object(let members) = try ConfigValue.parse(
+        json: trained.huggingFaceJSON, source: "tokenizer")["model"],
+      let vocab = members["vocab"], case .array(let merges)? = members["merges"]
+    else { preconditionFailure("a tokenizer without its model") }
+    let lines = merges.compactMap { value -> String? in
+      if case .string(let text) = value { text } else { nil }
+    }
+    return (
+      Array(vocab.canonicalJSON.utf8),
+      Array(("#version: 0.2\n" + lines.joined(separator: "\n") + "\n").utf8)
+    )
+  }
+
+  // MARK: - Corpora
+
+  static func corpora(_ scratch: ScratchDirectory) throws -> [FuzzTarget] {
+    let lines = Array(
+      (0..<6).map {
+        #"{"id": \#($0), "text": "line \#($0): \u00e9\ud83d\ude00 \#(text.dropLast())"}"#
+      }
+      .joined(separator: "\n").utf8)
+    let words = ["\"text\": ", "\\u0000", "\\ud800", "{\"text\": \"\"}\n", "\n\n", "\u{1F}\u{8B}"]
+    let target = { (name: String, suffix: String, seeds: [[UInt8]]) throws -> FuzzTarget in
+      let file = try scratch.file("corpus\(suffix)")
+      return FuzzTarget(name, seeds: seeds, words: words) { bytes in
+        try file.put(bytes)
+        let reader = CorpusReader(try Corpus([file.path]), blockBytes: 512)
+        var documents = 0
+        while let block = try reader.next() { documents += block.count }
+        guard documents == reader.documents else {
+          throw Finding(target: name, problem: "documents were lost")
+        }
+      }
+    }
+    return [
+      try target("corpus.jsonl", ".jsonl", [lines]),
+      try target("corpus.gz", ".jsonl.gz", [gzip(lines), gzip(lines + [0x0A]) + gzip(lines)]),
+      try target("corpus.zst", ".txt.zst", [zstd(lines), zstd(lines) + zstd(Array(text.utf8))]),
+    ]
+  }
+
+  private static func gzip(_ bytes: [UInt8]) -> [UInt8] {
+    let stream = UnsafeMutablePointer<z_stream>.allocate(capacity: 1)
+    stream.initialize(to: z_stream())
+    defer { stream.deallocate() }
+    var output = [UInt8](repeating: 0, count: bytes.count + 256)
+    var input = bytes
+    let size = input.withUnsafeMutableBufferPointer { input in
+      output.withUnsafeMutableBufferPointer { output in
+        deflateInit2_(
+          stream, 6, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY, ZLIB_VERSION,
+          Int32(MemoryLayout<z_stream>.size))
+        stream.pointee.next_in = input.baseAddress
+        stream.pointee.avail_in = UInt32(input.count)
+        stream.pointee.next_out = output.baseAddress
+        stream.pointee.avail_out = UInt32(output.count)
+        deflate(stream, Z_FINISH)
+        return Int(stream.pointee.total_out)
+      }
+    }
+    deflateEnd(stream)
+    return Array(output[..<size])
+  }
+
+  private static func zstd(_ bytes: [UInt8]) -> [UInt8] {
+    var output = [UInt8](repeating: 0, count: ZSTD_compressBound(bytes.count))
+    let size = ZSTD_compress(&output, output.count, bytes, bytes.count, 3)
+    return Array(output[..<size])
+  }
+
+  // MARK: - Grammars
+
+  static func grammar() -> FuzzTarget {
+    let text = """
+      # Two levels.
+      root: 5
+      terminals: 1..3
+
+      5 -> 4 4 | 4 4 4
+      4 -> 1 2 | 2 1 3
+      """
+    return FuzzTarget(
+      "grammar", seeds: [Array(text.utf8)], words: ["->", " | ", "root: ", "terminals: 1..", "4 "]
+    ) { bytes in
+      _ = try Grammar(bytes: bytes, source: "x.grammar")
+    }
+  }
+}
+
+/// Every reader of files, by name.
+package enum FuzzTargets {
+  /// - Throws: when scratch files cannot be written.
+  package static func all(_ scratch: ScratchDirectory) throws -> [FuzzTarget] {
+    [
+      try BinaryTargets.shard(scratch), try BinaryTargets.safeTensors(scratch),
+      try JSONTargets.index(scratch), try JSONTargets.evidence(scratch),
+      JSONTargets.configuration(), JSONTargets.yaml(), try JSONTargets.state(scratch),
+      try JSONTargets.metrics(scratch),
+    ] + (try TextTargets.tokenizers(scratch)) + (try TextTargets.corpora(scratch)) + [
+      TextTargets.grammar()
+    ]
+  }
+}
+
+extension FuzzTargets {
+  /// - Throws: `UserError` that lists the readers where there is no such.
+  package static func named(_ name: String, _ scratch: ScratchDirectory) throws -> FuzzTarget {
+    let targets = try all(scratch)
+    guard let target = targets.first(where: { $0.name == name }) else {
+      throw UserError(
+        "reader '\(name)'", expected: targets.map(\.name).joined(separator: ", "),
+        found: "no such reader",
+        remedy: EditDistance.nearest(to: name, among: targets.map(\.name))
+          .map { "Did you mean '\($0)'?" })
+    }
+    return target
+  }
+}

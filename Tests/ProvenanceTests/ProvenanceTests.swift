@@ -1,0 +1,185 @@
+import Foundation
+import Provenance
+import Shards
+import Stages
+import Support
+import Testing
+
+/// A cache with one shard set and one listed file, and results published from it.
+final class TemporaryCache {
+  let directory = NSTemporaryDirectory() + "provenance-" + UUID().uuidString
+  let map: String
+  let report: String
+
+  init() throws {
+    func run(
+      _ stage: String, inputs: [String: StageConfiguration.Input], parameters: ConfigValue,
+      in directory: String, _ body: (StageContext) throws -> Void
+    ) throws -> String {
+      let configuration = StageConfiguration(
+        stage: stage, version: 1, parameters: parameters, inputs: inputs)
+      let file: ConfigValue = [
+        "stage": .string(stage), "version": 1, "parameters": parameters,
+        "inputs": .object(
+          inputs.mapValues { ["id": .string($0.id), "path": .string($0.path)] }),
+      ]
+      try AtomicFile.makeDirectory(directory)
+      try AtomicFile.write(file.prettyJSON, to: "\(directory)/\(stage).json")
+      let output = "\(directory)/data/\(stage)/\(configuration.id)"
+      let options = try StageOptions.parse(
+        ["--config", "\(directory)/\(stage).json", "--output", output, "--quiet"])
+      try runStage(stage, version: 1, options: options, libraries: ["zstd": "1"], body: body)
+      return output
+    }
+    let map = try run("map", inputs: [:], parameters: ["seed": 5], in: directory) { context in
+      let writer = try ShardSetWriter(
+        directory: context.output, element: .u8, columns: [Column("a", cardinality: 9)],
+        configuration: context.configuration)
+      try writer.writeShard(0) { try $0.append(document: [1, 2, 3] as [UInt8]) }
+      try writer.finish(metadata: [:])
+    }
+    let input = StageConfiguration.Input(id: String(map.suffix(12)), path: map)
+    report = try run(
+      "report", inputs: ["1-gram/large/1": input],
+      parameters: ["figure": "figure2", "preset": "tiny", "seeds": [1]], in: directory
+    ) { context in
+      let json: ConfigValue = ["claims": [["model": "1-gram", "effect": 0.25]]]
+      try AtomicFile.write(json.prettyJSON, to: context.output + "/figure2.json")
+      try AtomicFile.write(
+        "model,size,seed,loss\n1-gram,large,1,0.5\n", to: context.output + "/figure2.csv")
+      try StageIndex.write(
+        to: context.output, configuration: context.configuration,
+        content: [
+          "files": try StageIndex.describe(
+            files: ["figure2.json", "figure2.csv"], in: context.output)
+        ])
+    }
+    self.map = map
+    let results = directory + "/results/tiny"
+    try AtomicFile.makeDirectory(results)
+    for name in ["figure2.json", "figure2.csv"] {
+      try AtomicFile.write(FileBytes.read("\(report)/\(name)"), to: "\(results)/\(name)")
+    }
+    try AtomicFile.write(
+      FileBytes.read("\(report)/evidence.json"), to: "\(results)/figure2.evidence.json")
+  }
+
+  deinit { try? FileManager.default.removeItem(atPath: directory) }
+
+  var verification: Verification {
+    get throws {
+      var verification = Verification(threads: 2)
+      try verification.check(cache: directory + "/data")
+      try verification.check(results: directory + "/results")
+      return verification
+    }
+  }
+}
+
+@Suite struct VerificationTests {
+  let cache: TemporaryCache
+
+  init() throws { cache = try TemporaryCache() }
+
+  @Test func wholeOutputsAreOk() throws {
+    try AtomicFile.write("x", to: cache.directory + "/results/tiny/other.csv")
+    let verification = try cache.verification
+    #expect(verification.faults.isEmpty, "\(verification.faults)")
+    #expect(verification.outputs == 3)
+    #expect(verification.files == 5)
+    #expect(verification.unchecked == [cache.directory + "/results/tiny/other.csv"])
+    var nothing = Verification(threads: 1)
+    try nothing.check(cache: cache.directory + "/nowhere")
+    #expect(nothing.outputs == 0)
+  }
+
+  @Test(arguments: [
+    "map/00000.shard", "map/index.json", "map/evidence.json", "report/figure2.csv",
+    "report/index.json", "results/figure2.json", "results/figure2.evidence.json",
+  ])
+  func everyAlteredFileIsNamed(name: String) throws {
+    let parts = name.split(separator: "/").map(String.init)
+    let folders = [
+      "map": cache.map, "report": cache.report, "results": cache.directory + "/results/tiny",
+    ]
+    let path = "\(try #require(folders[parts[0]]))/\(parts[1])"
+    let whole = try FileBytes.read(path)
+    for position in stride(from: 1, to: whole.count, by: max(1, whole.count / 23)) {
+      // Between brackets: white space around a value of evidence is no content.
+      if parts[1].hasSuffix("evidence.json"), whole[position] == 0x20 || whole[position] == 0x0A {
+        continue
+      }
+      var bytes = whole
+      bytes[position] ^= 1
+      try AtomicFile.write(bytes, to: path)
+      let faults = try cache.verification.faults
+      #expect(faults.contains { $0.contains(path) }, "byte \(position): \(faults)")
+    }
+    unlink(path)
+    if parts[1] != "index.json", parts[0] != "results" {
+      #expect(try cache.verification.faults.contains { $0.contains(path) })
+    }
+  }
+}
+
+@Suite struct ExplanationTests {
+  let cache: TemporaryCache
+
+  init() throws { cache = try TemporaryCache() }
+
+  private func address(_ place: String) throws -> NumberAddress {
+    try NumberAddress("\(cache.directory)/results/tiny/\(place)", preset: "tiny")
+  }
+
+  @Test(arguments: [
+    ("figure2.json:claims/0/effect", ConfigValue.double(0.25)),
+    ("figure2.csv:2/loss", .double(0.5)), ("figure2.csv:2/seed", .integer(1)),
+    ("figure2.csv:2/model", .string("1-gram")),
+  ])
+  func numbersAreFound(place: String, value: ConfigValue) throws {
+    #expect(try address(place).resolve().value == value)
+  }
+
+  @Test(arguments: [
+    ("figure2.json", "one of claims"), ("figure2.json:clams/0", "Did you mean 'claims'?"),
+    ("figure2.json:claims/1/effect", "one of 0...0"), ("figure2.json:claims/0", "effect, model"),
+    ("figure2.json:claims/0/effect/x", "expected the end"), ("figure2.csv:1/loss", "2...2"),
+    ("figure2.csv:3/loss", "2...2"), ("figure2.csv:2/los", "Did you mean 'loss'?"),
+    ("figure2.csv", "one of model, size, seed, loss"), ("figure2.csv:x/loss", "2...2"),
+  ])
+  func otherPlacesSayWhatThereIs(place: String, words: String) throws {
+    let error = #expect(throws: UserError.self) { try address(place).resolve() }
+    #expect(error?.description.contains(words) == true, "\(error?.description ?? "")")
+  }
+
+  @Test func missingFilesAreNamed() {
+    for text in ["", ":", "none.json:a", "results:x"] {
+      #expect(throws: UserError.self) {
+        try NumberAddress(text, preset: "tiny").resolve()
+      }
+    }
+  }
+
+  @Test func theWayBackIsComplete() throws {
+    let text = try Explanation(address("figure2.csv:2/loss")).lines.joined(separator: "\n")
+    let index = try StageIndex(directory: cache.map)
+    let set = try ShardSet(directory: cache.map)
+    for word in [
+      "figure2.csv:2/loss = 0.5", "made of 1 of the 1 runs", #"{"seed":5}"#, index.digest,
+      set.shards[0].rawDigest, "(1-gram/large/1)", "is the digest of these settings",
+      "environment 1", "cpu  \(Host.cpuModel)", "code  ", "libraries  ", "executable  ",
+    ] {
+      #expect(text.contains(word), "\(word) in \(text)")
+    }
+    #expect(!text.contains("IS NOT"))
+  }
+
+  @Test func aFileThatNobodyVouchesForIsRefused() throws {
+    let path = cache.directory + "/results/tiny/figure2.csv"
+    try AtomicFile.write("model,size,seed,loss\n1-gram,large,1,0.25\n", to: path)
+    let error = #expect(throws: UserError.self) { try Explanation(address("figure2.csv:2/loss")) }
+    #expect(error?.description.contains("figure2.csv") == true)
+    unlink(cache.directory + "/results/tiny/figure2.evidence.json")
+    #expect(throws: UserError.self) { try Explanation(address("figure2.csv:2/loss")) }
+  }
+}
