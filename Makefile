@@ -24,6 +24,7 @@ FIGURE ?= figure2## figure or table that plan, rerun and verify speak of: a file
 STAGE ?= train## stage of rerun: sample, vocabulary, tokenize, map, train, evaluate, report
 RUN ?= first## of rerun: `first` output of the stage, `all`, or the name of a run in the plan
 JOBS ?=## stages at a time (default: as the preset says; `make -jN` does the same)
+PRECISION ?=## of the matrix products in training: float32, bfloat16 (default: as the preset says)
 THREADS ?=## threads of each stage (default: the cores divided among the jobs)
 LAUNCH ?=## put before every stage command, for example "srun -n 1"
 
@@ -34,6 +35,11 @@ BUILD_FLAGS := -c $(CONFIGURATION) -Xcc -march=native
 BIN := .build/$(CONFIGURATION)
 BUILT := .build/$(CONFIGURATION).stamp
 INSTALLED := .build/dependencies.stamp
+
+# In another precision a preset has another name, and so its own rules and results.
+ifneq (,$(PRECISION))
+  override PRESET := $(patsubst %-$(PRECISION),%,$(PRESET))-$(PRECISION)
+endif
 
 # A second name: the paper's figure 5 is the scaling law.
 alias = $(patsubst figure5,scaling-law,$(1))
@@ -51,7 +57,7 @@ help: ## this text
 	@grep -hE '^[a-zA-Z0-9_%$$()-]+:.*## ' Makefile pipeline/*.mk | sed -E 's/:[^#]*## /\t/; s/\$$\(FIGURES\)/$(firstword $(FIGURES) figure2)/' \
 	  | awk -F '\t' '{ printf "  %-24s %s\n", $$1, $$2 }'
 	@printf '\nVariables (current value; set with NAME=value)\n'
-	@$(foreach v,PRESET FIGURE STAGE RUN JOBS THREADS LAUNCH $(TOKENIZER_VARIABLES) $(BENCH_VARIABLES) $(RELIABILITY_VARIABLES),printf '  %-8s = %-8s %s\n' '$(v)' '$($(v))' \
+	@$(foreach v,PRESET PRECISION FIGURE STAGE RUN JOBS THREADS LAUNCH $(TOKENIZER_VARIABLES) $(BENCH_VARIABLES) $(RELIABILITY_VARIABLES),printf '  %-8s = %-8s %s\n' '$(v)' '$($(v))' \
 	  "$$(sed -nE 's/^$(v) \?=.*## ?//p' Makefile pipeline/*.mk)";)
 	@printf '\nFigures and tables: %s\nPresets: %s\n' '$(FIGURES)' '$(basename $(notdir $(wildcard pipeline/presets/*.yaml)))'
 

@@ -87,7 +87,7 @@ let package = Package(
       "Benchmark",
       [
         "Training", "Evaluation", "Planning", "Models", "Checkpoints", "Engine", "Kernels",
-        "NGrams", "Parallel", "Grammar", "Tokenization", "Support",
+        "NGrams", "Parallel", "Grammar", "Tokenization", "Statistics", "Support",
       ]),
 
     // MARK: Faults
@@ -155,7 +155,10 @@ let package = Package(
     tests("Reporting", ["Reporting", "Statistics", "Support"]),
     tests(
       "Benchmark",
-      ["Benchmark", "Models", "NGrams", "Planning", "Engine", "Kernels", "Checkpoints", "Support"]),
+      [
+        "Benchmark", "Models", "NGrams", "Planning", "Engine", "Kernels", "Checkpoints",
+        "Statistics", "Support",
+      ]),
     tests("Provenance", ["Provenance", "Shards", "Stages", "Support"]),
     tests("Fuzzing", ["Fuzzing", "Support"], resources: [.copy("Resources")]),
     .testTarget(

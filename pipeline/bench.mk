@@ -10,18 +10,25 @@ TABLE_MOMENTS ?= float32## moments of the tables: float32, bfloat16 (13 GB at 12
 
 BENCH_VARIABLES := BENCH BENCH_MODEL TABLE_ROWS TABLE_STEPS TABLE_MOMENTS
 
-.PHONY: bench bench-step bench-scaling table-speed
+.PHONY: bench bench-step bench-scaling precision-study table-speed
 
 bench: $(BUILT) .venv/peers.stamp ## race training and generation against PyTorch: results/bench/training.csv
 	$(PEERS_PYTHON) Tests/Peers/training_bench.py --bin $(BIN)/ott-bench --runs $(BENCH_RUNS) \
 	  --threads $(or $(THREADS),$(CORES)) --output results/bench/training.csv $(if $(BENCH),--only $(BENCH))
 
-bench-step: $(BUILT) ## time every operation of a training step of BENCH_MODEL: results/bench/step-MODEL.csv
+bench-step: $(BUILT) ## time every operation of a step of BENCH_MODEL, in PRECISION: results/bench/step-MODEL.csv
 	$(BIN)/ott-bench step --model $(BENCH_MODEL) --threads $(or $(THREADS),$(CORES)) \
-	  --output results/bench/step-$(BENCH_MODEL).csv
+	  $(addprefix --precision ,$(PRECISION)) --output results/bench/step-$(BENCH_MODEL)$(addprefix -,$(PRECISION)).csv
 
 bench-scaling: $(BUILT) ## time a step by width, layers, length, batch, threads beside the plan: results/bench/scaling.csv
 	$(BIN)/ott-bench scaling --threads $(or $(THREADS),$(CORES)) --output results/bench/scaling.csv
+
+# Each figure in a make of its own: a preset in another precision has rules of its own.
+precision-study: $(BUILT) ## figure2 of PRESET in both precisions: results/bench/precision-PRESET.csv
+	+$(MAKE) --no-print-directory figure2 PRESET=$(PRESET) PRECISION=
+	+$(MAKE) --no-print-directory figure2 PRESET=$(PRESET) PRECISION=bfloat16
+	$(BIN)/ott-bench precision --float32 results/$(PRESET)/figure2.json \
+	  --bfloat16 results/$(PRESET)-bfloat16/figure2.json --output results/bench/precision-$(PRESET).csv
 
 table-speed: $(BUILT) ## time over-encoding's tables of TABLE_ROWS rows: results/bench/table-speed.csv
 	$(BIN)/ott-bench table --model d128 --vocabulary 4096 --rows $(TABLE_ROWS) --steps $(TABLE_STEPS) \

@@ -1,3 +1,4 @@
+import Kernels
 import Support
 
 /// The way of a kind of experiment from sources to scores: which stages a run goes through, with which
@@ -36,7 +37,7 @@ extension Settings {
     if schedule["kind"] == "constant" { schedule["finalFraction"] = nil }
     var snapshots = section("snapshots").sectionMembers
     if snapshots["spacing"] != "log" { snapshots["first"] = nil }
-    return [
+    var parameters: [String: ConfigValue] = [
       "model": .object(model), "optimizer": section("optimizer"),
       "schedule": .object(schedule), "snapshots": .object(snapshots),
       "batchSentences": .integer(batch),
@@ -46,5 +47,20 @@ extension Settings {
       "logEverySteps": .integer(try int("training.logEverySteps", in: 1...Int.max)),
       "seed": .integer(seed), "dataSeed": .integer(seed),
     ]
+    let precision = try precision
+    if precision != .float32 { parameters["precision"] = .string(precision.rawValue) }
+    return parameters
+  }
+
+  /// Of the matrix products of training; a configuration leaves `float32` out.
+  var precision: Precision {
+    get throws {
+      guard let precision = Precision(rawValue: try string("training.precision")) else {
+        throw fault(
+          "training.precision",
+          expected: "one of \(Precision.allCases.map(\.rawValue).joined(separator: ", "))")
+      }
+      return precision
+    }
   }
 }

@@ -51,7 +51,8 @@ package struct Experiment: Sendable {
   package let jobs: Int?
   package let runs: [Run]
 
-  /// Reads the files below `directory`/pipeline.
+  /// Reads the files below `directory`/pipeline. A preset that has no file may end in a precision:
+  /// `laptop-bfloat16` is `laptop` with `training.precision: bfloat16` in every run.
   ///
   /// - Throws: `UserError` naming file and key for anything unknown, missing or contradictory.
   package init(figure: String, preset: String, in directory: String = ".") throws {
@@ -59,7 +60,8 @@ package struct Experiment: Sendable {
     let figurePath = try folder.path(of: figure, kind: "figure", in: "pipeline")
     var figureReader = try folder.reader(figurePath)
     let kind = try figureReader.choice("kind", Kind.self, default: .grammar)
-    let presetPath = try folder.path(of: preset, kind: "preset", in: kind.folder + "/presets")
+    let (scale, precision) = folder.scale(of: preset, in: kind.folder + "/presets")
+    let presetPath = try folder.path(of: scale, kind: "preset", in: kind.folder + "/presets")
     var presetReader = try folder.reader(presetPath)
 
     var base = try folder.defaults(kind.folder + "/defaults.yaml")
@@ -105,6 +107,10 @@ package struct Experiment: Sendable {
         var settings = size.settings
         try settings.apply(common, origin: figurePath)
         try settings.apply(variant.layer, origin: "\(figurePath) (\(variant.name))")
+        if let precision {
+          try settings.apply(
+            ["training": ["precision": .string(precision.rawValue)]], origin: "preset \(preset)")
+        }
         for seed in seeds {
           runs.append(
             Run(variant: variant.name, size: size.name, seed: seed, settings: settings))

@@ -1,4 +1,5 @@
 import Foundation
+import Kernels
 import Support
 
 /// The folder `pipeline/`: how its files are found, read and laid over one another.
@@ -35,6 +36,16 @@ struct ExperimentFolder {
       "\(kind) '\(short)'", expected: "one of \(names.joined(separator: ", "))",
       found: "no file \(path)",
       remedy: EditDistance.nearest(to: short, among: names).map { "Did you mean '\($0)'?" })
+  }
+
+  /// A preset's name as that of a file of `root` and the precision that it ends in, where no file
+  /// bears the whole name.
+  func scale(of preset: String, in root: String) -> (name: String, precision: Precision?) {
+    if FileBytes.exists("\(directory)/\(root)/\(preset).yaml") { return (preset, nil) }
+    for precision in Precision.allCases where preset.hasSuffix("-" + precision.rawValue) {
+      return (String(preset.dropLast(precision.rawValue.count + 1)), precision)
+    }
+    return (preset, nil)
   }
 
   /// Applies the `parts` (names of files of this folder, in order) and then the `set` of an object.

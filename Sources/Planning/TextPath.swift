@@ -180,8 +180,6 @@ package struct TextPath: DataPath {
       optimizer["tables"] = settings.section("tables")
       parameters["optimizer"] = .object(optimizer)
     }
-    let precision = settings.value("training.precision")
-    if precision != "float32" { parameters["precision"] = precision }
     return .object(parameters)
   }
 

@@ -13,6 +13,7 @@ struct Bench: Command {
     version: versionText("ott-bench"),
     subcommands: [
       Tokens.self, Weights.self, Train.self, Generate.self, Step.self, Table.self, Scaling.self,
+      ComparePrecisions.self,
     ])
 }
 

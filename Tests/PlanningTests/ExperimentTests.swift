@@ -50,6 +50,39 @@ import Testing
     #expect(origins["training.batchSentences"] == "pipeline/defaults.yaml")
   }
 
+  /// The stages before training are shared with the preset; only training, and what comes after it,
+  /// is another run.
+  @Test func aPresetMayEndInAPrecision() throws {
+    let project = try TemporaryProject()
+    func graph(_ preset: String) throws -> StageGraph {
+      try StageGraph(
+        Experiment(figure: "figure2", preset: preset, in: project.directory), in: project.directory)
+    }
+    let (plain, rounded, single) = (
+      try graph("smoke"), try graph("smoke-bfloat16"), try graph("smoke-float32")
+    )
+    for (chain, roundedChain) in zip(plain.chains, rounded.chains) {
+      #expect(chain.data == roundedChain.data)
+      let (run, roundedRun) = (plain.nodes[chain.train], rounded.nodes[roundedChain.train])
+      #expect(run.configuration.parameters["precision"] == nil)
+      #expect(roundedRun.configuration.parameters["precision"] == "bfloat16")
+      #expect(run.id != roundedRun.id)
+    }
+    #expect(
+      plain.nodes.filter { $0.stage != .report }.map(\.id) == single.nodes.dropLast().map(\.id))
+    #expect(MakeRules(rounded).results == "results/smoke-bfloat16")
+    #expect(MakeRules(rounded).path == "data/plan/smoke-bfloat16/figure2.mk")
+    let settings = try rounded.experiment.run("3-gram input/small/2").settings
+    #expect(settings.entries["training.precision"]?.origin == "preset smoke-bfloat16")
+    #expect(throws: UserError.self) {
+      try Experiment(figure: "figure2", preset: "smoke-float16", in: project.directory)
+    }
+    try project.replace(
+      "logEverySteps: 10}", by: "logEverySteps: 10, precision: half}",
+      in: "pipeline/presets/smoke.yaml")
+    #expect(throws: UserError.self) { try graph("smoke") }
+  }
+
   @Test func unknownNamesAreAnsweredWithTheNearest() throws {
     let project = try TemporaryProject()
     let preset = #expect(throws: UserError.self) {
