@@ -1,4 +1,5 @@
 import Engine
+import Kernels
 import Models
 import Support
 import Testing
@@ -42,11 +43,12 @@ func smallConfiguration(
 }
 
 @Suite struct TrainingBitsTests {
-  private func weights(threads: Int, lanes: Int, configuration: ModelConfiguration) throws -> (
-    [Float], [StepStatistics]
-  ) {
+  private func weights(
+    threads: Int, lanes: Int, configuration: ModelConfiguration, precision: Precision = .float32
+  ) throws -> ([Float], [StepStatistics]) {
     let engine = TrainingEngine(
-      configuration, seed: 3, lanes: lanes, laneCapacity: 300, threads: threads)
+      configuration, seed: 3, lanes: lanes, laneCapacity: 300, threads: threads,
+      precision: precision)
     let lengths = [19, 1, 33, 16, 17, 2, 40, 15, 7]
     var statistics: [StepStatistics] = []
     for step in 0..<4 {
@@ -70,6 +72,29 @@ func smallConfiguration(
     }
     let isFinite = one.0.allSatisfy { $0.isFinite }
     #expect(isFinite)
+  }
+
+  /// The sentences of 33 and 40 rows also have their attention rounded.
+  @Test(
+    .enabled(if: Precision.bfloat16.isAvailable), arguments: [(1, 16), (2, 24), (8, 32), (16, 64)],
+    Architecture.allCases)
+  func threadsChangeNoBitOfRoundedProducts(
+    sizes: (lanes: Int, width: Int), architecture: Architecture
+  ) throws {
+    let (lanes, width) = sizes
+    let configuration = try smallConfiguration(architecture, width: width)
+    let one = try weights(
+      threads: 1, lanes: lanes, configuration: configuration, precision: .bfloat16)
+    for threads in [1, 2, 3, 4] {
+      let many = try weights(
+        threads: threads, lanes: lanes, configuration: configuration, precision: .bfloat16)
+      #expect(one.0 == many.0)
+      #expect(one.1 == many.1)
+    }
+    let single = try weights(threads: 1, lanes: lanes, configuration: configuration)
+    #expect(one.0 != single.0)
+    let loss = try #require(one.1.last).meanLoss
+    #expect(abs(loss - (single.1.last?.meanLoss ?? 0)) < 0x1p-6 * loss)
   }
 }
 

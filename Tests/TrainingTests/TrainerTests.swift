@@ -1,6 +1,7 @@
 import Checkpoints
 import Engine
 import Foundation
+import Kernels
 import Models
 import Support
 import Testing
@@ -130,7 +131,9 @@ import Training
 
   // MARK: - The same bits
 
-  @Test(arguments: [[], [("lanes", 1)], [("lanes", 8)]] as [[(String, ConfigValue)]])
+  @Test(
+    arguments: [[], [("lanes", 1)], [("lanes", 8)]] as [[(String, ConfigValue)]]
+      + (Precision.bfloat16.isAvailable ? [[("precision", "bfloat16")]] : []))
   func threadsChangeNoByte(changes: [(String, ConfigValue)]) throws {
     try withRun(changes.map { ($0.0, $0.1) }) { configuration, directory in
       try Self.train(configuration, in: "\(directory)/1", threads: 1)
