@@ -137,6 +137,11 @@ package final class ParameterStore: @unchecked Sendable {
   /// Makes `history` the steps that the tables' rows may have missed: those up to the engine's step.
   package func restoreTableHistory(_ history: AdamWHistory) { tableHistory = history }
 
+  /// Makes room for `steps` steps in all, so that a training step asks for no memory.
+  package func reserveTableHistory(steps: Int) {
+    if !tables.isEmpty { tableHistory.reserve(steps: steps) }
+  }
+
   /// The values of one slot.
   package func values(_ slot: ParameterSlot, of array: ParameterArray = .weights) -> [Float] {
     withFloats(slot, of: array) { Array($0) }

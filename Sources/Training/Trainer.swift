@@ -118,6 +118,7 @@ package final class Trainer {
       try ParameterFile.read(
         into: engine.parameters, arrays: ParameterArray.allCases, from: path)
     }
+    engine.parameters.reserveTableHistory(steps: min(parameters.steps, 1 << 20))
     resumedStep = state.progress.step
     engine.step = resumedStep
     guard resumedStep < parameters.steps else {
