@@ -51,12 +51,12 @@ package enum NamedModel: String, CaseIterable, Sendable {
   /// Layers, width, heads, labels; batch, length; lanes.
   package var sizes: Sizes {
     switch self {
-    case .d128: Sizes(12, 128, 2, labels: 40, batch: 16, length: 512, lanes: 4)
+    case .d128: Sizes(12, 128, 2, labels: 40, batch: 16, length: 512, lanes: 16)
     case .d768: Sizes(12, 768, 12, labels: 5, batch: 4, length: 512, lanes: 2)
-    case .d256: Sizes(6, 256, 4, labels: 4096, batch: 16, length: 256, lanes: 4)
+    case .d256: Sizes(6, 256, 4, labels: 4096, batch: 16, length: 256, lanes: 8)
     case .d256OverEncoded:
       Sizes(
-        6, 256, 4, labels: 4096, batch: 16, length: 256, lanes: 4,
+        6, 256, 4, labels: 4096, batch: 16, length: 256, lanes: 8,
         overEncoding: (order: 3, slices: 4, rows: 1_000_000))
     case .laptopLarge: Sizes(4, 64, 4, labels: 5, batch: 64, length: 19, lanes: 4)
     case .laptopSmall: Sizes(4, 8, 2, labels: 5, batch: 64, length: 19, lanes: 4)

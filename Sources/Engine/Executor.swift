@@ -89,7 +89,7 @@ package final class Executor: @unchecked Sendable {
       weights: weights, packed: packed,
       factors: plan.factors, gradients: gradients,
       arena: arena.base, valueOffsets: values, gradientOffsets: slopes,
-      scratchOffset: plan.scratchOffset, scratchCount: plan.scratchCount)
+      stride: Plan.padded(rows), scratchCount: plan.scratchCount)
     if let profile {
       runTimed(workspace, profile)
     } else {

@@ -1,3 +1,5 @@
+import Kernels
+
 /// The layers that models are composed of: each declares its parameters under `name` and appends
 /// its operations.
 extension GraphBuilder {
@@ -59,30 +61,21 @@ extension GraphBuilder {
     return output
   }
 
-  /// X·W (+ b) (+ residual), W (in, out).
+  /// f(X)·W (+ b) (+ residual), W (in, out), for an activation f of an X that nothing else reads.
+  ///
+  /// - Parameter addsBiasLast: whether the bias is added to the product, not the product to the bias.
   package mutating func linear(
-    _ x: Tensor, to columns: Int, named name: String, deviation: Double, bias: Bool = true,
-    residual: Tensor? = nil
+    _ x: Tensor, activation: Activation = .none, to columns: Int, named name: String,
+    deviation: Double, bias: Bool = true, addsBiasLast: Bool = false, residual: Tensor? = nil
   ) -> Tensor {
+    precondition(!addsBiasLast || residual == nil, "a residual comes after the bias")
     let output = tensor(columns: columns)
     append(
       Linear(
-        input: x, weight: parameter(name + ".weight", [x.columns, columns], .normal(deviation)),
-        bias: bias ? parameter(name + ".bias", [columns], .zeros) : nil, residual: residual,
-        output: output))
-    return output
-  }
-
-  /// gelu(X·W + b).
-  package mutating func linearGELU(
-    _ x: Tensor, to columns: Int, named name: String, deviation: Double
-  ) -> Tensor {
-    let output = tensor(columns: columns)
-    append(
-      LinearGELU(
-        input: x, weight: parameter(name + ".weight", [x.columns, columns], .normal(deviation)),
-        bias: parameter(name + ".bias", [columns], .zeros), hidden: tensor(columns: columns),
-        output: output))
+        input: x, activation: activation,
+        weight: parameter(name + ".weight", [x.columns, columns], .normal(deviation)),
+        bias: bias ? parameter(name + ".bias", [columns], .zeros) : nil,
+        addsBiasLast: addsBiasLast, residual: residual, output: output))
     return output
   }
 

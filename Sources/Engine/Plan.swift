@@ -1,9 +1,10 @@
 /// A traced model, frozen: the order of work, where each activation and gradient lies, and whether
 /// each gradient is written or added to.
 ///
-/// Buffers are laid out for `limits` by liveness: two activations share memory when one is dead
-/// before the other is born. Time runs over the forward pass, then over the backward pass in
-/// reverse.
+/// Buffers are laid out by liveness: two activations share memory when one is dead before the other is
+/// born. Time runs over the forward pass, then over the backward pass in reverse. Places are counted
+/// in columns; a run multiplies them by its own rows, so that a lane takes the memory of its rows, not
+/// that of `limits`.
 package struct Plan: Sendable {
   package let mode: GraphMode
   package let layout: ParameterLayout
@@ -13,13 +14,13 @@ package struct Plan: Sendable {
   package let accumulations: [Accumulation]
   /// Per-row results of the last operation: the losses when training.
   package let result: Tensor
-  /// First float of each activation's value and gradient in the arena; −1 where there is none.
+  /// First column of each activation's value and gradient behind the scratch; −1 where there is none.
   let valueOffsets: [Int]
   let gradientOffsets: [Int]
   let factors: FactorLayout
-  let scratchOffset: Int
+  /// Floats of scratch, which the arena begins with.
   let scratchCount: Int
-  /// Floats of the arena.
+  /// Floats of the arena for a lane as large as the limits.
   package let arenaCount: Int
 
   /// - Parameter result: the tensor that must outlive the run.
@@ -29,17 +30,19 @@ package struct Plan: Sendable {
     self.limits = limits
     operations = builder.operations
     self.result = result
-    var planner = Planner(builder, result: result, limits: limits)
+    var planner = Planner(builder, result: result)
     planner.deriveGradients()
     planner.placeBuffers()
     accumulations = planner.accumulations
     valueOffsets = planner.offsets(of: planner.values)
     gradientOffsets = planner.offsets(of: planner.gradients)
     factors = FactorLayout(operations, layout: layout, precision: limits.precision)
-    scratchCount = operations.reduce(0) { max($0, $1.scratch(limits)) }
-    scratchOffset = planner.extent
-    arenaCount = planner.extent + scratchCount
+    scratchCount = Self.padded(operations.reduce(0) { max($0, $1.scratch(limits)) })
+    arenaCount = scratchCount + planner.extent * Self.padded(limits.rows)
   }
+
+  /// Rows that the places of a lane's buffers are multiplied by: whole vectors of every column.
+  static func padded(_ rows: Int) -> Int { (rows + 15) & ~15 }
 
   package var isTraining: Bool { mode == .training }
 
@@ -82,13 +85,13 @@ private struct Planner {
   struct Region {
     var birth: Int
     var death: Int
+    /// Columns, and the first of them.
     var count: Int
     var offset = -1
   }
 
   let builder: GraphBuilder
   let result: Tensor
-  let limits: Limits
   var accumulations: [Accumulation]
   var regions: [Region] = []
   /// Region of each tensor's value and gradient.
@@ -101,10 +104,9 @@ private struct Planner {
   private var end: Int { isTraining ? 2 * operations.count : operations.count }
   private func backwardTime(_ index: Int) -> Int { 2 * operations.count - 1 - index }
 
-  init(_ builder: GraphBuilder, result: Tensor, limits: Limits) {
+  init(_ builder: GraphBuilder, result: Tensor) {
     self.builder = builder
     self.result = result
-    self.limits = limits
     accumulations = builder.operations.map { _ in Accumulation() }
     values = builder.tensors.map { _ in nil }
     gradients = values
@@ -112,8 +114,7 @@ private struct Planner {
   }
 
   private mutating func newRegion(_ tensor: Tensor, at time: Int) -> Int {
-    let count = (limits.rows * tensor.columns + 15) & ~15
-    regions.append(Region(birth: time, death: time, count: count))
+    regions.append(Region(birth: time, death: time, count: tensor.columns))
     return regions.count - 1
   }
 

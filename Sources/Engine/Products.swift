@@ -4,10 +4,13 @@ import Kernels
 /// operation that calls these names the weights in `factors` and asks for `productScratch`.
 
 /// Floats of scratch that the products with a weight (K, M) need.
-package func productScratch(K: Int, M: Int, _ limits: Limits) -> Int {
+package func productScratch(
+  K: Int, M: Int, activation: Activation = .none, _ limits: Limits
+) -> Int {
   switch limits.precision {
-  case .float32: return matmulScratch(K: K, M: M)
-  case .bfloat16: return packedMatmulScratch(K: K, M: M)
+  case .float32:
+    return matmulScratch(K: K, M: M) + (activation == .none ? 0 : limits.rows * K)
+  case .bfloat16: return packedMatmulScratch(K: K, M: M, activation: activation)
   }
 }
 
@@ -22,27 +25,29 @@ extension Workspace {
     return UnsafeBufferPointer(value(tensor))
   }
 
-  /// Y = X·W + b + residual, W (columns of X, columns of Y).
+  /// Y = f(X)·W + b + residual, W (columns of X, columns of Y), for an activation f.
   ///
-  /// - Parameter finish: called for blocks of rows of Y, in order, as they are finished; all rows
-  ///   belong to one block.
+  /// - Parameter addsBiasLast: in single precision the bias is added to the finished product rather
+  ///   than the product to the bias; then there is no residual.
   package func linear(
-    into output: Tensor, _ input: Tensor, weight: Parameter, bias: Parameter? = nil,
-    residual: Tensor? = nil, finish: (_ rows: Range<Int>) -> Void = { _ in }
+    into output: Tensor, _ input: Tensor, activation: Activation = .none, weight: Parameter,
+    bias: Parameter? = nil, addsBiasLast: Bool = false, residual: Tensor? = nil
   ) {
     let (K, M) = (input.columns, output.columns)
-    let x = value(input).span
     let shift = optional(bias)
     var y = value(output).mutableSpan
     if let packed = packed(weight) {
       var scratch = self.scratch.mutableSpan
       matmul(
-        into: &y, x, packed: packed.span, bias: shift.span, residual: optional(residual).span,
-        N: rows, K: K, M: M, scratch: &scratch, finish: finish)
+        into: &y, value(input).span, packed: packed.span, bias: shift.span,
+        residual: optional(residual).span, N: rows, K: K, M: M, activation: activation,
+        scratch: &scratch)
       return
     }
     var adding = true
-    if let residual, bias == nil {
+    if addsBiasLast {
+      adding = false
+    } else if let residual, bias == nil {
       if !areShared(residual, output) { copy(value(residual).span, into: &y) }
     } else if let residual, areShared(residual, output) {
       addBias(inPlace: &y, shift.span, N: rows, M: M)
@@ -54,19 +59,31 @@ extension Workspace {
       adding = false
     }
     matmul(
-      into: &y, x, self.weight(weight).span, N: rows, K: K, M: M, adding: adding,
-      isRowwise: isDecoding)
-    finish(0..<rows)
+      into: &y, activated(input, activation).span, self.weight(weight).span, N: rows, K: K, M: M,
+      adding: adding, isRowwise: isDecoding)
+    if addsBiasLast && bias != nil { addBias(inPlace: &y, shift.span, N: rows, M: M) }
   }
 
-  /// dX, dW and db of Y = X·W + b from the gradient of Y.
+  /// f(X), behind what the products themselves need of the scratch.
+  private func activated(
+    _ input: Tensor, _ activation: Activation
+  ) -> UnsafeMutableBufferPointer<Float> {
+    let x = value(input)
+    if activation == .none { return x }
+    let room = UnsafeMutableBufferPointer(rebasing: scratch[(scratch.count - x.count)...])
+    var result = room.mutableSpan
+    gelu(into: &result, x.span)
+    return room
+  }
+
+  /// dX, dW and db of Y = f(X)·W + b from the gradient of Y.
   ///
-  /// - Parameter prepare: called for blocks of rows, in order, before the gradient of Y is read
-  ///   there: it may still write those rows.
+  /// - Parameter addsInput: not with an activation.
   package func linearBackward(
-    _ output: Tensor, input: Tensor, weight: Parameter, bias: Parameter? = nil, addsInput: Bool,
-    addsWeight: Bool, addsBias: Bool = false, prepare: (_ rows: Range<Int>) -> Void = { _ in }
+    _ output: Tensor, input: Tensor, activation: Activation = .none, weight: Parameter,
+    bias: Parameter? = nil, addsInput: Bool, addsWeight: Bool, addsBias: Bool = false
   ) {
+    precondition(activation == .none || !addsInput, "an activation's input has one reader")
     let (K, M) = (input.columns, output.columns)
     let dY = gradient(output).span
     var dBias = optionalGradient(bias).mutableSpan
@@ -77,16 +94,16 @@ extension Workspace {
       matmulBackward(
         dX: &dX, dW: &dW, dBias: &dBias, dY, value(input).span, packed: packed.span, N: rows, K: K,
         M: M, addingInput: addsInput, addingWeights: addsWeight, addingBias: addsBias,
-        scratch: &scratch, prepare: prepare)
+        activation: activation, scratch: &scratch)
       return
     }
-    prepare(0..<rows)
     if bias != nil { biasBackward(into: &dBias, dY, N: rows, M: M, adding: addsBias) }
     matmulBackwardWeight(
-      into: &dW, value(input).span, dY, N: rows, K: K, M: M, adding: addsWeight)
+      into: &dW, activated(input, activation).span, dY, N: rows, K: K, M: M, adding: addsWeight)
     matmulBackwardInput(
       into: &dX, dY, self.weight(weight).span, N: rows, K: K, M: M, adding: addsInput,
       scratch: &scratch)
+    if activation == .gelu { geluBackward(inPlace: &dX, value(input).span) }
   }
 
   private func optionalGradient(_ parameter: Parameter?) -> UnsafeMutableBufferPointer<Float> {

@@ -15,9 +15,10 @@ package struct Workspace: ~Copyable {
   let factors: FactorLayout
   let gradients: UnsafeMutablePointer<Float>?
   let arena: UnsafeMutablePointer<Float>
+  /// See `Plan`: columns, to be multiplied by `stride` and added to the scratch.
   let valueOffsets: UnsafePointer<Int>
   let gradientOffsets: UnsafePointer<Int>
-  let scratchOffset: Int
+  let stride: Int
   let scratchCount: Int
 
   /// Whether each row is a sequence of its own, whose bits may not depend on the others.
@@ -26,7 +27,7 @@ package struct Workspace: ~Copyable {
   /// The value of an activation, (rows, columns).
   package func value(_ tensor: Tensor) -> UnsafeMutableBufferPointer<Float> {
     UnsafeMutableBufferPointer(
-      start: arena + valueOffsets[tensor.id], count: rows * tensor.columns)
+      start: arena + scratchCount + valueOffsets[tensor.id] * stride, count: rows * tensor.columns)
   }
 
   /// Whether both values lie in one place.
@@ -37,7 +38,8 @@ package struct Workspace: ~Copyable {
   /// The gradient of an activation, (rows, columns).
   package func gradient(_ tensor: Tensor) -> UnsafeMutableBufferPointer<Float> {
     UnsafeMutableBufferPointer(
-      start: arena + gradientOffsets[tensor.id], count: rows * tensor.columns)
+      start: arena + scratchCount + gradientOffsets[tensor.id] * stride,
+      count: rows * tensor.columns)
   }
 
   package func weight(_ parameter: Parameter) -> UnsafeBufferPointer<Float> {
@@ -56,7 +58,7 @@ package struct Workspace: ~Copyable {
   }
 
   package var scratch: UnsafeMutableBufferPointer<Float> {
-    UnsafeMutableBufferPointer(start: arena + scratchOffset, count: scratchCount)
+    UnsafeMutableBufferPointer(start: arena, count: scratchCount)
   }
 }
 

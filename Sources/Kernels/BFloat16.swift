@@ -46,52 +46,53 @@ private func blockRows(depth: Int, columns: Int) -> Int {
 private let blockDepth = 256
 
 /// Floats of scratch that the products with W (K, M) need.
-package func packedMatmulScratch(K: Int, M: Int) -> Int {
-  max(
-    blockRows(depth: K, columns: M) * ((K + 1) / 2),
-    blockDepth / 2 * (padded(K) + padded(M)) + blockDepth * ((M + 1) / 2))
+package func packedMatmulScratch(K: Int, M: Int, activation: Activation = .none) -> Int {
+  let activated = activation == .none ? 0 : K
+  return max(
+    blockRows(depth: K, columns: M) * ((K + 1) / 2 + activated),
+    blockDepth / 2 * (padded(K) + padded(M)) + blockDepth * ((M + 1) / 2 + activated))
 }
 
-/// Y = X·W + b + residual, or += X·W + b.
+/// Y = f(X)·W + b + residual, or += f(X)·W + b, for an activation f.
 ///
 /// - Parameters:
 ///   - bias: (M), or empty.
 ///   - residual: (N, M), or empty; may be `y` itself.
-///   - finish: called for each block of finished rows, in order, while they are in cache.
 /// - Complexity: 2·N·K·M FLOPs.
 package func matmul(
   into y: inout MutableSpan<Float>, _ x: Span<Float>, packed: Span<Float>, bias: Span<Float>,
-  residual: Span<Float>, N: Int, K: Int, M: Int, scratch: inout MutableSpan<Float>,
-  finish: (_ rows: Range<Int>) -> Void = { _ in }
+  residual: Span<Float>, N: Int, K: Int, M: Int, activation: Activation = .none,
+  scratch: inout MutableSpan<Float>
 ) {
   precondition(
     y.count == N * M && x.count == N * K && (bias.count == 0 || bias.count == M)
       && (residual.count == 0 || residual.count == N * M)
-      && scratch.count >= packedMatmulScratch(K: K, M: M),
+      && scratch.count >= packedMatmulScratch(K: K, M: M, activation: activation),
     "matmul: y \(y.count), x \(x.count), scratch \(scratch.count) for N \(N), K \(K), M \(M)")
   let w = PackedWeights(packed, K: K, M: M)
   product(
     y.base, row: M, x.base, row: K, w.forward, bias: bias.count > 0 ? bias.base : nil,
     plus: residual.count > 0 ? residual.base : nil, rows: N, depth: K, columns: M,
-    scratch: scratch.base, finish: finish)
+    activation: activation, scratch: scratch.base)
 }
 
-/// The gradients of Y = X·W + b: dX = or += dY·Wᵀ, dW = or += Xᵀ·dY, db = or += Σ over rows of dY.
+/// The gradients of Y = f(X)·W + b: dX = or += dY·Wᵀ ∘ f′(X), dW = or += f(X)ᵀ·dY,
+/// db = or += Σ over rows of dY.
 ///
 /// - Parameters:
 ///   - dBias: (M), or empty; summed in single precision.
-///   - prepare: called for each block of rows, in order, before their dY is read: it may still write
-///     them.
+///   - addingInput: not with an activation.
 /// - Complexity: 4·N·K·M FLOPs.
 package func matmulBackward(
   dX: inout MutableSpan<Float>, dW: inout MutableSpan<Float>, dBias: inout MutableSpan<Float>,
   _ dY: Span<Float>, _ x: Span<Float>, packed: Span<Float>, N: Int, K: Int, M: Int,
-  addingInput: Bool, addingWeights: Bool, addingBias: Bool, scratch: inout MutableSpan<Float>,
-  prepare: (_ rows: Range<Int>) -> Void = { _ in }
+  addingInput: Bool, addingWeights: Bool, addingBias: Bool, activation: Activation = .none,
+  scratch: inout MutableSpan<Float>
 ) {
   precondition(
     dX.count == N * K && dW.count == K * M && (dBias.count == 0 || dBias.count == M)
-      && dY.count == N * M && x.count == N * K && scratch.count >= packedMatmulScratch(K: K, M: M),
+      && dY.count == N * M && x.count == N * K && !(addingInput && activation != .none)
+      && scratch.count >= packedMatmulScratch(K: K, M: M, activation: activation),
     "matmulBackward: dX \(dX.count), dW \(dW.count), dY \(dY.count) for N \(N), K \(K), M \(M)")
   let w = PackedWeights(packed, K: K, M: M)
   let (inputs, weights, biases) = (dX.base, dW.base, dBias.base)
@@ -99,39 +100,52 @@ package func matmulBackward(
   if !addingBias { biases.update(repeating: 0, count: dBias.count) }
   let sums = dBias.count > 0 ? biases : nil
   let gradientRows = scratch.base
-  let room = gradientRows + blockDepth * ((M + 1) / 2)
+  let activated = gradientRows + blockDepth * ((M + 1) / 2)
+  let room = activation == .none ? activated : activated + blockDepth * K
   for row in stride(from: 0, to: N, by: blockDepth) {
     let count = min(blockDepth, N - row)
-    prepare(row..<row + count)
+    var left = x.base + row * K
+    if activation == .gelu {
+      gelu(activated, left, count: count * K)
+      left = UnsafePointer(activated)
+    }
     transposedProduct(
-      weights, x.base + row * K, stride: K, dY.base + row * M, stride: M, rows: count, K: K, M: M,
+      weights, left, stride: K, dY.base + row * M, stride: M, rows: count, K: K, M: M,
       adding: addingWeights || row > 0, rightRows: gradientRows, rightSums: sums, scratch: room)
     let target = inputs + row * K
     ott_bf16_product(
       target, K, addingInput ? UnsafePointer(target) : nil, nil, gradientRows, (M + 1) / 2, 1,
       w.backward, (M + 1) / 2, K, 0, count, (M + 1) / 2, K)
+    if activation == .gelu { geluBackward(target, x.base + row * K, count: count * K) }
   }
 }
 
 // MARK: - Parts
 
-/// Y (rows, columns) = X (rows, depth) · B + bias + plus with B in panels; Y and X have row strides,
-/// `plus` has Y's. `scratch` holds 128 rounded rows of X.
+/// Y (rows, columns) = f(X) (rows, depth) · B + bias + plus with B in panels; Y and X have row strides,
+/// `plus` has Y's. `scratch` holds 128 rounded rows of X, and 128 of f(X).
 func product(
   _ y: UnsafeMutablePointer<Float>, row yRow: Int, _ x: UnsafePointer<Float>, row xRow: Int,
   _ panels: UnsafePointer<Float>, bias: UnsafePointer<Float>? = nil,
   plus: UnsafePointer<Float>? = nil, rows: Int, depth: Int, columns: Int,
-  scratch: UnsafeMutablePointer<Float>, finish: (_ rows: Range<Int>) -> Void = { _ in }
+  activation: Activation = .none, scratch: UnsafeMutablePointer<Float>
 ) {
+  precondition(
+    activation == .none || xRow == depth, "rows that go through an activation lie end to end")
   let pairs = (depth + 1) / 2
   let block = blockRows(depth: depth, columns: columns)
   for row in stride(from: 0, to: rows, by: block) {
     let count = min(block, rows - row)
-    ott_bf16_rows(scratch, x + row * xRow, xRow, count, depth)
+    if activation == .gelu {
+      let activated = scratch + block * pairs
+      gelu(activated, x + row * xRow, count: count * depth)
+      ott_bf16_rows(scratch, activated, depth, count, depth)
+    } else {
+      ott_bf16_rows(scratch, x + row * xRow, xRow, count, depth)
+    }
     ott_bf16_product(
       y + row * yRow, yRow, plus.map { $0 + row * yRow }, bias, scratch, pairs, 1, panels, pairs,
       columns, 0, count, pairs, columns)
-    finish(row..<row + count)
   }
 }
 

@@ -10,31 +10,37 @@ private func gate(_ x: Vector) -> Vector {
   return Vector(repeating: 1) / (Vector(repeating: 1) + e)
 }
 
-/// H += b, then Y = gelu(H), for N rows of F columns. `h` keeps what the backward pass needs.
-package func biasGELU(
-  into y: inout MutableSpan<Float>, _ h: inout MutableSpan<Float>, _ b: Span<Float>, N: Int, F: Int
-) {
-  precondition(
-    y.count == N * F && h.count == N * F && b.count == F,
-    "biasGELU: y \(y.count), h \(h.count), b \(b.count) for N \(N), F \(F)")
-  let (target, hidden, bias) = (y.base, h.base, b.base)
-  for row in 0..<N {
-    let (to, inner) = (target + row * F, hidden + row * F)
-    @inline(__always)
-    func activate(_ index: Int, _ lanes: Int) {
-      let x = inner.load(index, lanes) + bias.load(index, lanes)
-      inner.store(x, index, lanes)
-      to.store(x * gate(x), index, lanes)
-    }
-    for index in stride(from: 0, to: F & ~15, by: 16) { activate(index, 16) }
-    if F & 15 != 0 { activate(F & ~15, F & 15) }
+/// What a factor of a product goes through first.
+package enum Activation: Sendable, Equatable {
+  case none
+  case gelu
+}
+
+/// Y = gelu(H). The bits of an element depend on nothing else.
+package func gelu(into y: inout MutableSpan<Float>, _ h: Span<Float>) {
+  precondition(y.count == h.count, "gelu: y \(y.count), h \(h.count)")
+  gelu(y.base, h.base, count: h.count)
+}
+
+func gelu(_ y: UnsafeMutablePointer<Float>, _ h: UnsafePointer<Float>, count: Int) {
+  @inline(__always)
+  func activate(_ index: Int, _ lanes: Int) {
+    let x = h.load(index, lanes)
+    y.store(x * gate(x), index, lanes)
   }
+  for index in stride(from: 0, to: count & ~15, by: 16) { activate(index, 16) }
+  if count & 15 != 0 { activate(count & ~15, count & 15) }
 }
 
 /// dH = dY ∘ gelu′(H), in the place of dY.
 package func geluBackward(inPlace dY: inout MutableSpan<Float>, _ h: Span<Float>) {
   precondition(dY.count == h.count, "geluBackward: dY \(dY.count), h \(h.count)")
-  let (target, hidden) = (dY.base, h.base)
+  geluBackward(dY.base, h.base, count: h.count)
+}
+
+func geluBackward(
+  _ target: UnsafeMutablePointer<Float>, _ hidden: UnsafePointer<Float>, count: Int
+) {
   @inline(__always)
   func descend(_ index: Int, _ lanes: Int) {
     let x = hidden.load(index, lanes)
@@ -45,7 +51,6 @@ package func geluBackward(inPlace dY: inout MutableSpan<Float>, _ h: Span<Float>
     let derivative = s.plus(x * s * (Vector(repeating: 1) - s), slope)
     target.store(target.load(index, lanes) * derivative, index, lanes)
   }
-  let count = h.count
   for index in stride(from: 0, to: count & ~15, by: 16) { descend(index, 16) }
   if count & 15 != 0 { descend(count & ~15, count & 15) }
 }

@@ -43,10 +43,11 @@ struct GPT2 {
       g.attention(qkv: qkv, heads: configuration.heads), to: C, named: name + ".attn.c_proj",
       deviation: residualDeviation, residual: x)
 
-    let hidden = g.linearGELU(
+    let hidden = g.linear(
       g.layerNorm(attended, named: name + ".ln_2"), to: configuration.hiddenWidth,
-      named: name + ".mlp.c_fc", deviation: Self.deviation)
+      named: name + ".mlp.c_fc", deviation: Self.deviation, addsBiasLast: true)
     return g.linear(
-      hidden, to: C, named: name + ".mlp.c_proj", deviation: residualDeviation, residual: attended)
+      hidden, activation: .gelu, to: C, named: name + ".mlp.c_proj", deviation: residualDeviation,
+      residual: attended)
   }
 }

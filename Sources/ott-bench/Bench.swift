@@ -41,7 +41,10 @@ struct WorkloadOptions: ParsableArguments {
     if let width { sizes.width = width }
     if let heads { sizes.heads = heads }
     if let vocabulary { sizes.labels = vocabulary }
-    if let batch { sizes.batch = batch }
+    if let batch {
+      sizes.batch = batch
+      while sizes.lanes > max(1, batch) { sizes.lanes /= 2 }
+    }
     if let length { sizes.length = length }
     if let lanes { sizes.lanes = lanes }
     sizes.context = context

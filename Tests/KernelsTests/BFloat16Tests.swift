@@ -21,34 +21,24 @@ private func packed(_ w: [Float], K: Int, M: Int) -> [Float] {
 /// Y = X·W + b, or += that, and dX, dW and dB alike.
 private func products(
   _ y: inout [Float], _ dX: inout [Float], _ dW: inout [Float], _ dB: inout [Float], _ x: [Float],
-  _ w: [Float], _ dY: [Float], _ b: [Float], N: Int, K: Int, M: Int, adding: Bool
+  _ w: [Float], _ dY: [Float], _ b: [Float], N: Int, K: Int, M: Int, adding: Bool,
+  activation: Activation = .none
 ) {
   let factor = packed(w, K: K, M: M)
-  var scratch = [Float](repeating: .nan, count: packedMatmulScratch(K: K, M: M))
+  var scratch = blank(packedMatmulScratch(K: K, M: M, activation: activation))
   var scratchSpan = scratch.mutableSpan
   let residual = adding ? y : []
-  var finished = 0
   var ySpan = y.mutableSpan
   matmul(
     into: &ySpan, x.span, packed: factor.span, bias: b.span, residual: residual.span, N: N, K: K,
-    M: M, scratch: &scratchSpan
-  ) { rows in
-    #expect(rows.lowerBound == finished)
-    finished = rows.upperBound
-  }
-  #expect(finished == N)
+    M: M, activation: activation, scratch: &scratchSpan)
   var dXSpan = dX.mutableSpan
   var dWSpan = dW.mutableSpan
   var dBSpan = dB.mutableSpan
-  var prepared = 0
   matmulBackward(
     dX: &dXSpan, dW: &dWSpan, dBias: &dBSpan, dY.span, x.span, packed: factor.span, N: N, K: K,
-    M: M, addingInput: adding, addingWeights: adding, addingBias: adding, scratch: &scratchSpan
-  ) { rows in
-    #expect(rows.lowerBound == prepared)
-    prepared = rows.upperBound
-  }
-  #expect(prepared == N)
+    M: M, addingInput: adding && activation == .none, addingWeights: adding, addingBias: adding,
+    activation: activation, scratch: &scratchSpan)
 }
 
 private func blank(_ count: Int) -> [Float] { [Float](repeating: .nan, count: count) }
@@ -84,6 +74,25 @@ struct BFloat16Tests {
     let bias = (0..<M).map { m in (0..<N).reduce(0) { $0 + Double(dY[$1 * M + m]) } }
     #expect(error(dW, plus(dW0, weight)) < productBound(N + 1))
     #expect(error(dB, plus(dB0, bias)) < productBound(N + 1))
+  }
+
+  /// The same bits as GELU, product and gradient of GELU one after the other.
+  @Test(arguments: shapes, [false, true])
+  func activationsAreFused(shape: (Int, Int, Int), adding: Bool) {
+    let (N, K, M) = shape
+    let (x, w, dY, b) = (draws(N * K, "x"), draws(K * M, "w"), draws(N * M, "dY"), draws(M, "b"))
+    let (y0, dW0, dB0) = (draws(N * M, "y0"), draws(K * M, "dW0"), draws(M, "dB0"))
+    var (y, dX, dW, dB) = (y0, blank(N * K), dW0, dB0)
+    products(
+      &y, &dX, &dW, &dB, x, w, dY, b, N: N, K: K, M: M, adding: adding, activation: .gelu)
+    var activated = blank(N * K)
+    var activatedSpan = activated.mutableSpan
+    gelu(into: &activatedSpan, x.span)
+    var (y1, dX1, dW1, dB1) = (y0, [Float](repeating: 0, count: N * K), dW0, dB0)
+    products(&y1, &dX1, &dW1, &dB1, activated, w, dY, b, N: N, K: K, M: M, adding: adding)
+    var dXSpan = dX1.mutableSpan
+    geluBackward(inPlace: &dXSpan, x.span)
+    #expect(y == y1 && dX == dX1 && dW == dW1 && dB == dB1)
   }
 
   /// One factor is 1, so the product is the rounded other one: exactly.
