@@ -20,8 +20,9 @@ bench-step: $(BUILT) ## time every operation of a step of BENCH_MODEL, in PRECIS
 	$(BIN)/ott-bench step --model $(BENCH_MODEL) --threads $(or $(THREADS),$(CORES)) \
 	  $(addprefix --precision ,$(PRECISION)) --output results/bench/step-$(BENCH_MODEL)$(addprefix -,$(PRECISION)).csv
 
-bench-scaling: $(BUILT) ## time a step by width, layers, length, batch, threads beside the plan: results/bench/scaling.csv
-	$(BIN)/ott-bench scaling --threads $(or $(THREADS),$(CORES)) --output results/bench/scaling.csv
+bench-scaling: $(BUILT) ## time a step by each of its sizes beside the plan, in PRECISION: results/bench/scaling.csv
+	$(BIN)/ott-bench scaling --threads $(or $(THREADS),$(CORES)) $(addprefix --precision ,$(PRECISION)) \
+	  --output results/bench/scaling$(addprefix -,$(PRECISION)).csv
 
 # Each figure in a make of its own: a preset in another precision has rules of its own.
 precision-study: $(BUILT) ## figure2 of PRESET in both precisions: results/bench/precision-PRESET.csv

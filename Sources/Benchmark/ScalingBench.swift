@@ -1,4 +1,5 @@
 import Foundation
+import Kernels
 import Models
 import Planning
 import Support
@@ -16,20 +17,22 @@ package struct ScalingBench: Sendable {
     package let threadSeconds: Double
     /// Thread-seconds that the plan expects.
     package let planned: Double
+    /// FLOP/s of a product of these widths on one thread, as the plan calibrates them.
+    package let productRate: Double
   }
 
   /// The curves: each varies one size of a middling model. Rows of a step stay the same along the
-  /// curve of lengths.
-  package static func curves(threads: Int) throws -> [(
+  /// curves of lengths and lanes.
+  package static func curves(threads: Int, precision: Precision = .float32) throws -> [(
     varied: String, workload: Workload, threads: Int
   )] {
     func workload(
-      width: Int = 128, layers: Int = 4, length: Int = 128, batch: Int = 32
+      width: Int = 128, layers: Int = 4, length: Int = 128, batch: Int = 32, lanes: Int = 4
     ) throws -> Workload {
       var sizes = NamedModel.d128.sizes
       (sizes.width, sizes.layers, sizes.length, sizes.batch) = (width, layers, length, batch)
-      sizes.heads = max(1, width / 64)
-      return try sizes.workload()
+      (sizes.heads, sizes.lanes) = (max(1, width / 64), lanes)
+      return try sizes.workload(precision: precision)
     }
     var points: [(String, Workload, Int)] = []
     for width in [16, 32, 64, 128, 256, 512] {
@@ -41,6 +44,10 @@ package struct ScalingBench: Sendable {
     }
     for batch in [4, 8, 16, 32, 64] {
       points.append(("batch", try workload(batch: batch), threads))
+    }
+    for lanes in [2, 4, 8, 16, 32] { points.append(("lanes", try workload(lanes: lanes), threads)) }
+    for model in [NamedModel.laptopSmall, .laptopLarge] {
+      points.append(("model", try model.sizes.workload(precision: precision), threads))
     }
     var workers = 1
     while workers <= threads {
@@ -71,7 +78,9 @@ package struct ScalingBench: Sendable {
       seconds: median(steps.map(\.wall)), threadSeconds: median(steps.map(\.cpu)),
       planned: rates.stepSeconds(
         workload.model, rows: Double(workload.rows), length: Double(workload.length),
-        lanes: workload.lanes))
+        lanes: workload.lanes, precision: workload.precision),
+      productRate: rates.product(
+        workload.rows / workload.lanes, workload.model.width, workload.precision))
   }
 
   /// The points as CSV; the last column is the plan's thread-seconds by the measured ones.
@@ -81,15 +90,16 @@ package struct ScalingBench: Sendable {
     }
     return [
       [
-        "varied", "width", "layers", "length", "batch", "threads", "ms", "thread_ms",
-        "plan_thread_ms", "plan_ratio",
+        "varied", "width", "layers", "length", "batch", "lanes", "threads", "precision",
+        "product_gflop_per_s", "ms", "thread_ms", "plan_thread_ms", "plan_ratio",
       ]
     ]
       + points.map { point in
         let work = point.workload
         return [
           point.varied, "\(work.model.width)", "\(work.model.layers)", "\(work.length)",
-          "\(work.batch)", "\(point.threads)", number(point.seconds * 1e3, 3),
+          "\(work.batch)", "\(work.lanes)", "\(point.threads)", work.precision.rawValue,
+          number(point.productRate / 1e9, 1), number(point.seconds * 1e3, 3),
           number(point.threadSeconds * 1e3, 3), number(point.planned * 1e3, 3),
           number(point.planned / max(point.threadSeconds, 1e-12), 3),
         ]

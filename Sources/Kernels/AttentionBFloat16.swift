@@ -7,14 +7,14 @@ import CVector
 #endif
 
 /// One head of causal attention over one segment with bfloat16 factors. Queries go by sixteen against
-/// the keys up to the last of them, and by 64 into the sums over queries of the backward pass; softmax and its gradient are in single precision.
-/// What the products read and write lies in the rows of qkv, o and their gradients: nothing is
+/// the keys up to the last of them, and by 64 into the sums over queries of the backward pass; softmax
+/// and its gradient are in single precision. What the products read and write lies in the rows of qkv, o and their gradients: nothing is
 /// gathered but the rounded factors.
 
 private let block = 64
 
 /// Whether segments of T rows and heads of D columns are worth rounding.
-func roundsAttention(T: Int, D: Int) -> Bool { T >= 32 && D >= 16 }
+package func roundsAttention(T: Int, D: Int) -> Bool { T >= 32 && D >= 16 }
 
 /// Floats of scratch, forward and backward.
 func roundedAttentionScratch(T: Int, D: Int) -> Int {

@@ -1,4 +1,5 @@
 import Foundation
+import Kernels
 import Models
 import Support
 
@@ -31,19 +32,21 @@ package struct Cost: Sendable, Equatable {
 /// as measured once (PERFORMANCE.md; they are minutes where training is hours).
 package struct Rates: Sendable {
   /// FLOP/s of a matrix product of `rows` × `width` by `width` × 4 `width`.
-  package let product: @Sendable (_ rows: Int, _ width: Int) -> Double
-  /// Share of the product's rate that a whole training step reaches: what is not a product weighs
-  /// more in narrow models. Fitted to training at widths 16 and 64.
-  package func trainingShare(width: Int) -> Double { 0.8 * Double(width) / Double(width + 16) }
-  /// Shares of the product's rate that the products of a step and its attention reach.
-  package var productShare = 0.95
-  package var attentionShare = 0.7
-  /// Thread-seconds for each row, layer and column of what is no product: norms, biases, GELU.
-  package var floatSeconds = 4e-9
-  /// The same for each parameter of a step: sums over lanes, clipping, AdamW.
-  package var updateSeconds = 2e-9
+  package let product: @Sendable (_ rows: Int, _ width: Int, _ precision: Precision) -> Double
+  /// Shares of the product's rate that the linear layers and the head of a training step reach, and
+  /// its attention.
+  package var productShare = 0.9
+  package var attentionShare = 0.82
+  /// Thread-seconds for each row, layer and column of what is no product: norms, biases, GELU,
+  /// rounding.
+  package var floatSeconds = 1.4e-8
+  /// The same for each parameter of a step: sum of the gradients, clipping, AdamW.
+  package var updateSeconds = 3e-9
   /// The same for each layer of a lane: the calls themselves.
-  package var operationSeconds = 5e-6
+  package var operationSeconds = 3e-5
+  /// Share of the product's rate that scoring reaches: what is not a product weighs more in narrow
+  /// models. Fitted at widths 16 and 64.
+  package func scoringShare(width: Int) -> Double { 0.8 * Double(width) / Double(width + 16) }
   /// The same for generating with a cache, where products are narrow.
   package var generationShare = 0.1
   /// Symbols or positions a second.
@@ -58,7 +61,7 @@ package struct Rates: Sendable {
   /// Seconds to start a process and to open and close its files.
   package var startSeconds = 0.05
 
-  package init(product: @escaping @Sendable (_ rows: Int, _ width: Int) -> Double) {
+  package init(product: @escaping @Sendable (_ rows: Int, _ width: Int, Precision) -> Double) {
     self.product = product
   }
 }
@@ -112,26 +115,29 @@ package struct CostModel {
 
   var report: Cost { Cost(memoryBytes: Self.processBytes, diskBytes: 200e3, seconds: 0.5) }
 
-  /// All but the tables of over-encoding. Weights and both moments once; a worker holds the activations of the lane at work and one
-  /// gradient for every level of the tree of sums; the map set, of `dataBytes`, lies in memory.
+  /// All but the tables of over-encoding. Weights and both moments once; a worker holds the activations
+  /// of the lane at work and one gradient for every level of the tree of sums; the map set, of
+  /// `dataBytes`, lies in memory.
   func training(
-    _ size: RunSize, _ model: ModelConfiguration, lanes: Int, dataBytes: Double
+    _ size: RunSize, _ model: ModelConfiguration, lanes laneCount: Int, precision: Precision,
+    dataBytes: Double
   ) -> Cost {
-    let lanes = Double(lanes)
-    let laneRows = size.rows / Double(size.steps) / lanes
+    let lanes = Double(laneCount)
+    let stepRows = size.rows / Double(size.steps)
+    let laneRows = stepRows / lanes
     let tables = model.overEncoding?.layout.tableParameterCount ?? 0
     let weights = 4 * Double(model.parameterCount - tables)
     let workers = min(Double(threads), lanes)
     let memory =
       Self.processBytes + weights * (3 + workers * (log2(lanes) + 1))
       + model.activationBytes(rows: laneRows) * workers + dataBytes
-    let speed =
-      rates.product(Int(laneRows.rounded(.up)), model.width)
-      * rates.trainingShare(width: model.width)
+    let step = rates.stepSeconds(
+      model, rows: stepRows, length: size.rows / Double(size.units), lanes: laneCount,
+      precision: precision)
     return Cost(
       flops: size.trainingFlops, memoryBytes: memory,
       diskBytes: Double(size.snapshots + 3) * weights,
-      seconds: rates.startSeconds + size.trainingFlops / speed)
+      seconds: rates.startSeconds + Double(size.steps) * step)
   }
 
   /// The model of a run with the tables and classes that its map set will have.
@@ -156,9 +162,9 @@ package struct CostModel {
 }
 
 extension ModelConfiguration {
-  /// Saved for the backward pass by `rows` positions: about 18 rows of C a layer.
+  /// Saved for the backward pass by `rows` positions: about 14 rows of C a layer.
   fileprivate func activationBytes(rows: Double) -> Double {
-    4 * rows * Double(width) * Double(18 * layers + 6)
+    4 * rows * Double(width) * Double(14 * layers + 12)
   }
 
   /// Keys and values of every layer.

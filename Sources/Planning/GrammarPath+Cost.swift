@@ -49,7 +49,8 @@ extension GrammarPath {
       let columns = Double(try settings.ints("map.inputOrders", in: 1...16).count + 1)
       return model.training(
         try size(of: node.run, in: model), try configuration(of: node.run, in: model),
-        lanes: try settings.int("training.lanes"), dataBytes: rows * columns + train * 8)
+        lanes: try settings.int("training.lanes"), precision: try settings.precision,
+        dataBytes: rows * columns + train * 8)
     case .evaluate: return try evaluation(node, settings: settings, in: model)
     case .report: return model.report
     case .vocabulary: preconditionFailure("a grammar's tokens need no training")
@@ -72,14 +73,14 @@ extension GrammarPath {
           + (try settings.int("evaluation.finalSamples", in: 0...1 << 40)))
     let generation = generated * size.forwardFlopsPerRow
     let scoring = perSentence * Double(heldout) * size.forwardFlopsPerRow
-    let product = model.rates.product(batch, configuration.width)
+    let product = model.rates.product(batch, configuration.width, .float32)
     return Cost(
       flops: generation + scoring,
       memoryBytes: 4 * Double(size.parameters)
         + configuration.cacheBytes(rows: perSentence * Double(batch)) + CostModel.processBytes,
       diskBytes: Double(heldout) * 12 + generated * 0.4,
       seconds: model.rates.startSeconds + generation / (product * model.rates.generationShare)
-        + scoring / (product * model.rates.trainingShare(width: configuration.width)))
+        + scoring / (product * model.rates.scoringShare(width: configuration.width)))
   }
 
   private func configuration(of run: Int, in model: CostModel) throws -> ModelConfiguration {

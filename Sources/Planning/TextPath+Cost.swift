@@ -100,6 +100,7 @@ extension TextPath {
     let configuration = try configuration(of: node.run, in: model)
     var cost = model.training(
       size, configuration, lanes: try settings.int("training.lanes"),
+      precision: try settings.precision,
       dataBytes: 4 * part.tokens * columns + part.documents * 8)
     if let input = configuration.overEncoding {
       // Of tables no gradient is ever held: the rows of a batch are staged with their gradients.
@@ -133,8 +134,8 @@ extension TextPath {
       memoryBytes: 4 * Double(size.parameters) + CostModel.processBytes
         + configuration.cacheBytes(rows: Double(batch * model.threads)), diskBytes: 10e3,
       seconds: model.rates.startSeconds + flops
-        / (model.rates.product(batch, configuration.width)
-          * model.rates.trainingShare(width: configuration.width)))
+        / (model.rates.product(batch, configuration.width, .float32)
+          * model.rates.scoringShare(width: configuration.width)))
   }
 
   private func moments(_ settings: Settings) throws -> TableMoments {

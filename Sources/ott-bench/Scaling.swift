@@ -10,6 +10,7 @@ struct Scaling: ParsableCommand {
   )
 
   @Option(help: "Most worker threads.") var threads = Host.threads
+  @Option(help: "Precision of the matrix products.") var precision = Precision.float32
   @Option(help: "Seconds for each size.") var seconds = 0.5
   @Option(help: "CSV file to write.") var output: String?
 
@@ -21,7 +22,9 @@ struct Scaling: ParsableCommand {
     try BLAS.configure()
     let rates = Calibration.rates()
     var points: [ScalingBench.Point] = []
-    for (varied, workload, threads) in try ScalingBench.curves(threads: threads) {
+    for (varied, workload, threads) in try ScalingBench.curves(
+      threads: threads, precision: precision)
+    {
       points.append(
         try ScalingBench.measure(
           varied, workload, threads: threads, rates: rates, seconds: seconds))

@@ -57,7 +57,7 @@ struct Rules: ParsableCommand {
   func run() throws {
     let graph = try options.graph()
     // The order of starting needs only ratios: any one rate gives it, and always the same.
-    let costs = try CostModel(graph, rates: Rates { _, _ in 1e10 }, threads: 1).costs()
+    let costs = try CostModel(graph, rates: Rates { _, _, _ in 1e10 }, threads: 1).costs()
     try MakeRules(graph).write(order: Plan.startOrder(of: graph, costs: costs))
   }
 }

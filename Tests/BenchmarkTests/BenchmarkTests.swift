@@ -98,14 +98,17 @@ private func temporaryPath(_ name: String) -> String {
 @Suite struct ScalingTests {
   /// Every curve varies one size, and the plan expects more time for more work.
   @Test func curvesVaryOneSize() throws {
-    let rates = Rates { _, _ in 1e11 }
+    let rates = Rates { _, _, _ in 1e11 }
     let curves = try ScalingBench.curves(threads: 2)
-    #expect(Set(curves.map(\.varied)) == ["width", "layers", "length", "batch", "threads"])
-    for name in ["width", "layers", "batch"] {
+    #expect(
+      Set(curves.map(\.varied)) == [
+        "width", "layers", "length", "batch", "lanes", "model", "threads",
+      ])
+    for name in ["width", "layers", "batch", "lanes"] {
       let planned = curves.filter { $0.varied == name }.map { curve in
         rates.stepSeconds(
           curve.workload.model, rows: Double(curve.workload.rows),
-          length: Double(curve.workload.length), lanes: curve.workload.lanes)
+          length: Double(curve.workload.length), lanes: curve.workload.lanes, precision: .float32)
       }
       #expect(planned == planned.sorted() && planned.count > 3)
     }
@@ -117,11 +120,11 @@ private func temporaryPath(_ name: String) -> String {
   @Test func measuresAndTabulates() throws {
     let workload = try smallWorkload()
     let point = try ScalingBench.measure(
-      "width", workload, threads: 2, rates: Rates { _, _ in 1e11 }, seconds: 0)
+      "width", workload, threads: 2, rates: Rates { _, _, _ in 1e11 }, seconds: 0)
     #expect(point.seconds > 0 && point.planned > 0 && point.threads == 2)
     let csv = ScalingBench.csv([point])
     #expect(csv.count == 2 && csv[0].count == csv[1].count)
-    #expect(csv[1].prefix(6) == ["width", "8", "4", "9", "3", "2"])
+    #expect(csv[1].prefix(8) == ["width", "8", "4", "9", "3", "2", "2", "float32"])
   }
 }
 

@@ -5,7 +5,7 @@ import Testing
 
 @Suite struct PlanTests {
   let project: TemporaryProject
-  let rates = Rates { rows, width in Double(rows * width) * 1e6 }
+  let rates = Rates { rows, width, _ in Double(rows * width) * 1e6 }
 
   init() throws {
     project = try TemporaryProject()

@@ -34,7 +34,7 @@ import Testing
       #expect(node.inputs.allSatisfy { $0 < position })
       #expect(node.configuration.id == node.id)
     }
-    let rates = Rates { rows, width in Double(rows * width) * 1e6 }
+    let rates = Rates { rows, width, _ in Double(rows * width) * 1e6 }
     let plan = try Plan(graph, rates: rates, cores: 2, in: project.directory)
     #expect(plan.costs.allSatisfy { $0.seconds > 0 && $0.memoryBytes > 0 && $0.diskBytes > 0 })
     // At most one pass over the corpus.
