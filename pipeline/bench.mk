@@ -10,7 +10,7 @@ TABLE_MOMENTS ?= float32## moments of the tables: float32, bfloat16 (13 GB at 12
 
 BENCH_VARIABLES := BENCH BENCH_MODEL TABLE_ROWS TABLE_STEPS TABLE_MOMENTS
 
-.PHONY: bench bench-step bench-scaling precision-study table-speed
+.PHONY: bench bench-step bench-scaling bench-determinism precision-study table-speed
 
 bench: $(BUILT) .venv/peers.stamp ## race training and generation against PyTorch: results/bench/training.csv
 	$(PEERS_PYTHON) Tests/Peers/training_bench.py --bin $(BIN)/ott-bench --runs $(BENCH_RUNS) \
@@ -23,6 +23,10 @@ bench-step: $(BUILT) ## time every operation of a step of BENCH_MODEL, in PRECIS
 bench-scaling: $(BUILT) ## time a step by each of its sizes beside the plan, in PRECISION: results/bench/scaling.csv
 	$(BIN)/ott-bench scaling --threads $(or $(THREADS),$(CORES)) $(addprefix --precision ,$(PRECISION)) \
 	  --output results/bench/scaling$(addprefix -,$(PRECISION)).csv
+
+bench-determinism: $(BUILT) ## what bits that no thread count changes cost a step: results/bench/determinism.csv
+	python3 Tests/Peers/determinism_bench.py --bin $(BIN)/ott-bench --threads $(or $(THREADS),$(CORES)) \
+	  --runs $(BENCH_RUNS) --output results/bench/determinism.csv
 
 # Each figure in a make of its own: a preset in another precision has rules of its own.
 precision-study: $(BUILT) ## figure2 of PRESET in both precisions: results/bench/precision-PRESET.csv
