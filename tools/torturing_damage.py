@@ -13,17 +13,24 @@ class Damage:
     # MARK: Damage
 
     def damage(self, flips, deadline):
-        """Flips single bits in each part of each kind of file and gives it to its reader."""
+        """Damages one file of each kind, in each of its parts, and gives it to its reader."""
         for target in self.targets:
             place = Workplace(self.base, self.options.bin, f"damage-{target}")
             shutil.rmtree(place.path / "data")
             shutil.copytree(self.reference[target].path / "data", place.path / "data")
+            seen = set()
             for title, path, parts, reader in self.victims(place):
+                if title in seen:
+                    continue
+                seen.add(title)
                 whole = path.read_bytes()
                 for part, (low, high) in parts(whole).items():
                     for _ in range(flips):
-                        if high <= low or time.monotonic() > deadline:
+                        if high <= low:
                             continue
+                        if time.monotonic() > deadline:
+                            self.table.note(f"out of time at bit flips of {title}, {part}, {target}")
+                            break
                         position, bit = self.random.randrange(low, high), self.random.randrange(8)
                         data = bytearray(whole)
                         data[position] ^= 1 << bit
@@ -32,10 +39,11 @@ class Damage:
                         self.table.add(f"bit flip: {title}, {part}", target, problem and
                                        f"{path.name} byte {position} bit {bit}: {problem}")
                     path.write_bytes(whole)
-                for title_cut, cut in [("cut", whole[:self.random.randrange(max(1, len(whole)))]),
-                                       ("empty", b""), ("foreign", b"\x7fELF" + whole[4:])]:
-                    path.write_bytes(cut)
-                    self.table.add(f"{title_cut}: {title}", target, self.judge(path, reader))
+                for other in [whole[:self.random.randrange(max(1, len(whole)))], b"",
+                              b"\x7fELF" + whole[4:]]:
+                    path.write_bytes(other)
+                    self.table.add(f"cut, emptied, foreign: {title}", target,
+                                   self.judge(path, reader))
                 path.write_bytes(whole)
             place.remove()
 
@@ -80,7 +88,9 @@ class Damage:
             if shards:
                 yield (f"{folder.parent.name} shard", shards[-1], shard_parts,
                        lambda read=consumer(stage, identity), names=[shards[-1].name]: read(names))
-            for weights in sorted(folder.glob("weights-*.safetensors"))[-1:]:
+            # Reports read a run's metrics, never its weights.
+            snapshots = [] if stage == "report" else sorted(folder.glob("weights-*.safetensors"))
+            for weights in snapshots[-1:]:
                 yield ("weights", weights, weights_parts,
                        lambda read=consumer(stage, identity), names=[weights.name]: read(names))
             yield (f"{folder.parent.name} index", folder / "index.json", everything,
@@ -95,7 +105,7 @@ class Damage:
                 output = place.path / "again" / identity
                 shutil.rmtree(output, ignore_errors=True)
                 status, _, errors = place.stage(stage, identity, output)
-                return status, errors, [f"{identity}.json", "data/", "No such file"]
+                return status, errors, [f"{identity}.json", "data/", "/index.json", "/evidence.json"]
             yield f"{stage} configuration", config, words, read
         yield from self.resumed(place, chosen["train"])
         parameters = place.config("sample", chosen["sample"])["parameters"] \

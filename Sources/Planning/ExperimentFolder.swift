@@ -27,8 +27,7 @@ struct ExperimentFolder {
     let path = "\(root)/\(name).yaml"
     if FileBytes.exists(directory + "/" + path) { return path }
     let group = name.contains("/") ? String(name.prefix { $0 != "/" }) : ""
-    let names = try FileManager.default
-      .contentsOfDirectory(atPath: "\(directory)/\(root)/\(group)")
+    let names = try AtomicFile.names(in: "\(directory)/\(root)/\(group)")
       .filter { $0.hasSuffix(".yaml") && $0 != "defaults.yaml" }
       .map { String($0.dropLast(5)) }.sorted()
     let short = group.isEmpty ? name : String(name.dropFirst(group.count + 1))

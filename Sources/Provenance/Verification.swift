@@ -151,7 +151,7 @@ package struct Verification: Sendable {
     guard FileManager.default.fileExists(atPath: directory, isDirectory: &isDirectory),
       isDirectory.boolValue
     else { return [] }
-    return try FileManager.default.contentsOfDirectory(atPath: directory)
+    return try AtomicFile.names(in: directory)
       .filter { !$0.hasPrefix(".") }.sorted()
   }
 }

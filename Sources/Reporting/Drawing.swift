@@ -41,7 +41,7 @@ package struct Drawing {
         remedy: status == 127 ? "Run: make deps" : nil)
     }
     let picture = try FileBytes.read(temporary)
-    try FileManager.default.removeItem(atPath: temporary)
+    guard unlink(temporary) == 0 else { throw FileFault.error("cannot remove \(temporary)") }
     try AtomicFile.write(picture, to: svg)
   }
 

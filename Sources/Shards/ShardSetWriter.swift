@@ -130,7 +130,7 @@ package final class ShardSetWriter: Sendable {
   }
 
   private func removeOtherShards(keeping names: Set<String>) throws {
-    for name in try FileManager.default.contentsOfDirectory(atPath: directory)
+    for name in try AtomicFile.names(in: directory)
     where name.hasSuffix(".shard") && !names.contains(name) {
       let path = directory + "/" + name
       guard unlink(path) == 0 else { throw FileFault.error("cannot remove \(path)") }

@@ -45,6 +45,9 @@ extension Command {
     case let error as InterruptedError:
       complain(error.description)
       return ExitStatus.interrupted(by: error.signal)
+    case let error as CocoaError:
+      complain(UserError(error).description)
+      return ExitStatus.userError
     default:
       let code = exitCode(for: error)
       let text = fullMessage(for: error)

@@ -51,18 +51,21 @@ package enum AtomicFile {
 
   /// Deletes temporary files in `directory` whose writer is gone (or is this process).
   package static func removeStaleTemporaries(in directory: String) throws {
-    let names: [String]
-    do {
-      names = try FileManager.default.contentsOfDirectory(atPath: directory)
-    } catch {
-      throw UserError("\(directory): cannot list this directory")
-    }
-    for name in names where name.hasPrefix(".") {
+    for name in try names(in: directory) where name.hasPrefix(".") {
       guard let mark = name.range(of: ".tmp-", options: .backwards),
         let process = Int32(name[mark.upperBound...]), process > 0
       else { continue }
       let isAlive = kill(process, 0) == 0 || errno == EPERM
       if process == getpid() || !isAlive { unlink("\(directory)/\(name)") }
+    }
+  }
+
+  /// Names of what a directory holds, hidden ones too, in no order.
+  package static func names(in directory: String) throws -> [String] {
+    do {
+      return try FileManager.default.contentsOfDirectory(atPath: directory)
+    } catch {
+      throw UserError("\(directory): cannot list this directory")
     }
   }
 

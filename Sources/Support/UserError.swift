@@ -1,3 +1,5 @@
+import Foundation
+
 /// A fault that its reader can mend: one message that says what is wrong, what was expected, what was
 /// found, and the remedy. Executables print it to standard error and exit with 1.
 ///
@@ -21,6 +23,17 @@ package struct UserError: Error, CustomStringConvertible, Equatable, Sendable {
     self.expected = expected
     self.found = found
     self.remedy = remedy
+  }
+
+  /// `path: what the system says`, as of every other failed call.
+  package init(_ error: CocoaError) {
+    let path = error.userInfo[NSFilePathErrorKey] as? String ?? "a file"
+    let cause = (error.userInfo[NSUnderlyingErrorKey] as? any Error).map { $0 as NSError }
+    if let cause, cause.domain == NSPOSIXErrorDomain {
+      self.init("\(path): \(String(cString: strerror(Int32(cause.code))))")
+    } else {
+      self.init("\(path): cannot be used (Cocoa error \(error.code.rawValue))")
+    }
   }
 
   /// `what: expected …, found …. Remedy`, in one line.

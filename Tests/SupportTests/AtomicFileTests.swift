@@ -83,4 +83,14 @@ import Testing
     func add(_ item: Int) { lock.withLock { items.append(item) } }
     var values: [Int] { lock.withLock { items } }
   }
+
+  /// What Foundation throws becomes one line like any other.
+  @Test func aFaultOfFoundationIsOneLine() throws {
+    let path = "/proc/self/no such file"
+    let error = #expect(throws: CocoaError.self) {
+      try FileManager.default.removeItem(atPath: path)
+    }
+    let text = UserError(try #require(error)).description
+    #expect(text == "\(path): No such file or directory")
+  }
 }
