@@ -7,9 +7,9 @@
 Both sides start from the same weights, read the same sentences and do the same steps: forward,
 backward, clipping, AdamW. PyTorch's modes are timed briefly first, each in a process of its own; the
 best is raced. In the race both processes live side by side and take turns, a group of steps each; a
-run is one group of ours and one of theirs, and the ratio is the median over runs. Making up the batch
-is timed for neither. The losses of the first steps must agree, and in generation the ids drawn with
-the same uniform numbers, or the exit status is 1.
+run is one group of ours and one of theirs, and the ratio is the median over runs (five runs of most
+works are 20 steps). Making up the batch is timed for neither. The losses of the first steps must agree,
+and in generation the ids drawn with the same uniform numbers, or the exit status is 1.
 """
 
 import argparse
@@ -36,7 +36,9 @@ TRAINING = {
     "train d256 over-encoded": dict(name="d256-over-encoded", layers=6, width=256, heads=4, context=256,
                                     vocabulary=4096, batch=16, length=256, slices=4),
     "train d768": dict(name="d768", layers=12, width=768, heads=12, context=512, vocabulary=5, batch=4, length=512),
+    "train d128, unequal sentences": dict(name="d128", layers=12, width=128, heads=2, vocabulary=5, batch=16, root=22),
     "train laptop large": dict(name="laptop-large", layers=4, width=64, heads=4, vocabulary=5, batch=64, root=15, steps=100),
+    "train laptop d16": dict(name="laptop-small", layers=4, width=16, heads=2, vocabulary=5, batch=64, root=15, steps=300),
     "train laptop small": dict(name="laptop-small", layers=4, width=8, heads=2, vocabulary=5, batch=64, root=15, steps=300),
 }
 GENERATION = {
@@ -45,9 +47,11 @@ GENERATION = {
 }
 GENERATED = 512
 SIDES = (128, 512)
-# Steps whose losses are compared; all runs together have as many, but where a work says how many a run has.
-STEPS = 20
+# Steps of a run, but where a work says how many.
+STEPS = 4
 WARM_UP = 2
+# Batches of different sentences; the losses of as many steps are compared, where there are so many.
+BATCHES = 22
 PROBED_STEPS = 5
 PROBED_SECONDS = 3
 
@@ -56,9 +60,10 @@ def words(data):
     return memoryview(data).cast("i")
 
 
-def probed(name, racer):
-    """Rows a second of a side by itself, after a warm-up, the best of a few steps; ends it."""
-    racer.go(1)
+def probed(name, racer, warm_up=1):
+    """Rows a second of a side by itself, the best of a few steps; ends it."""
+    if warm_up:
+        racer.go(warm_up)
     start = time.monotonic()
     rates = [racer.go(1)]
     while len(rates) < PROBED_STEPS and time.monotonic() - start < PROBED_SECONDS:
@@ -90,7 +95,8 @@ class Bench:
     def prepare(self, work, sentences):
         """Writes sentences and weights; returns the options that say the model to ott-bench."""
         tokens, weights = self.folder / "tokens", self.folder / "weights"
-        sizes = ["--model", work["name"], "--batch", work["batch"], "--vocabulary", work["vocabulary"]]
+        sizes = ["--model", work["name"], "--width", work["width"], "--heads", work["heads"], "--batch", work["batch"],
+                 "--vocabulary", work["vocabulary"]]
         if "root" in work:
             text = self.ott("tokens", "--grammar", GRAMMAR, "--root", work["root"], "--sentences",
                             sentences, "--output", tokens)
@@ -160,13 +166,12 @@ class Bench:
 
     def train(self, name, work):
         print(name, flush=True)
-        sizes, tokens, weights = self.prepare(work, (STEPS + WARM_UP) * work["batch"])
+        sizes, tokens, weights = self.prepare(work, BATCHES * work["batch"])
         mode = self.best_mode(work, tokens, weights)
         precision = self.best_precision("train", sizes, tokens, weights)
         ours = self.ours("train", sizes, tokens, weights, *precision_options(precision))
         theirs = self.peer("training_peer.py", work, tokens, weights, mode)
-        self.race(name, ours, theirs, f"{mode}, ours {precision}",
-                  work.get("steps", -(-STEPS // self.arguments.runs)))
+        self.race(name, ours, theirs, f"{mode}, ours {precision}", work.get("steps", STEPS))
         # SparseAdam leaves rows alone that have no gradient, where AdamW goes on with their moments.
         self.check(name, ours, theirs, "bf16" in mode or "sparse" in mode or precision != "float32")
 
@@ -195,7 +200,8 @@ class Bench:
         def probe(mode):
             try:
                 rates[mode] = probed(
-                    f"torch {mode}", self.peer("generation_peer.py", work, tokens, weights, mode, **files))
+                    f"torch {mode}", self.peer("generation_peer.py", work, tokens, weights, mode, **files),
+                    warm_up="compiled" in mode)
             except RuntimeError as error:
                 print(f"  torch {mode}: failed: {error}", flush=True)
 
@@ -221,7 +227,7 @@ class Bench:
         if ours.parameters != theirs.parameters:
             print(f"{name}: {ours.parameters} parameters beside {theirs.parameters}")
             self.failed = True
-        count = min(len(ours.losses), WARM_UP + STEPS)
+        count = min(len(ours.losses), BATCHES)
         difference = largest_difference(ours.losses[:count], theirs.losses[:count])
         print(f"  losses of {count} steps, {ours.losses[0]:.4f} to {ours.losses[count - 1]:.4f}: "
               f"largest difference {difference:.1e}", flush=True)
