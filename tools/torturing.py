@@ -43,11 +43,11 @@ class Table:
         return sum(row[2] for row in self.rows.values())
 
     def show(self):
-        print(f"\n{'fault':<44} {'target':<12} {'injected':>8} {'survived':>8} {'lost':>5}")
+        print(f"\n{'fault':<50} {'target':<12} {'injected':>8} {'survived':>8} {'lost':>5}")
         for (fault, target), row in self.rows.items():
-            print(f"{fault:<44} {target:<12} {row[0]:>8} {row[1]:>8} {row[2]:>5}")
+            print(f"{fault:<50} {target:<12} {row[0]:>8} {row[1]:>8} {row[2]:>5}")
         sums = [sum(row[i] for row in self.rows.values()) for i in range(3)]
-        print(f"{'all':<57} {sums[0]:>8} {sums[1]:>8} {sums[2]:>5}")
+        print(f"{'all':<63} {sums[0]:>8} {sums[1]:>8} {sums[2]:>5}")
 
     def write(self, path):
         path.parent.mkdir(parents=True, exist_ok=True)

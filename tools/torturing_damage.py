@@ -2,7 +2,6 @@
 
 import resource
 import shutil
-import time
 
 from torturing import Workplace, refusal, run, shard_parts, weights_parts, words
 
@@ -12,7 +11,7 @@ class Damage:
 
     # MARK: Damage
 
-    def damage(self, flips, deadline):
+    def damage(self, flips):
         """Damages one file of each kind, in each of its parts, and gives it to its reader."""
         for target in self.targets:
             place = Workplace(self.base, self.options.bin, f"damage-{target}")
@@ -28,9 +27,6 @@ class Damage:
                     for _ in range(flips):
                         if high <= low:
                             continue
-                        if time.monotonic() > deadline:
-                            self.table.note(f"out of time at bit flips of {title}, {part}, {target}")
-                            break
                         position, bit = self.random.randrange(low, high), self.random.randrange(8)
                         data = bytearray(whole)
                         data[position] ^= 1 << bit
