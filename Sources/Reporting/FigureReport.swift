@@ -66,7 +66,7 @@ package enum FigureReport {
         texts: [
           (".csv", law.csv), ("-fit.csv", law.fitCSV), (".json", law.json.prettyJSON),
         ],
-        drawing: parameters.drawing, summaries: law.summaries, evidence: figure.stepTimeRatios)
+        drawing: parameters.drawing, summaries: law.summaries, evidence: figure.timeRatios)
     case .lossCurves:
       let curves = LossCurves(figure)
       return ReportFiles(
@@ -80,7 +80,7 @@ package enum FigureReport {
         texts: [
           (".csv", table.csv), (".json", table.json.prettyJSON), (".md", table.markdown),
         ],
-        drawing: nil, summaries: table.summaries, evidence: figure.stepTimeRatios)
+        drawing: nil, summaries: table.summaries, evidence: figure.timeRatios)
     }
   }
 

@@ -200,14 +200,14 @@ package struct TextFigure: Sendable {
 
   // MARK: - Evidence
 
-  /// Seconds of a step over those of the baseline of the same seed, one line a run in the order of
-  /// `runs`, as measured when they were trained. A line stays empty where that is not known, or where a
-  /// run was interrupted and went on.
-  package var stepTimeRatios: String {
-    var text = "step_time_ratio\n"
+  /// CPU seconds of a training run over those of the baseline of the same seed, one line a run in the
+  /// order of `runs`. A line stays empty where they are not known, or where a run was interrupted and
+  /// went on. CPU seconds, because other work on the machine stretches the clock's.
+  package var timeRatios: String {
+    var text = "cpu_time_ratio\n"
     let baseline = position(parameters.baseline)
     for bySeed in runs {
-      let seconds = bySeed.map(Self.secondsPerStep)
+      let seconds = bySeed.map(Self.cpuSeconds)
       for value in seconds {
         if let value, let base = seconds[baseline] {
           text += "\(((value / base) * 1e4).rounded() / 1e4)"
@@ -218,12 +218,12 @@ package struct TextFigure: Sendable {
     return text
   }
 
-  private static func secondsPerStep(_ run: TextRun) -> Double? {
+  private static func cpuSeconds(_ run: TextRun) -> Double? {
     guard let value = try? ConfigValue.load(path: run.directory + "/evidence.json"),
       case .object(let facts)? = value["facts"], facts["resumedStep"] == .integer(0),
-      case .double(let rate)? = facts["stepsPerSecond"], rate > 0
+      case .double(let seconds)? = value["cpuSeconds"], seconds > 0
     else { return nil }
-    return 1 / rate
+    return seconds
   }
 }
 

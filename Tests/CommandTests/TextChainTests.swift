@@ -48,7 +48,7 @@ import Testing
     let law = try text("results/tiny/scaling-law.csv").split(separator: "\n")
     // Seven sizes and two seeds; the measured column joined to the rest.
     #expect(law.count == 1 + 14)
-    #expect(law[0].hasSuffix(",other_bits_per_byte,step_time_ratio"))
+    #expect(law[0].hasSuffix(",other_bits_per_byte,cpu_time_ratio"))
     #expect(law.allSatisfy { $0.split(separator: ",").count == 11 }, "\(law)")
     #expect(try text("results/tiny/scaling-law.svg").contains("</svg>"))
     #expect(try text("results/tiny/table4.md").contains("| coprime vs multiple | better |"))

@@ -5,7 +5,7 @@ import Support
 /// - Parameter missing: a fact of the training run's environment that shall not be there.
 func writeEvidence(
   of configuration: StageConfiguration, run: String? = nil, facts: ConfigValue = [:],
-  in path: String, without missing: String = ""
+  cpuSeconds: Double? = nil, in path: String, without missing: String = ""
 ) throws {
   var known: [String: ConfigValue] = [:]
   for key in EvidenceFile.environmentKeys { known[key] = .string("some \(key)") }
@@ -19,6 +19,7 @@ func writeEvidence(
   }
   var members = record(configuration.stage, configuration.id, "a")
   members["facts"] = facts
+  members["cpuSeconds"] = cpuSeconds.map { .double($0) }
   members["environments"] = ["a": .object(known), "b": .object(lacking)]
   members["history"] = .array(
     (run.map { [record("train", $0, "b")] } ?? []).map(ConfigValue.object))

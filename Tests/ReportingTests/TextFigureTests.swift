@@ -56,7 +56,7 @@ final class TemporaryRuns {
       ])
     try writeEvidence(
       of: configuration,
-      facts: seconds.map { ["resumedStep": 0, "stepsPerSecond": .double(1 / $0)] } ?? [:], in: path)
+      facts: seconds == nil ? [:] : ["resumedStep": 0], cpuSeconds: seconds, in: path)
     return .init(id: configuration.id, path: path)
   }
 
@@ -300,7 +300,7 @@ final class TemporaryRuns {
         decoding: try FileBytes.read("\(runs.directory)/\(name)/evidence.csv"), as: UTF8.self
       ).split(separator: "\n", omittingEmptySubsequences: false)
     }
-    #expect(ratios[0].prefix(5) == ["step_time_ratio", "1.0", "1.0", "", "1.0"])
+    #expect(ratios[0].prefix(5) == ["cpu_time_ratio", "1.0", "1.0", "", "1.0"])
     #expect(ratios[1][2] == "3.0")
     // A line for every line of the CSV, and the end of the last.
     #expect(ratios[0].count == 1 + 12 + 1)
