@@ -50,7 +50,7 @@ struct All: ParsableCommand {
     }
     var campaign = FuzzCampaign(
       seed: seed, workers: workers, scratch: scratch.path, findings: findings)
-    print("reader             inputs     refused    accepted  inputs/s  crashes  hangs")
+    say("reader             inputs     refused    accepted  inputs/s  crashes  hangs")
     for name in names {
       try campaign.fuzz(name, seconds: minutes * 60 / Double(names.count))
       try Interruption.check()

@@ -84,7 +84,7 @@ struct FuzzCampaign {
     try AtomicFile.makeDirectory(findings)
     let path = "\(findings)/\(name)-\(seed)-\(number)"
     try AtomicFile.write(target.input(number, target.mutator(seed: seed)).bytes, to: path)
-    print("\(name) input \(number): \(problem); kept as \(path)")
+    say("\(name) input \(number): \(problem); kept as \(path)")
   }
 
   private mutating func report(_ name: String, _ counts: Counts, seconds: Double) {
@@ -92,7 +92,7 @@ struct FuzzCampaign {
     let rate = Double(inputs) / seconds
     let label = name + String(repeating: " ", count: max(0, 15 - name.count))
     let millions = [inputs, counts.refused, counts.accepted].map { Double($0) / 1e6 }
-    print(
+    say(
       label
         + String(
           format: "%8.3f M  %8.3f M  %8.3f M  %8.0f  %7d  %5d", millions[0], millions[1],
@@ -106,7 +106,7 @@ struct FuzzCampaign {
 
   /// Prints the sum, writes the CSV, and fails when something was found.
   func finish(csv path: String?) throws {
-    print(
+    say(
       String(format: "all            %8.3f M inputs, %d findings", Double(total) / 1e6, problems))
     if let path {
       try AtomicFile.makeDirectory(AtomicFile.parent(of: path))
@@ -178,4 +178,9 @@ private struct Lane {
   }
 
   func stop() { process?.send(SIGKILL) }
+}
+
+/// Prints a line at once, also into a file: a campaign takes minutes.
+func say(_ line: String) {
+  FileHandle.standardOutput.write(Data((line + "\n").utf8))
 }
