@@ -1,3 +1,4 @@
+#include <stdatomic.h>
 // The end of a process that got no memory, no thread or no room: one message and exit 1, because
 // nothing that was finished is lost and the same command goes on.
 
@@ -41,7 +42,12 @@ static bool memory_is_exhausted(void) {
 
 /// The runtime and the libraries stop by a trap or an abort where an allocation fails.
 static void handle(int number) {
-  if (memory_is_exhausted()) ott_exit_without("out of memory");
+  if (memory_is_exhausted()) {
+    // Two threads can fail at once: the first one speaks and ends the process.
+    static atomic_flag spoken = ATOMIC_FLAG_INIT;
+    while (atomic_flag_test_and_set(&spoken)) pause();
+    ott_exit_without("out of memory");
+  }
   signal(number, SIG_DFL);
   raise(number);
 }
@@ -53,7 +59,7 @@ void ott_faults_install(void) {
   struct sigaction action;
   memset(&action, 0, sizeof action);
   action.sa_handler = handle;
-  action.sa_flags = SA_ONSTACK | SA_RESETHAND;
+  action.sa_flags = SA_ONSTACK;
   sigemptyset(&action.sa_mask);
   const int signals[] = {SIGILL, SIGTRAP, SIGABRT, SIGSEGV, SIGBUS};
   for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
