@@ -1,4 +1,3 @@
-#include <stdatomic.h>
 // The end of a process that got no memory, no thread or no room: one message and exit 1, because
 // nothing that was finished is lost and the same command goes on.
 
@@ -7,6 +6,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
