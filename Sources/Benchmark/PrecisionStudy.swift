@@ -34,7 +34,8 @@ package struct PrecisionStudy: Sendable, Equatable {
     var name: String { self == .accuracy ? "accuracy" : "excess_nats_per_char" }
   }
 
-  /// A score of one run, or the mean over seeds (`seed` nil) of one model or of `all` of a size.
+  /// A score of one run, or the mean over seeds (`seed` nil) of one model or of `all` of a size. The
+  /// models of a seed share it, so of `all` each seed counts once, with the mean over its models.
   package struct Row: Sendable, Equatable {
     package let model, size, measure: String
     /// Position of the seed in the preset, from 1.
@@ -54,7 +55,8 @@ package struct PrecisionStudy: Sendable, Equatable {
   }
 
   /// - Parameters: paths of the figure's JSON in either precision.
-  /// - Throws: `UserError` for files of other figures, and where models, sizes or seeds differ.
+  /// - Throws: `UserError` for files of other figures, and where models, sizes or seeds differ, the
+  ///   seeds also among the models of a size.
   package init(float32: String, bfloat16: String) throws {
     let sides = (try Results(float32), try Results(bfloat16))
     func shape(_ results: Results) -> [String] {
@@ -73,7 +75,7 @@ package struct PrecisionStudy: Sendable, Equatable {
     var sizes: [String] = []
     for size in sides.0.curves.map(\.size) where !sizes.contains(size) { sizes.append(size) }
     for measure in Measure.allCases {
-      func mean(_ model: String, _ size: String, _ pairs: [(Double, Double)]) -> Row {
+      func row(_ model: String, _ size: String, _ pairs: [(Double, Double)]) -> Row {
         let (a, b) = (pairs.map(\.0), pairs.map(\.1))
         let difference = pairedDifference(b, a)
         return Row(
@@ -82,25 +84,37 @@ package struct PrecisionStudy: Sendable, Equatable {
           interval: difference.interval())
       }
       for size in sizes {
-        var all: [(Double, Double)] = []
+        var seeds: [[(Double, Double)]] = []
         for (a, b) in zip(sides.0.curves, sides.1.curves) where a.size == size {
           let pairs = Array(zip(a.scores[measure.rawValue], b.scores[measure.rawValue]))
+          if seeds.isEmpty { seeds = pairs.map { _ in [] } }
+          guard pairs.count == seeds.count else {
+            throw UserError(
+              "\(float32): \(a.model)/\(size)",
+              expected: "\(seeds.count) seeds, as other models have",
+              found: "\(pairs.count)", remedy: "Make the figure with the same seeds for all models."
+            )
+          }
           for (i, pair) in pairs.enumerated() {
             rows.append(
               Row(
                 model: a.model, size: size, measure: measure.name, seed: i + 1, float32: pair.0,
                 bfloat16: pair.1, difference: pair.1 - pair.0, interval: nil))
+            seeds[i].append(pair)
           }
-          rows.append(mean(a.model, size, pairs))
-          all += pairs
+          rows.append(row(a.model, size, pairs))
         }
-        rows.append(mean("all", size, all))
+        let means = seeds.map { pairs in
+          (Summary(pairs.map(\.0)).mean, Summary(pairs.map(\.1)).mean)
+        }
+        rows.append(row("all", size, means))
       }
     }
     self.rows = rows
   }
 
-  /// Runs, means and verdicts. The interval is 95 %, Student t over the paired differences.
+  /// Runs, means and verdicts. The interval is 95 %, Student t over the paired differences of
+  /// the seeds.
   package var csv: [[String]] {
     let number = { (value: Double) in String((value * 1e6).rounded() / 1e6) }
     return [

@@ -39,6 +39,8 @@ import Testing
     #expect(mean.interval == pairedDifference([0.75, 0.75, 0.75], [0.5, 0.75, 0.25]).interval())
     let all = study.rows[8]
     #expect(all.model == "all" && abs(all.difference - 0.5 / 6) < 1e-12)
+    // The models of a seed count together: three differences, 0.125, 0 and 0.125, not six.
+    #expect(all.interval == pairedDifference([0.625, 0.625, 0.5], [0.5, 0.625, 0.375]).interval())
     #expect(study.rows[9 + 8].difference == -all.difference)
     #expect(study.summary == "1 of 1 verdicts are the same in both precisions")
     #expect(Set(study.csv.map(\.count)) == [9])
@@ -65,5 +67,13 @@ import Testing
       #expect(throws: UserError.self) { try PrecisionStudy(float32: other, bfloat16: one) }
     }
     #expect(throws: UserError.self) { try PrecisionStudy(float32: one, bfloat16: one + ".none") }
+  }
+
+  @Test func refusesModelsOfDifferentSeeds() throws {
+    let path = try results([[1, 2], [2, 3, 4]])
+    let error = #expect(throws: UserError.self) {
+      try PrecisionStudy(float32: path, bfloat16: path)
+    }
+    #expect(error?.description.contains("expected 2 seeds") == true, "\(error?.description ?? "")")
   }
 }
