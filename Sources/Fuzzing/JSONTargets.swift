@@ -56,7 +56,9 @@ enum JSONTargets {
       ], to: directory)
     let seed = try FileBytes.read("\(directory)/\(EvidenceFile.fileName)")
     let file = try scratch.file("evidence/\(EvidenceFile.fileName)")
-    return FuzzTarget("evidence", seeds: [seed], words: words, reseal: reseal) { bytes in
+    return FuzzTarget(
+      "evidence", seeds: [seed], words: words, isSealed: true, reseal: reseal
+    ) { bytes in
       try file.put(bytes)
       let evidence = try EvidenceFile(directory: directory, id: "0123456789ab")
       for record in evidence.history { _ = try? evidence.environment(of: record, remedy: "") }
