@@ -96,39 +96,39 @@ struct DurabilityTests {
     try forget(stage)
   }
 
-  /// A kill at any call: what has an index is whole, and the same command ends with the same bytes.
+  /// A kill ends the stage; see `expectRecovery`.
   @Test(arguments: ["map", "train"], [FaultLayer.Fault.kill, .torn])
   func killsAtEveryKindOfCall(stage: String, fault: FaultLayer.Fault) throws {
-    let calls = try run(stage).calls
-    let reference = try reference(stage)
-    try forget(stage)
-    for call in interesting(calls) {
-      let killed = try run(stage, fault, at: call).result
-      #expect(killed.status != 0)
-      if try FileBytes.exists(output(stage) + "/index.json") {
-        #expect(try content(output(stage)) == reference, "call \(call)")
-      }
-      let again = try run(stage).result
-      #expect(again.status == 0, "call \(call): \(again.all)")
-      #expect(try content(output(stage)) == reference, "call \(call)")
-      try forget(stage)
+    try expectRecovery(of: stage, from: fault) { killed, call in
+      #expect(killed.status != 0, "call \(call): \(killed.all)")
     }
   }
 
-  /// A refused call is one message that names a file, exit 1, and nothing that looks finished.
+  /// A refused call that ends the stage is one message that names a file, and exit 1; see
+  /// `expectRecovery`.
   @Test(arguments: ["tokenize", "train"], [FaultLayer.Fault.full, .broken])
   func refusalsAreOneMessage(stage: String, fault: FaultLayer.Fault) throws {
+    try expectRecovery(of: stage, from: fault) { refused, call in
+      if refused.status == 0 { return }
+      #expect(refused.status == 1, "call \(call): \(refused.all)")
+      let lines = refused.errors.split(separator: "\n")
+      #expect(lines.count == 1 && lines[0].hasPrefix("error: "), "call \(call): \(refused.all)")
+      #expect(refused.errors.contains("/again"), "call \(call): \(refused.all)")
+    }
+  }
+
+  /// After a fault at any kind of call, what has an index is whole, and the same command ends with the
+  /// same bytes.
+  ///
+  /// - Parameter check: gets what the struck stage left, and the number of the call.
+  private func expectRecovery(
+    of stage: String, from fault: FaultLayer.Fault, check: (Program.Result, Int) -> Void
+  ) throws {
     let calls = try run(stage).calls
     let reference = try reference(stage)
     try forget(stage)
     for call in interesting(calls) {
-      let refused = try run(stage, fault, at: call).result
-      if refused.status != 0 {
-        #expect(refused.status == 1, "call \(call): \(refused.all)")
-        let lines = refused.errors.split(separator: "\n")
-        #expect(lines.count == 1 && lines[0].hasPrefix("error: "), "call \(call): \(refused.all)")
-        #expect(refused.errors.contains("/again"), "call \(call): \(refused.all)")
-      }
+      check(try run(stage, fault, at: call).result, call)
       if try FileBytes.exists(output(stage) + "/index.json") {
         #expect(try content(output(stage)) == reference, "call \(call)")
       }
