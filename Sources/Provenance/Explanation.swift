@@ -7,7 +7,8 @@ package struct Explanation: Sendable {
   package private(set) var lines: [String] = []
 
   private let evidence: EvidenceFile
-  private var environmentNames: [String: String] = [:]
+  /// By key, from 1 in the order in which they are first named.
+  private var environmentNumbers: [String: Int] = [:]
   private var firstOfStage: [String: ConfigValue] = [:]
 
   /// - Throws: `UserError` when the address leads nowhere, or when no evidence vouches for the file.
@@ -96,14 +97,14 @@ package struct Explanation: Sendable {
     guard let key = record["environment"]?.plain, evidence.environments[key] != nil else {
       return "environment not recorded"
     }
-    let name = environmentNames[key] ?? "environment \(environmentNames.count + 1)"
-    environmentNames[key] = name
-    return name
+    let number = environmentNumbers[key] ?? environmentNumbers.count + 1
+    environmentNumbers[key] = number
+    return "environment \(number)"
   }
 
   private mutating func addEnvironments() {
-    for (key, name) in environmentNames.sorted(by: { $0.value < $1.value }) {
-      lines += ["", name]
+    for (key, number) in environmentNumbers.sorted(by: { $0.value < $1.value }) {
+      lines += ["", "environment \(number)"]
       guard case .object(let members)? = evidence.environments[key] else { continue }
       for (member, value) in members.sorted(by: { $0.key < $1.key }) {
         lines.append("  \(member)  \(value.plain ?? value.canonicalJSON)")

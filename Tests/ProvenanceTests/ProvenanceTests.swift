@@ -170,6 +170,38 @@ final class TemporaryCache {
     #expect(!text.contains("IS NOT"))
   }
 
+  /// Runs of twelve machines: the tenth follows the ninth.
+  @Test func environmentsComeInTheOrderOfTheirNumbers() throws {
+    let results = cache.directory + "/results/tiny"
+    let path = results + "/figure2.evidence.json"
+    let evidence = try EvidenceFile(path: path, remedy: "")
+    guard case .object(let own)? = evidence.environments.values.first else {
+      Issue.record("no environment")
+      return
+    }
+    var members = evidence.members
+    var environments = evidence.environments
+    var inputs: [String: ConfigValue] = [:]
+    var history: [ConfigValue] = []
+    for seed in 1...11 {
+      let environment = ConfigValue.object(own.merging(["host": .string("host \(seed)")]) { $1 })
+      let key = EvidenceFile.key(of: environment)
+      environments[key] = environment
+      inputs["1-gram/large/\(seed)"] = .string("\(seed)")
+      history.append([
+        "stage": "map", "id": .string("\(seed)"), "inputs": [:], "environment": .string(key),
+      ])
+    }
+    members["inputs"] = .object(inputs)
+    members["history"] = .array(history)
+    members["environments"] = .object(environments)
+    try EvidenceFile.write(members, to: results)
+    try AtomicFile.write(FileBytes.read(results + "/evidence.json"), to: path)
+    let lines = try Explanation(address("figure2.json:claims/0/effect")).lines
+    let headings = lines.filter { $0.hasPrefix("environment ") }
+    #expect(headings == (1...12).map { "environment \($0)" })
+  }
+
   @Test func aFileThatNobodyVouchesForIsRefused() throws {
     let path = cache.directory + "/results/tiny/figure2.csv"
     try AtomicFile.write("model,size,seed,loss\n1-gram,large,1,0.25\n", to: path)
