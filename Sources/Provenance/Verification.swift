@@ -114,8 +114,6 @@ package struct Verification: Sendable {
       let names = try Self.names(in: folder)
       for name in names where name.hasSuffix(".evidence.json") {
         let path = "\(folder)/\(name)"
-        // Format 1 had no digest: it vouches for nothing.
-        if (try? ConfigValue.load(json: path))?["formatVersion"] == 1 { continue }
         vouched.insert(name)
         let listed = collect {
           try EvidenceFile(path: path, remedy: "Run: make \(name.dropLast(14)) PRESET=\(preset)")

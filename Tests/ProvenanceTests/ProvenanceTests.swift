@@ -116,6 +116,15 @@ final class TemporaryCache {
       #expect(try cache.verification.faults.contains { $0.contains(path) })
     }
   }
+
+  @Test func evidenceOfAnotherFormatIsNamed() throws {
+    let path = cache.directory + "/results/tiny/figure2.evidence.json"
+    let text = String(decoding: try FileBytes.read(path), as: UTF8.self)
+    try AtomicFile.write(
+      text.replacingOccurrences(of: "\"formatVersion\": 2", with: "\"formatVersion\": 1"), to: path)
+    let faults = try cache.verification.faults
+    #expect(faults.count == 1 && faults[0].contains("format 2"), "\(faults)")
+  }
 }
 
 @Suite struct ExplanationTests {
