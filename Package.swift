@@ -151,7 +151,7 @@ let package = Package(
         "Evaluation", "Models", "Engine", "Checkpoints", "Grammar", "Parallel", "Shards",
         "Tokenization", "NGrams", "Statistics", "Support",
       ]),
-    tests("Planning", ["Planning", "Support"]),
+    tests("Planning", ["Planning", "Models", "NGrams", "Support"]),
     tests("Reporting", ["Reporting", "Statistics", "Support"]),
     tests(
       "Benchmark",

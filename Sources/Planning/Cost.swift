@@ -33,22 +33,26 @@ package struct Cost: Sendable, Equatable {
 package struct Rates: Sendable {
   /// FLOP/s of a matrix product of `rows` × `width` by `width` × 4 `width`.
   package let product: @Sendable (_ rows: Int, _ width: Int, _ precision: Precision) -> Double
-  /// Shares of the product's rate that the linear layers and the head of a training step reach, and
-  /// its attention.
+  /// Shares of the product's rate that linear layers and the head reach, and attention.
   package var productShare = 0.9
   package var attentionShare = 0.82
-  /// Thread-seconds for each row, layer and column of what is no product: norms, biases, GELU,
-  /// rounding.
+  /// Thread-seconds for each row, layer and column of what is no product, in the three passes of a
+  /// training step: norms, biases, GELU, rounding.
   package var floatSeconds = 1.4e-8
   /// The same for each parameter of a step: sum of the gradients, clipping, AdamW.
   package var updateSeconds = 3e-9
   /// The same for each layer of a lane: the calls themselves.
   package var operationSeconds = 3e-5
-  /// Share of the product's rate that scoring reaches: what is not a product weighs more in narrow
-  /// models. Fitted at widths 16 and 64.
-  package func scoringShare(width: Int) -> Double { 0.8 * Double(width) / Double(width + 16) }
-  /// The same for generating with a cache, where products are narrow.
-  package var generationShare = 0.1
+  /// The same for each column of the tables and each position of a step: the moves of a row, and 180
+  /// skipped steps that are replayed; in proportion less where a row's gap is below `tableGap`.
+  package var tableSeconds = 6.1e-8
+  package var tableGap = 540.0
+  /// The same for each generated row, beside its pass through the model: the cache, the draw.
+  package var drawSeconds = 1.2e-6
+  /// The same for each row of a grammar's sentences and each label: their probabilities in Double.
+  package var labelSeconds = 2.4e-8
+  /// The same for each scored token of text and each label, where only the loss is needed.
+  package var lossSeconds = 5e-10
   /// Symbols or positions a second.
   package var sample = 60e6
   package var tokenize = 60e6

@@ -66,21 +66,20 @@ extension GrammarPath {
     let perSentence = grammars[node.run].meanRows(tokenizerOrder: order)
     let batch = try settings.int("evaluation.batch", in: 1...1 << 16)
     let heldout = size.snapshots * (try settings.int("evaluation.heldoutSentences"))
+    let scored = perSentence * Double(heldout)
     let generated =
       perSentence
       * Double(
         (size.snapshots - 1) * (try settings.int("evaluation.samples", in: 0...1 << 40))
           + (try settings.int("evaluation.finalSamples", in: 0...1 << 40)))
-    let generation = generated * size.forwardFlopsPerRow
-    let scoring = perSentence * Double(heldout) * size.forwardFlopsPerRow
-    let product = model.rates.product(batch, configuration.width, .float32)
     return Cost(
-      flops: generation + scoring,
+      flops: (scored + generated) * size.forwardFlopsPerRow,
       memoryBytes: 4 * Double(size.parameters)
         + configuration.cacheBytes(rows: perSentence * Double(batch)) + CostModel.processBytes,
       diskBytes: Double(heldout) * 12 + generated * 0.4,
-      seconds: model.rates.startSeconds + generation / (product * model.rates.generationShare)
-        + scoring / (product * model.rates.scoringShare(width: configuration.width)))
+      seconds: model.rates.startSeconds
+        + model.rates.evaluationSeconds(
+          configuration, scored: scored, generated: generated, batch: batch, length: perSentence))
   }
 
   private func configuration(of run: Int, in model: CostModel) throws -> ModelConfiguration {

@@ -2,20 +2,16 @@ import Kernels
 import Models
 
 extension Rates {
-  /// Thread-seconds of a training step: forward, backward, sums and optimizer; tables excepted, which
-  /// cost by the rows that a batch touches. The shares and costs of `Rates` are fitted to
-  /// `ott-bench scaling` in both precisions, which one set of them fits alike.
+  /// Thread-seconds of `rows` rows on their way through a model, in sentences of `length`, `together`
+  /// of them in a product:
   ///
-  /// - Parameters:
-  ///   - rows: predicted positions of the step, in sentences of `length`.
-  ///   - lanes: lanes that the step is cut into.
-  package func stepSeconds(
-    _ model: ModelConfiguration, rows: Double, length: Double, lanes: Int, precision: Precision
+  ///     rows · (products / (productShare · rate) + attention / (attentionShare · rate)
+  ///             + L · C · floatSeconds / 3)
+  package func passSeconds(
+    _ model: ModelConfiguration, rows: Double, length: Double, together: Int,
+    precision: Precision = .float32
   ) -> Double {
     let (L, C, H) = (Double(model.layers), Double(model.width), Double(model.heads))
-    let laneRows = max(1, Int((rows / Double(lanes)).rounded()))
-    let parameters = Double(
-      model.parameterCount - (model.overEncoding?.layout.tableParameterCount ?? 0))
     let attention = 4 * L * C * (length + 1) / 2
     let products = model.forwardFLOPs(perTokenAt: Int(length.rounded())) - attention
     // Tiles of 16 keys and 16 columns: what is computed, needed or not.
@@ -23,10 +19,73 @@ extension Rates {
     let tiled = 2 * L * H * (C / H + columns) * (length / 2 + 16)
     let attends: Precision =
       roundsAttention(T: Int(length), D: model.width / model.heads) ? precision : .float32
-    return 3 * rows
-      * (products / (productShare * product(laneRows, model.width, precision))
-        + tiled / (attentionShare * product(laneRows, model.width, attends)))
-      + rows * L * C * floatSeconds
-      + parameters * updateSeconds + Double(lanes) * L * operationSeconds
+    return rows
+      * (products / (productShare * product(together, model.width, precision))
+        + tiled / (attentionShare * product(together, model.width, attends))
+        + L * C * floatSeconds / 3)
   }
+
+  /// Thread-seconds of a training step: three passes, sums and optimizer; tables excepted, see
+  /// `tableSeconds(_:rows:steps:)`. The shares and costs of `Rates` are fitted to `ott-bench scaling` in
+  /// both precisions, which one set of them fits alike.
+  ///
+  ///     3 · pass + parameters · updateSeconds + lanes · L · operationSeconds
+  ///
+  /// - Parameters:
+  ///   - rows: predicted positions of the step, in sentences of `length`.
+  ///   - lanes: lanes that the step is cut into.
+  package func stepSeconds(
+    _ model: ModelConfiguration, rows: Double, length: Double, lanes: Int, precision: Precision
+  ) -> Double {
+    let laneRows = max(1, Int((rows / Double(lanes)).rounded()))
+    let parameters = Double(
+      model.parameterCount - (model.overEncoding?.layout.tableParameterCount ?? 0))
+    let pass = passSeconds(
+      model, rows: rows, length: length, together: laneRows, precision: precision)
+    return 3 * pass + parameters * updateSeconds
+      + Double(lanes * model.layers) * operationSeconds
+  }
+
+  /// Thread-seconds that the tables of over-encoding add to a step of a run of `steps`. A row comes back
+  /// after about m / rows steps, its gap, and what it skipped is replayed then:
+  ///
+  ///     Σ_tables rows · columns · tableSeconds · min(1, gap / tableGap, steps / tableGap)
+  ///
+  /// Fitted to the runs of `make scaling-law` with 64 V and 256 V rows. Text repeats its n-grams: many
+  /// rows come back sooner, and tables below 16 V cost less than this, which is little.
+  package func tableSeconds(_ input: OverEncoding, rows: Double, steps: Int) -> Double {
+    input.layout.embedders.reduce(0) { sum, table in
+      let gap = min(Double(table.modulus) / max(rows, 1), Double(steps))
+      return sum + rows * Double(table.width) * tableSeconds * min(1, gap / tableGap)
+    }
+  }
+
+  /// Thread-seconds of evaluating a model of a grammar: rows that are `scored` and rows that are
+  /// `generated`, `batch` at a time, in sentences of `length`. Fitted to the 80 evaluations of
+  /// `make figure2` in both precisions.
+  ///
+  ///     pass(scored) + pass(generated) + generated · drawSeconds
+  ///       + (scored + generated) · labels · labelSeconds
+  package func evaluationSeconds(
+    _ model: ModelConfiguration, scored: Double, generated: Double, batch: Int, length: Double
+  ) -> Double {
+    passSeconds(model, rows: scored, length: length, together: Self.scoredTogether)
+      + passSeconds(model, rows: generated, length: length, together: batch)
+      + generated * drawSeconds
+      + (scored + generated) * Double(model.labels) * labelSeconds
+  }
+
+  /// Thread-seconds of scoring `rows` tokens of text, in windows of `length`, `batch` tokens in a pass.
+  /// Fitted to the 21 evaluations of `make scaling-law`.
+  ///
+  ///     pass(rows) + rows · labels · lossSeconds
+  package func scoringSeconds(
+    _ model: ModelConfiguration, rows: Double, batch: Int, length: Double
+  ) -> Double {
+    passSeconds(model, rows: rows, length: length, together: batch)
+      + rows * Double(model.labels) * lossSeconds
+  }
+
+  /// Rows of a grammar's sentences that the stage scores in one pass.
+  private static let scoredTogether = 1024
 }

@@ -110,6 +110,9 @@ extension TextPath {
         positions * Double(20 * input.columns + 28 * input.layout.embedders.count)
       cost.memoryBytes += states + staged + 20 * Double(size.steps)
       cost.diskBytes += Double(size.snapshots * input.bytes(moments: nil)) + states
+      cost.seconds +=
+        Double(size.steps)
+        * model.rates.tableSeconds(input, rows: positions, steps: size.steps)
     }
     return cost
   }
@@ -127,15 +130,14 @@ extension TextPath {
       Double(corpus.other.bytes) * (try settings.double("corpus.otherShare", in: 0...1)),
     ].map { min($0 / perToken, limit == 0 ? .infinity : Double(limit)) }
     let scored = sets.reduce(0, +) * Double(size.snapshots)
-    let flops = scored * size.forwardFlopsPerRow
     let batch = try settings.int("evaluation.batchPositions", in: 1...1 << 24)
     return Cost(
-      flops: flops,
+      flops: scored * size.forwardFlopsPerRow,
       memoryBytes: 4 * Double(size.parameters) + CostModel.processBytes
         + configuration.cacheBytes(rows: Double(batch * model.threads)), diskBytes: 10e3,
-      seconds: model.rates.startSeconds + flops
-        / (model.rates.product(batch, configuration.width, .float32)
-          * model.rates.scoringShare(width: configuration.width)))
+      seconds: model.rates.startSeconds
+        + model.rates.scoringSeconds(
+          configuration, rows: scored, batch: batch, length: size.rows / Double(size.units)))
   }
 
   private func moments(_ settings: Settings) throws -> TableMoments {

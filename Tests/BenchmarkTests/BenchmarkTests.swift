@@ -117,6 +117,20 @@ private func temporaryPath(_ name: String) -> String {
     }
   }
 
+  /// The expected times of the laptop preset's models in results/bench/scaling.csv, at the product rates
+  /// that were calibrated beside them.
+  @Test func theLaptopsStepsArePlanned() throws {
+    let steps = try ScalingBench.curves(threads: 2).filter { $0.varied == "model" }.map { curve in
+      Rates { _, width, _ in width == 8 ? 71.6e9 : 110.2e9 }.stepSeconds(
+        curve.workload.model, rows: Double(curve.workload.rows),
+        length: Double(curve.workload.length), lanes: curve.workload.lanes, precision: .float32)
+    }
+    #expect(steps.count == 2)
+    for (step, seconds) in zip(steps, [1.895e-3, 20.991e-3]) {
+      #expect(abs(step / seconds - 1) < 2e-3, "\(step)")
+    }
+  }
+
   @Test func measuresAndTabulates() throws {
     let workload = try smallWorkload()
     let point = try ScalingBench.measure(

@@ -56,6 +56,25 @@ import Testing
     #expect(two == Cost(flops: 2, memoryBytes: 5, diskBytes: 4, seconds: 5))
   }
 
+  /// The calibrated rates of the machine on which `make figure2` took 58.5 CPU seconds for its 40
+  /// evaluations, 2.4 s for one of the large 1-gram model and 0.52 s for one of the small.
+  @Test func evaluationsTakeWhatWasMeasured() throws {
+    let graph = try graph(preset: "laptop")
+    let rates = Rates { _, width, _ in width == 8 ? 71.6e9 : 110.2e9 }
+    let costs = try CostModel(graph, rates: rates, threads: 1).costs()
+    let all = graph.nodes.indices.filter { graph.nodes[$0].stage == .evaluate }
+    #expect(all.count == 40)
+    #expect(abs(all.reduce(0) { $0 + costs[$1].seconds } / 58.5 - 1) < 0.1)
+    for (name, seconds) in [
+      ("1-gram/large/1", 2.4), ("1-gram/small/1", 0.516), ("3-gram output/small/1", 0.933),
+      ("3-gram tokenizer/large/1", 1.07),
+    ] {
+      let run = try #require(graph.experiment.runs.firstIndex { $0.name == name })
+      let planned = costs[graph.chains[run].evaluate].seconds
+      #expect(abs(planned / seconds - 1) < 0.15, "\(name): \(planned)")
+    }
+  }
+
   @Test func theLongestRunsStartFirst() throws {
     let graph = try graph()
     let costs = try CostModel(graph, rates: rates, threads: 1).costs()

@@ -1,4 +1,6 @@
 import Foundation
+import Models
+import NGrams
 import Planning
 import Support
 import Testing
@@ -8,6 +10,7 @@ import Testing
   static let figures = ["scaling-law", "figure9", "table2", "table3", "table4"]
   static let presets = ["smoke", "laptop", "workstation", "paper"]
   let project: TemporaryProject
+  let rates = Rates { rows, width, _ in Double(rows * width) * 1e6 }
 
   init() throws { project = try TemporaryProject() }
 
@@ -34,7 +37,6 @@ import Testing
       #expect(node.inputs.allSatisfy { $0 < position })
       #expect(node.configuration.id == node.id)
     }
-    let rates = Rates { rows, width, _ in Double(rows * width) * 1e6 }
     let plan = try Plan(graph, rates: rates, cores: 2, in: project.directory)
     #expect(plan.costs.allSatisfy { $0.seconds > 0 && $0.memoryBytes > 0 && $0.diskBytes > 0 })
     // At most one pass over the corpus.
@@ -147,6 +149,42 @@ import Testing
     #expect(report.inputs.count == 2 * graph.experiment.runs.count)
     let law = try self.graph().nodes.last?.configuration.parameters
     #expect(law?["paper"]?["L = a - b*log10(V+m)"] == ["a": 2.6754, "b": 0.0256])
+  }
+
+  /// Beyond the baseline's time and their projections, 1,000 steps of 1,947 positions took 2 s with
+  /// 64 V rows and 7.6 s with 256 V.
+  @Test func tablesTakeWhatWasMeasured() throws {
+    func seconds(rows: Int, steps: Int = 1000, slices: Int = 1) throws -> Double {
+      let layout = try OverEncodingLayout(
+        vocabulary: 4096, order: 2, slices: slices, rows: rows, width: 64, moduli: .coprime)
+      return Double(steps)
+        * rates.tableSeconds(OverEncoding(layout: layout), rows: 1947, steps: steps)
+    }
+    #expect(abs(try seconds(rows: 64 * 4096) - 2) < 0.3)
+    #expect(abs(try seconds(rows: 256 * 4096) - 7.6) < 0.3)
+    #expect(try seconds(rows: 4096) < 0.05)
+    // Slices share the columns. Rows that never return cost no more than those that return late, and
+    // in a short run little was skipped.
+    #expect(abs(try seconds(rows: 64 * 4096, slices: 4) - seconds(rows: 64 * 4096)) < 0.01)
+    #expect(try seconds(rows: 4096 * 4096) < 1.05 * seconds(rows: 256 * 4096))
+    #expect(try seconds(rows: 256 * 4096, steps: 54) < 0.1 * 0.054 * 7.7)
+    let graph = try graph()
+    let costs = try CostModel(graph, rates: rates, threads: 1).costs()
+    func training(_ variant: String) throws -> Double {
+      let run = try #require(graph.experiment.runs.firstIndex { $0.variant == variant })
+      return costs[graph.chains[run].train].seconds
+    }
+    let added = try seconds(rows: 256 * 4096) - seconds(rows: 4096)
+    #expect(abs(try training("m=256V") - training("m=1V") - added) < 0.2)
+  }
+
+  /// One of the 21 evaluations of `make scaling-law` took 5.0 CPU seconds, load and all.
+  @Test func scoringTakesWhatWasMeasured() throws {
+    let graph = try graph()
+    let costs = try CostModel(graph, rates: Rates { _, _, _ in 110.2e9 }, threads: 1).costs()
+    let run = try #require(graph.experiment.runs.firstIndex { $0.variant == "baseline" })
+    let planned = costs[graph.chains[run].evaluate].seconds
+    #expect(abs(planned / 5 - 1) < 0.15, "\(planned)")
   }
 
   @Test func anotherTrunkHasOtherKeys() throws {
