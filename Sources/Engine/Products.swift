@@ -10,7 +10,7 @@ package func productScratch(
   switch limits.precision {
   case .float32:
     return matmulScratch(K: K, M: M) + (activation == .none ? 0 : limits.rows * K)
-  case .bfloat16: return packedMatmulScratch(K: K, M: M, activation: activation)
+  case .bfloat16: return packedMatmulScratch(K: K, M: M)
   }
 }
 

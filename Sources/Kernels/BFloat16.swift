@@ -46,11 +46,10 @@ private func blockRows(depth: Int, columns: Int) -> Int {
 private let blockDepth = 256
 
 /// Floats of scratch that the products with W (K, M) need.
-package func packedMatmulScratch(K: Int, M: Int, activation: Activation = .none) -> Int {
-  let activated = activation == .none ? 0 : K
-  return max(
-    blockRows(depth: K, columns: M) * ((K + 1) / 2 + activated),
-    blockDepth / 2 * (padded(K) + padded(M)) + blockDepth * ((M + 1) / 2 + activated))
+package func packedMatmulScratch(K: Int, M: Int) -> Int {
+  max(
+    blockRows(depth: K, columns: M) * ((K + 1) / 2),
+    blockDepth / 2 * (padded(K) + padded(M)) + blockDepth * ((M + 1) / 2))
 }
 
 /// Y = f(X)·W + b + residual, or += f(X)·W + b, for an activation f.
@@ -67,7 +66,7 @@ package func matmul(
   precondition(
     y.count == N * M && x.count == N * K && (bias.count == 0 || bias.count == M)
       && (residual.count == 0 || residual.count == N * M)
-      && scratch.count >= packedMatmulScratch(K: K, M: M, activation: activation),
+      && scratch.count >= packedMatmulScratch(K: K, M: M),
     "matmul: y \(y.count), x \(x.count), scratch \(scratch.count) for N \(N), K \(K), M \(M)")
   let w = PackedWeights(packed, K: K, M: M)
   product(
@@ -81,6 +80,7 @@ package func matmul(
 ///
 /// - Parameters:
 ///   - dBias: (M), or empty; summed in single precision.
+///   - dX: overlaps no input.
 ///   - addingInput: not with an activation.
 /// - Complexity: 4·N·K·M FLOPs.
 package func matmulBackward(
@@ -92,7 +92,7 @@ package func matmulBackward(
   precondition(
     dX.count == N * K && dW.count == K * M && (dBias.count == 0 || dBias.count == M)
       && dY.count == N * M && x.count == N * K && !(addingInput && activation != .none)
-      && scratch.count >= packedMatmulScratch(K: K, M: M, activation: activation),
+      && scratch.count >= packedMatmulScratch(K: K, M: M),
     "matmulBackward: dX \(dX.count), dW \(dW.count), dY \(dY.count) for N \(N), K \(K), M \(M)")
   let w = PackedWeights(packed, K: K, M: M)
   let (inputs, weights, biases) = (dX.base, dW.base, dBias.base)
@@ -100,48 +100,42 @@ package func matmulBackward(
   if !addingBias { biases.update(repeating: 0, count: dBias.count) }
   let sums = dBias.count > 0 ? biases : nil
   let gradientRows = scratch.base
-  let activated = gradientRows + blockDepth * ((M + 1) / 2)
-  let room = activation == .none ? activated : activated + blockDepth * K
+  let room = gradientRows + blockDepth * ((M + 1) / 2)
   for row in stride(from: 0, to: N, by: blockDepth) {
     let count = min(blockDepth, N - row)
-    var left = x.base + row * K
-    if activation == .gelu {
-      gelu(activated, left, count: count * K)
-      left = UnsafePointer(activated)
-    }
-    transposedProduct(
-      weights, left, stride: K, dY.base + row * M, stride: M, rows: count, K: K, M: M,
-      adding: addingWeights || row > 0, rightRows: gradientRows, rightSums: sums, scratch: room)
     let target = inputs + row * K
-    ott_bf16_product(
-      target, K, addingInput ? UnsafePointer(target) : nil, nil, gradientRows, (M + 1) / 2, 1,
-      w.backward, (M + 1) / 2, K, 0, count, (M + 1) / 2, K)
-    if activation == .gelu { geluBackward(target, x.base + row * K, count: count * K) }
+    transposedProduct(
+      weights, x.base + row * K, stride: K, dY.base + row * M, stride: M, rows: count, K: K, M: M,
+      adding: addingWeights || row > 0, leftSlopes: activation == .gelu ? target : nil,
+      rightRows: gradientRows, rightSums: sums, scratch: room)
+    switch activation {
+    case .none:
+      ott_bf16_product(
+        target, K, addingInput ? UnsafePointer(target) : nil, nil, gradientRows, (M + 1) / 2, 1,
+        w.backward, (M + 1) / 2, K, 0, count, (M + 1) / 2, K)
+    case .gelu:
+      ott_bf16_product_times(target, K, gradientRows, w.backward, count, (M + 1) / 2, K)
+    }
   }
 }
 
 // MARK: - Parts
 
 /// Y (rows, columns) = f(X) (rows, depth) · B + bias + plus with B in panels; Y and X have row strides,
-/// `plus` has Y's. `scratch` holds 128 rounded rows of X, and 128 of f(X).
+/// `plus` has Y's. `scratch` holds 128 rounded rows of X.
 func product(
   _ y: UnsafeMutablePointer<Float>, row yRow: Int, _ x: UnsafePointer<Float>, row xRow: Int,
   _ panels: UnsafePointer<Float>, bias: UnsafePointer<Float>? = nil,
   plus: UnsafePointer<Float>? = nil, rows: Int, depth: Int, columns: Int,
   activation: Activation = .none, scratch: UnsafeMutablePointer<Float>
 ) {
-  precondition(
-    activation == .none || xRow == depth, "rows that go through an activation lie end to end")
   let pairs = (depth + 1) / 2
   let block = blockRows(depth: depth, columns: columns)
   for row in stride(from: 0, to: rows, by: block) {
     let count = min(block, rows - row)
-    if activation == .gelu {
-      let activated = scratch + block * pairs
-      gelu(activated, x + row * xRow, count: count * depth)
-      ott_bf16_rows(scratch, activated, depth, count, depth)
-    } else {
-      ott_bf16_rows(scratch, x + row * xRow, xRow, count, depth)
+    switch activation {
+    case .none: ott_bf16_rows(scratch, x + row * xRow, xRow, count, depth)
+    case .gelu: ott_bf16_gelu_rows(scratch, x + row * xRow, xRow, count, depth)
     }
     ott_bf16_product(
       y + row * yRow, yRow, plus.map { $0 + row * yRow }, bias, scratch, pairs, 1, panels, pairs,
@@ -151,16 +145,22 @@ func product(
 
 /// C (K, M) = or += Xᵀ·Y for X (rows, K) and Y (rows, M) with row strides. `scratch` holds
 /// ⌈rows / 2⌉ · (padded K + padded M) floats. Where given, `leftRows` and `rightRows` get the rows of
-/// rounded X and Y, and `rightSums` is added the sums of Y over rows.
+/// rounded X and Y, and `rightSums` is added the sums of Y over rows. Where `leftSlopes` is given,
+/// C (K, M) = or += gelu(X)ᵀ·Y, and it gets gelu′(X), rows like those of X; then there are no `leftRows`.
 func transposedProduct(
   _ c: UnsafeMutablePointer<Float>, _ x: UnsafePointer<Float>, stride xRow: Int,
   _ y: UnsafePointer<Float>, stride yRow: Int, rows: Int, K: Int, M: Int, adding: Bool,
-  leftRows: UnsafeMutablePointer<Float>? = nil, rightRows: UnsafeMutablePointer<Float>? = nil,
-  rightSums: UnsafeMutablePointer<Float>? = nil, scratch: UnsafeMutablePointer<Float>
+  leftRows: UnsafeMutablePointer<Float>? = nil, leftSlopes: UnsafeMutablePointer<Float>? = nil,
+  rightRows: UnsafeMutablePointer<Float>? = nil, rightSums: UnsafeMutablePointer<Float>? = nil,
+  scratch: UnsafeMutablePointer<Float>
 ) {
   let pairs = (rows + 1) / 2
   let right = scratch + pairs * padded(K)
-  ott_bf16_pack(scratch, leftRows, nil, x, xRow, rows, K)
+  if let leftSlopes {
+    ott_bf16_gelu_pack(scratch, leftSlopes, x, xRow, rows, K)
+  } else {
+    ott_bf16_pack(scratch, leftRows, nil, x, xRow, rows, K)
+  }
   ott_bf16_pack(right, rightRows, rightSums, y, yRow, rows, M)
   for first in stride(from: 0, to: K, by: 64) {
     let target = c + first * M

@@ -97,11 +97,20 @@ bool ott_bf16_is_built(void);
 void ott_bf16_rows(float *target, const float *source, ptrdiff_t stride, ptrdiff_t rows,
                    ptrdiff_t columns);
 
+/// The same of GELU(source). Here and below GELU is that of GPT-2, ½x(1 + tanh(√(2/π)(x + 0.044715x³))),
+/// with an error below 6e-6 of its value and 1e-12.
+void ott_bf16_gelu_rows(float *target, const float *source, ptrdiff_t stride, ptrdiff_t rows,
+                        ptrdiff_t columns);
+
 /// The panels of `source` (rows, columns), pairs along rows: ⌈rows / 2⌉ · padded columns floats. In the
 /// same pass, where not null: the rows layout, and sums[column] += the sum of the column before
 /// rounding, by pairs of rows in order.
 void ott_bf16_pack(float *target, float *inRows, float *sums, const float *source, ptrdiff_t stride,
                    ptrdiff_t rows, ptrdiff_t columns);
+
+/// The same panels of GELU(source); `slopes`, rows like those of `source`, gets GELU′(source).
+void ott_bf16_gelu_pack(float *target, float *slopes, const float *source, ptrdiff_t stride,
+                        ptrdiff_t rows, ptrdiff_t columns);
 
 /// The panels of the transpose of `source` (rows, columns), pairs along its columns:
 /// ⌈columns / 2⌉ · padded rows floats.
@@ -116,3 +125,31 @@ void ott_bf16_product(float *c, ptrdiff_t cRow, const float *plus, const float *
                       ptrdiff_t aRow, ptrdiff_t aStep, const float *b, ptrdiff_t bPairs,
                       ptrdiff_t bColumns, ptrdiff_t bFirst, ptrdiff_t rows, ptrdiff_t pairs,
                       ptrdiff_t columns);
+
+/// C (rows, columns) = (A·B) ∘ C, A in rows of `pairs` pairs, B in the panels of 2 · pairs rows.
+void ott_bf16_product_times(float *c, ptrdiff_t cRow, const float *a, const float *b, ptrdiff_t rows,
+                            ptrdiff_t pairs, ptrdiff_t columns);
+
+// MARK: Attention in bfloat16, one head of one segment
+
+/// Rows of scores s of the queries first ..< first + rows against the keys up to each query itself:
+/// `p`, rows layout with ⌈(first + rows) / 2⌉ pairs, gets e^(scale · (s − max s)) and zeros,
+/// `tops` scale · max s and `totals` the sum of the row before rounding. `scale` is positive.
+void ott_bf16_softmax(float *p, float *tops, float *totals, const float *scores, ptrdiff_t stride,
+                      ptrdiff_t rows, ptrdiff_t first, float scale);
+
+/// Of `rows` queries, the first of them `ahead` rows beyond the first of up to 64 keys, where `ahead`
+/// is 0 or at least 64:
+///
+///     p = e^(scale · q·k − logSumExp), dS = scale · p ∘ (dO·v − dot), both zero for keys beyond q.
+///
+/// \param p, dS (⌈rows / 2⌉, 64) pairs along queries, with room for ⌈rows / 8⌉ · 4 pairs. For ahead 0
+///   the first 64 queries have vectors of sixteen keys up to their own, the rest stays as it is.
+/// \param dSRows (rows, 32) likewise, pairs along keys.
+/// \param queries, gradients rows of q and dO, `pairs` each.
+/// \param keys, values one panel of kᵀ and vᵀ, `width` wide: 64 unless all rows are among the first 64.
+/// \param logSumExp, dot of each query: Σ o ∘ dO.
+void ott_bf16_attention_gradients(float *p, float *dS, float *dSRows, const float *queries,
+                                  const float *gradients, const float *keys, const float *values,
+                                  const float *logSumExp, const float *dot, ptrdiff_t pairs,
+                                  ptrdiff_t width, ptrdiff_t rows, ptrdiff_t ahead, float scale);
