@@ -209,11 +209,11 @@ private func scatter(
   }
 }
 
-/// Turns a row of scores into e^(scale·(s − max)) for the keys below `block + lanes` and zeros up to
-/// `block + 16`; returns scale·max and the sum. `scale` is positive.
+/// Turns a row of scores into e^(s − max) for the keys below `block + lanes` and zeros up to
+/// `block + 16`; returns max and the sum.
 @inline(__always)
-func causalSoftmax(
-  _ row: UnsafeMutablePointer<Float>, block: Int, lanes: Int, scale: Float = 1
+private func causalSoftmax(
+  _ row: UnsafeMutablePointer<Float>, block: Int, lanes: Int
 ) -> (Float, Float) {
   let last = firstLanes(lanes, of: row.vector(block), else: -1e30)
   var best = last
@@ -222,41 +222,40 @@ func causalSoftmax(
     best = ott_larger(best, row.vector(index))
     index &+= 16
   }
-  let top = maximum(best) * scale
-  let (shift, factor) = (Vector(repeating: -top), Vector(repeating: scale))
+  let top = maximum(best)
+  let shift = Vector(repeating: -top)
   var total = Vector.zero
   index = 0
   while index < block {
-    let e = exponential(shift.plus(row.vector(index), factor))
+    let e = exponential(shift + row.vector(index))
     row.store(e, index)
     total += e
     index &+= 16
   }
-  let e = firstLanes(lanes, of: exponential(shift.plus(last, factor)), else: 0)
+  let e = firstLanes(lanes, of: exponential(shift + last), else: 0)
   row.store(e, block)
   return (top, sum(total + e))
 }
 
-/// p ← e^(scale·s − lse), dS ← scale · p ∘ (dP − dot) for the keys below `block + lanes`, zeros up to
+/// p ← e^(s − lse), dS ← p ∘ (dP − dot) for the keys below `block + lanes`, zeros up to
 /// `block + 16`.
 @inline(__always)
-func softmaxBackward(
+private func softmaxBackward(
   _ p: UnsafeMutablePointer<Float>, _ dS: UnsafeMutablePointer<Float>, logSumExp: Float, dot: Float,
-  block: Int, lanes: Int, scale: Float = 1
+  block: Int, lanes: Int
 ) {
   let (shift, delta) = (Vector(repeating: -logSumExp), Vector(repeating: dot))
-  let factor = Vector(repeating: scale)
   var index = 0
   while index < block {
-    let e = exponential(shift.plus(p.vector(index), factor))
+    let e = exponential(shift + p.vector(index))
     p.store(e, index)
-    dS.store(e * (dS.vector(index) - delta) * factor, index)
+    dS.store(e * (dS.vector(index) - delta), index)
     index &+= 16
   }
-  let e = firstLanes(lanes, of: exponential(shift.plus(p.vector(block), factor)), else: 0)
+  let e = firstLanes(lanes, of: exponential(shift + p.vector(block)), else: 0)
   p.store(e, block)
   // Scores right of the diagonal may be anything finite; their e is zero.
-  dS.store(e * (dS.vector(block) - delta) * factor, block)
+  dS.store(e * (dS.vector(block) - delta), block)
 }
 
 // MARK: - One query per sequence

@@ -6,12 +6,16 @@ import CVector
   import Musl
 #endif
 
-/// One head of causal attention over one segment with bfloat16 factors. Queries go by sixteen against
-/// the keys up to the last of them, and by 64 into the sums over queries of the backward pass; softmax
-/// and its gradient are in single precision. What the products read and write lies in the rows of qkv, o and their gradients: nothing is
-/// gathered but the rounded factors.
+/// One head of causal attention over one segment with bfloat16 factors; softmax and its gradient are
+/// in single precision. What the products read and write lies in the rows of qkv, o and their
+/// gradients: nothing is gathered but the rounded factors.
+///
+/// Forward, sixteen queries at a time meet the keys up to the last of them. Backward, 64 keys at a
+/// time meet all queries from theirs on, so that dK and dV are one chain over the queries and dQ is
+/// summed over blocks of keys. Nothing is computed for whole vectors of keys beyond a query.
 
-private let block = 64
+/// Keys of a block of the backward pass, and queries that meet them at a time.
+private let (keyBlock, queryBlock) = (64, 512)
 
 /// Whether segments of T rows and heads of D columns are worth rounding.
 package func roundsAttention(T: Int, D: Int) -> Bool { T >= 32 && D >= 16 }
@@ -19,8 +23,11 @@ package func roundsAttention(T: Int, D: Int) -> Bool { T >= 32 && D >= 16 }
 /// Floats of scratch, forward and backward.
 func roundedAttentionScratch(T: Int, D: Int) -> Int {
   let (Tp, Dp, pairs) = (padded(T), padded(D), (D + 1) / 2)
-  return 2 * T * pairs + 2 * pairs * Tp + 3 * ((T + 1) / 2) * Dp + block
-    * (2 * Tp + 3 * Tp / 2 + Dp)
+  let forward = T * pairs + pairs * Tp + (T + 1) / 2 * Dp + 16 * (Tp + Tp / 2 + Dp)
+  let rows = min(Tp, queryBlock)
+  let backward =
+    2 * T * pairs + 2 * pairs * Tp + 3 * ((T + 1) / 2) * Dp + 2 * Tp + 3 * rows * keyBlock / 2
+  return max(forward, backward)
 }
 
 /// - Parameters:
@@ -37,30 +44,27 @@ func roundedAttention(
   let keysT = queries + T * pairs
   let values = keysT + pairs * Tp
   let scores = values + depth * Dp
-  let p = scores + block * Tp
-  let out = p + block * Tp / 2
+  let p = scores + 16 * Tp
+  let out = p + 16 * Tp / 2
   ott_bf16_rows(queries, q, 3 * C, T, D)
   ott_bf16_pack_transposed(keysT, q + C, 3 * C, T, D)
   ott_bf16_pack(values, nil, nil, q + 2 * C, 3 * C, T, D)
-  withUnsafeTemporaryAllocation(of: Float.self, capacity: 16) { inverses in
+  withUnsafeTemporaryAllocation(of: Float.self, capacity: 32) { sums in
+    guard let tops = sums.baseAddress else { return }
+    let totals = tops + 16
     for first in stride(from: 0, to: T, by: 16) {
       let seen = min(first + 16, T)
       let (count, seenPairs) = (seen - first, (seen + 1) / 2)
       ott_bf16_product(
         scores, Tp, nil, nil, queries + first * pairs, pairs, 1, keysT, pairs, T, 0, count, pairs,
         seen)
-      for i in 0..<count {
-        let (top, total) = causalSoftmax(
-          scores + i * Tp, block: first, lanes: i + 1, scale: scale)
-        lse[(first + i) * H] = top + logf(total)
-        inverses[i] = 1 / total
-      }
-      ott_bf16_rows(p, scores, Tp, count, seen)
+      ott_bf16_softmax(p, tops, totals, scores, Tp, count, first, scale)
       ott_bf16_product(
         out, Dp, nil, nil, p, seenPairs, 1, values, depth, D, 0, count, seenPairs, D)
       for i in 0..<count {
+        lse[(first + i) * H] = tops[i] + logf(totals[i])
         let (from, to) = (out + i * Dp, o + (first + i) * C)
-        let inverse = Vector(repeating: inverses[i])
+        let inverse = Vector(repeating: 1 / totals[i])
         forEachVector(D) { to.store(from.load($0, $1) * inverse, $0, $1) }
       }
     }
@@ -83,70 +87,71 @@ func roundedAttentionBackward(
   let keys = valuesT + pairs * Tp
   let queries = keys + depth * Dp
   let gradients = queries + depth * Dp
-  let p = gradients + depth * Dp
-  let dS = p + block * Tp
-  let packedP = dS + block * Tp
-  let packedDS = packedP + block * Tp / 2
-  let rowsDS = packedDS + block * Tp / 2
+  let logSumExp = gradients + depth * Dp
+  let dot = logSumExp + Tp
+  let p = dot + Tp
+  let dS = p + min(Tp, queryBlock) * keyBlock / 2
+  let dSRows = dS + min(Tp, queryBlock) * keyBlock / 2
   ott_bf16_pack_transposed(keysT, q + C, 3 * C, T, D)
   ott_bf16_pack_transposed(valuesT, q + 2 * C, 3 * C, T, D)
   ott_bf16_pack(keys, nil, nil, q + C, 3 * C, T, D)
   ott_bf16_pack(queries, queryRows, nil, q, 3 * C, T, D)
   ott_bf16_pack(gradients, gradientRows, nil, dO, C, T, D)
-  for start in stride(from: 0, to: T, by: block) {
-    let seen = min(start + block, T)
-    let (rows, rowPairs, seenPairs) = (seen - start, (seen - start + 1) / 2, (seen + 1) / 2)
-    for first in stride(from: start, to: seen, by: 16) {
-      let end = min(first + 16, T)
-      let (pRows, dSRows) = (p + (first - start) * Tp, dS + (first - start) * Tp)
-      ott_bf16_product(
-        pRows, Tp, nil, nil, queryRows + first * pairs, pairs, 1, keysT, pairs, T, 0, end - first,
-        pairs, end)
-      ott_bf16_product(
-        dSRows, Tp, nil, nil, gradientRows + first * pairs, pairs, 1, valuesT, pairs, T, 0,
-        end - first, pairs, end)
-      for row in first..<end {
-        var products = Vector.zero
-        forEachVector(D) {
-          products.add(product: (dO + row &* C).load($0, $1), (o + row &* C).load($0, $1))
-        }
-        let i = row - first
-        softmaxBackward(
-          pRows + i * Tp, dSRows + i * Tp, logSumExp: lse[row * H], dot: sum(products),
-          block: first, lanes: i + 1, scale: scale)
-        clear(pRows + i * Tp, from: first + 16, to: seen)
-        clear(dSRows + i * Tp, from: first + 16, to: seen)
-      }
+  for row in 0..<T {
+    var products = Vector.zero
+    forEachVector(D) {
+      products.add(product: (dO + row &* C).load($0, $1), (o + row &* C).load($0, $1))
     }
-    ott_bf16_pack(packedDS, rowsDS, nil, dS, Tp, rows, seen)
-    ott_bf16_pack(packedP, nil, nil, p, Tp, rows, seen)
-    for first in stride(from: start, to: seen, by: 16) {
-      let end = min(first + 16, T)
+    dot[row] = sum(products)
+    logSumExp[row] = lse[row * H]
+  }
+
+  /// dK and dV of `count` keys of the block at `key`, from its column `column` on, += or = sums over
+  /// `rows` queries from `query` on, whose pairs start `skipped` into those of the block.
+  func addKeys(
+    _ key: Int, _ column: Int, _ count: Int, query: Int, rows: Int, skipped: Int, isAdding: Bool
+  ) {
+    let dK = dQ + C + (key + column) * 3 * C
+    let old = isAdding ? UnsafePointer(dK) : nil
+    let left = column + skipped * keyBlock
+    for (to, plus, from, right) in [
+      (dK, old, dS, queries), (dK + C, old.map { $0 + C }, p, gradients),
+    ] {
       ott_bf16_product(
-        dQ + first * 3 * C, 3 * C, nil, nil, rowsDS + (first - start) * seenPairs, seenPairs, 1,
-        keys, depth, D, 0, end - first, (end + 1) / 2, D)
-    }
-    for first in stride(from: 0, to: seen, by: 64) {
-      let (count, width) = (min(64, seen - first), min(64, padded(seen - first)))
-      let dK = dQ + C + first * 3 * C
-      let dV = dK + C
-      let isOld = first < start
-      ott_bf16_product(
-        dK, 3 * C, isOld ? UnsafePointer(dK) : nil, nil, packedDS + first * rowPairs, 1, width,
-        queries, depth, D, start / 2, count, rowPairs, D)
-      ott_bf16_product(
-        dV, 3 * C, isOld ? UnsafePointer(dV) : nil, nil, packedP + first * rowPairs, 1, width,
-        gradients, depth, D, start / 2, count, rowPairs, D)
+        to, 3 * C, plus, nil, from + left, 1, keyBlock, right, depth, D, query / 2 + skipped, count,
+        (rows + 1) / 2 - skipped, D)
     }
   }
-}
 
-/// Zeros in whole vectors of a row: `start` is a multiple of 16.
-@inline(__always)
-private func clear(_ row: UnsafeMutablePointer<Float>, from start: Int, to end: Int) {
-  var index = start
-  while index < end {
-    row.store(.zero, index)
-    index &+= 16
+  for key in stride(from: 0, to: T, by: keyBlock) {
+    let count = min(keyBlock, T - key)
+    for query in stride(from: key, to: T, by: queryBlock) {
+      let rows = min(queryBlock, T - query)
+      ott_bf16_attention_gradients(
+        p, dS, dSRows, queryRows + query * pairs, gradientRows + query * pairs,
+        keysT + key * pairs, valuesT + key * pairs, logSumExp + query, dot + query, pairs,
+        min(keyBlock, padded(T - key)), rows, query - key, scale)
+      if query > key {
+        addKeys(key, 0, count, query: query, rows: rows, skipped: 0, isAdding: true)
+      }
+      let sums = dQ + query * 3 * C
+      let old = key > 0 ? UnsafePointer(sums) : nil
+      // On the diagonal sixteen keys meet the queries from theirs on, and sixteen queries the keys
+      // up to theirs.
+      let onDiagonal = query > key ? 0 : count
+      for first in stride(from: 0, to: onDiagonal, by: 16) {
+        let few = min(16, count - first)
+        addKeys(
+          key, first, few, query: query, rows: rows, skipped: first / 2, isAdding: false)
+        ott_bf16_product(
+          sums + first * 3 * C, 3 * C, old.map { $0 + first * 3 * C }, nil,
+          dSRows + first * keyBlock / 2, keyBlock / 2, 1, keys, depth, D, key / 2, few,
+          (first + few + 1) / 2, D)
+      }
+      ott_bf16_product(
+        sums + onDiagonal * 3 * C, 3 * C, old.map { $0 + onDiagonal * 3 * C }, nil,
+        dSRows + onDiagonal * keyBlock / 2, keyBlock / 2, 1, keys, depth, D, key / 2,
+        rows - onDiagonal, keyBlock / 2, D)
+    }
   }
 }
