@@ -44,24 +44,11 @@ extension Workspace {
         scratch: &scratch)
       return
     }
-    var adding = true
-    if addsBiasLast {
-      adding = false
-    } else if let residual, bias == nil {
-      if !areShared(residual, output) { copy(value(residual).span, into: &y) }
-    } else if let residual, areShared(residual, output) {
-      addBias(inPlace: &y, shift.span, N: rows, M: M)
-    } else if let residual {
-      addBias(into: &y, value(residual).span, shift.span, N: rows, M: M)
-    } else if bias != nil {
-      fillBias(into: &y, shift.span, N: rows, M: M)
-    } else {
-      adding = false
-    }
+    if let residual, !areShared(residual, output) { copy(value(residual).span, into: &y) }
     matmul(
-      into: &y, activated(input, activation).span, self.weight(weight).span, N: rows, K: K, M: M,
-      adding: adding, isRowwise: isDecoding)
-    if addsBiasLast && bias != nil { addBias(inPlace: &y, shift.span, N: rows, M: M) }
+      into: &y, activated(input, activation).span, self.weight(weight).span, bias: shift.span,
+      N: rows, K: K, M: M, adding: residual != nil, addsBiasLast: addsBiasLast,
+      isRowwise: isDecoding)
   }
 
   /// f(X), behind what the products themselves need of the scratch.

@@ -12,26 +12,51 @@ package func isSmallMatmul(K: Int, M: Int) -> Bool {
 /// Floats of scratch that the products with W (K, M) need.
 package func matmulScratch(K: Int, M: Int) -> Int { isSmallMatmul(K: K, M: M) ? K * M : 0 }
 
-/// Y = or += X·W.
+/// Y = or += X·W, plus a bias: (Y + b) + X·W where the product is added to Y, else b + X·W.
 ///
-/// - Parameter isRowwise: whether the bits of a row may not depend on the other rows of the call, as
-///   for generation: then the register tile runs at every size.
+/// - Parameters:
+///   - bias: (M), or empty.
+///   - addsBiasLast: whether the library adds the bias to the finished product rather than the
+///     product to the bias; not when adding. The register tile has the same bits either way.
+///   - isRowwise: whether the bits of a row may not depend on the other rows of the call, as for
+///     generation: then the register tile runs at every size.
 /// - Complexity: 2·N·K·M FLOPs.
 package func matmul(
-  into y: inout MutableSpan<Float>, _ x: Span<Float>, _ w: Span<Float>, N: Int, K: Int, M: Int,
-  adding: Bool = false, isRowwise: Bool = false
+  into y: inout MutableSpan<Float>, _ x: Span<Float>, _ w: Span<Float>,
+  bias: Span<Float> = Span(), N: Int, K: Int, M: Int, adding: Bool = false,
+  addsBiasLast: Bool = false, isRowwise: Bool = false
 ) {
+  let hasBias = bias.count > 0
   precondition(
-    y.count == N * M && x.count == N * K && w.count == K * M,
-    "matmul: y \(y.count), x \(x.count), w \(w.count) for N \(N), K \(K), M \(M)")
+    y.count == N * M && x.count == N * K && w.count == K * M && (!hasBias || bias.count == M)
+      && !(adding && addsBiasLast),
+    "matmul: y \(y.count), x \(x.count), w \(w.count), b \(bias.count) for N \(N), K \(K), M \(M)")
   if isRowwise || isSmallMatmul(K: K, M: M) {
     rowwiseMatmul(
       y.base, cRow: M, StridedMatrix(x.base, row: K), w.base, bRow: M, rows: N, depth: K,
-      columns: M, adding: adding)
-  } else {
-    libraryMatmul(
-      y.base, cRow: M, MatrixOperand(base: x.base, stride: K),
-      MatrixOperand(base: w.base, stride: M), rows: N, depth: K, columns: M, adding: adding)
+      columns: M, bias: hasBias ? bias.base : nil, adding: adding)
+    return
+  }
+  let addsBiasFirst = hasBias && !addsBiasLast
+  if addsBiasFirst && adding {
+    addBias(y.base, bias.base, N: N, M: M)
+  } else if addsBiasFirst {
+    for row in 0..<N { (y.base + row * M).update(from: bias.base, count: M) }
+  }
+  libraryMatmul(
+    y.base, cRow: M, MatrixOperand(base: x.base, stride: K),
+    MatrixOperand(base: w.base, stride: M), rows: N, depth: K, columns: M,
+    adding: adding || addsBiasFirst)
+  if hasBias && addsBiasLast { addBias(y.base, bias.base, N: N, M: M) }
+}
+
+/// Y += b for each of N rows of M columns.
+private func addBias(
+  _ y: UnsafeMutablePointer<Float>, _ b: UnsafePointer<Float>, N: Int, M: Int
+) {
+  for row in 0..<N {
+    let to = y + row * M
+    forEachVector(M) { to.store(to.load($0, $1) + b.load($0, $1), $0, $1) }
   }
 }
 
@@ -83,43 +108,6 @@ package func matmulBackwardWeight(
       dW.base, cRow: M, MatrixOperand(base: x.base, stride: K, transposed: true),
       MatrixOperand(base: dY.base, stride: M), rows: K, depth: N, columns: M, adding: adding)
   }
-}
-
-// MARK: - Bias
-
-/// Y = X + b for each of N rows of M columns.
-package func addBias(
-  into y: inout MutableSpan<Float>, _ x: Span<Float>, _ b: Span<Float>, N: Int, M: Int
-) {
-  precondition(
-    y.count == N * M && x.count == N * M && b.count == M,
-    "addBias: y \(y.count), x \(x.count), b \(b.count) for N \(N), M \(M)")
-  addBias(y.base, x.base, b.base, N: N, M: M)
-}
-
-/// Y += b for each of N rows of M columns.
-package func addBias(inPlace y: inout MutableSpan<Float>, _ b: Span<Float>, N: Int, M: Int) {
-  precondition(
-    y.count == N * M && b.count == M, "addBias: y \(y.count), b \(b.count) for N \(N), M \(M)")
-  addBias(y.base, UnsafePointer(y.base), b.base, N: N, M: M)
-}
-
-private func addBias(
-  _ y: UnsafeMutablePointer<Float>, _ x: UnsafePointer<Float>, _ b: UnsafePointer<Float>, N: Int,
-  M: Int
-) {
-  for row in 0..<N {
-    let (from, to) = (x + row * M, y + row * M)
-    forEachVector(M) { to.store(from.load($0, $1) + b.load($0, $1), $0, $1) }
-  }
-}
-
-/// Y = b for each of N rows of M columns.
-package func fillBias(into y: inout MutableSpan<Float>, _ b: Span<Float>, N: Int, M: Int) {
-  precondition(
-    y.count == N * M && b.count == M, "fillBias: y \(y.count), b \(b.count) for N \(N), M \(M)")
-  let (target, bias) = (y.base, b.base)
-  for row in 0..<N { (target + row * M).update(from: bias, count: M) }
 }
 
 /// db = or += Σ over rows of dY (N, M), in row order.

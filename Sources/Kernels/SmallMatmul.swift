@@ -72,26 +72,31 @@ struct StridedMatrix {
 
 /// C (rows, columns) = or += A (rows, depth) · B (depth, columns); `columns` a multiple of 16, rows
 /// of B and C contiguous with strides `bRow`, `cRow`. C overlaps neither A nor B.
+///
+/// - Parameter bias: (columns) or nil; added to what C holds, or to nothing, before the product is.
 func smallMatmul(
   _ c: UnsafeMutablePointer<Float>, cRow: Int, _ a: StridedMatrix, _ b: UnsafePointer<Float>,
-  bRow: Int, rows: Int, depth: Int, columns: Int, adding: Bool
+  bRow: Int, rows: Int, depth: Int, columns: Int, bias: UnsafePointer<Float>? = nil, adding: Bool
 ) {
   var column = 0
   while column &+ 64 <= columns {
     panel4(
-      c + column, cRow, a, b + column, bRow, rows: rows, depth: depth, adding: adding,
+      c + column, cRow, a, b + column, bRow, rows: rows, depth: depth,
+      End(bias: bias.map { $0 + column }, adding: adding),
       as: Strip4.self)
     column &+= 64
   }
   if column &+ 32 <= columns {
     panel8(
-      c + column, cRow, a, b + column, bRow, rows: rows, depth: depth, adding: adding,
+      c + column, cRow, a, b + column, bRow, rows: rows, depth: depth,
+      End(bias: bias.map { $0 + column }, adding: adding),
       as: Strip2.self)
     column &+= 32
   }
   if column < columns {
     panel8(
-      c + column, cRow, a, b + column, bRow, rows: rows, depth: depth, adding: adding,
+      c + column, cRow, a, b + column, bRow, rows: rows, depth: depth,
+      End(bias: bias.map { $0 + column }, adding: adding),
       as: Strip1.self)
   }
 }
@@ -99,7 +104,7 @@ func smallMatmul(
 @inline(__always)
 private func panel8<S: Strip>(
   _ c: UnsafeMutablePointer<Float>, _ cRow: Int, _ a: StridedMatrix, _ b: UnsafePointer<Float>,
-  _ bRow: Int, rows: Int, depth: Int, adding: Bool, as _: S.Type
+  _ bRow: Int, rows: Int, depth: Int, _ end: End, as _: S.Type
 ) {
   var row = 0
   while row &+ 8 <= rows {
@@ -122,27 +127,27 @@ private func panel8<S: Strip>(
       right += bRow
     }
     let target = c + row &* cRow
-    finish(s0, target, adding)
-    finish(s1, target + cRow, adding)
-    finish(s2, target + 2 &* cRow, adding)
-    finish(s3, target + 3 &* cRow, adding)
-    finish(s4, target + 4 &* cRow, adding)
-    finish(s5, target + 5 &* cRow, adding)
-    finish(s6, target + 6 &* cRow, adding)
-    finish(s7, target + 7 &* cRow, adding)
+    end.store(s0, target)
+    end.store(s1, target + cRow)
+    end.store(s2, target + 2 &* cRow)
+    end.store(s3, target + 3 &* cRow)
+    end.store(s4, target + 4 &* cRow)
+    end.store(s5, target + 5 &* cRow)
+    end.store(s6, target + 6 &* cRow)
+    end.store(s7, target + 7 &* cRow)
     row &+= 8
   }
   if row < rows {
     panel4(
       c + row &* cRow, cRow, StridedMatrix(a.base + row &* a.row, row: a.row, column: a.column), b,
-      bRow, rows: rows &- row, depth: depth, adding: adding, as: S.self)
+      bRow, rows: rows &- row, depth: depth, end, as: S.self)
   }
 }
 
 @inline(__always)
 private func panel4<S: Strip>(
   _ c: UnsafeMutablePointer<Float>, _ cRow: Int, _ a: StridedMatrix, _ b: UnsafePointer<Float>,
-  _ bRow: Int, rows: Int, depth: Int, adding: Bool, as _: S.Type
+  _ bRow: Int, rows: Int, depth: Int, _ end: End, as _: S.Type
 ) {
   var row = 0
   while row &+ 4 <= rows {
@@ -158,10 +163,10 @@ private func panel4<S: Strip>(
       right += bRow
     }
     let target = c + row &* cRow
-    finish(s0, target, adding)
-    finish(s1, target + cRow, adding)
-    finish(s2, target + 2 &* cRow, adding)
-    finish(s3, target + 3 &* cRow, adding)
+    end.store(s0, target)
+    end.store(s1, target + cRow)
+    end.store(s2, target + 2 &* cRow)
+    end.store(s3, target + 3 &* cRow)
     row &+= 4
   }
   while row < rows {
@@ -172,27 +177,43 @@ private func panel4<S: Strip>(
       p += a.column
       right += bRow
     }
-    finish(sum, c + row &* cRow, adding)
+    end.store(sum, c + row &* cRow)
     row &+= 1
   }
 }
 
-@inline(__always)
-private func finish<S: Strip>(_ sum: S, _ target: UnsafeMutablePointer<Float>, _ adding: Bool) {
-  if adding { sum.storeSum(target) } else { sum.store(target) }
+/// How a tile's sums reach C.
+private struct End {
+  /// The bias of the tile's first column.
+  let bias: UnsafePointer<Float>?
+  let adding: Bool
+
+  @inline(__always)
+  func store<S: Strip>(_ sum: S, _ target: UnsafeMutablePointer<Float>) {
+    guard let bias else {
+      if adding { sum.storeSum(target) } else { sum.store(target) }
+      return
+    }
+    var result = S(bias)
+    if adding { result.add(1, times: S(target)) }
+    result.add(1, times: sum)
+    result.store(target)
+  }
 }
 
 /// `smallMatmul` for any number of columns: the last, partial vector of a row of B is read, and of C
 /// written, lane by lane as far as it goes. The same chain for every element.
 func rowwiseMatmul(
   _ c: UnsafeMutablePointer<Float>, cRow: Int, _ a: StridedMatrix, _ b: UnsafePointer<Float>,
-  bRow: Int, rows: Int, depth: Int, columns: Int, adding: Bool
+  bRow: Int, rows: Int, depth: Int, columns: Int, bias: UnsafePointer<Float>? = nil, adding: Bool
 ) {
   let whole = columns & ~15
   smallMatmul(
-    c, cRow: cRow, a, b, bRow: bRow, rows: rows, depth: depth, columns: whole, adding: adding)
+    c, cRow: cRow, a, b, bRow: bRow, rows: rows, depth: depth, columns: whole, bias: bias,
+    adding: adding)
   let lanes = columns &- whole
   if lanes == 0 { return }
+  let shift = bias.map { $0.load(whole, lanes) }
   var row = 0
   while row < rows {
     // Four rows at a time; the last ones may be done twice.
@@ -213,7 +234,15 @@ func rowwiseMatmul(
     for i in 0..<height {
       let sum = i < 2 ? (i == 0 ? s0 : s1) : (i == 2 ? s2 : s3)
       let target = c + (row &+ i) &* cRow
-      target.store(adding ? target.load(whole, lanes) + sum : sum, whole, lanes)
+      var result = sum
+      if adding, let shift {
+        result += target.load(whole, lanes) + shift
+      } else if adding {
+        result += target.load(whole, lanes)
+      } else if let shift {
+        result += shift
+      }
+      target.store(result, whole, lanes)
     }
     row &+= 4
   }

@@ -39,22 +39,32 @@ private func productBound(_ n: Int) -> Double { Double(2 * (n + 2) * (n + 2)) / 
     #expect(error(dW, plus(dW0, weight)) < productBound(N))
   }
 
+  /// With a bias the bits are those of the bias, or of its sum with Y, and then the product; or of the
+  /// product and then the bias.
+  @Test(arguments: shapes + [(6, 20, 17), (2, 16, 1), (3, 272, 256)], [false, true])
+  func biasJoinsTheProduct(shape: (Int, Int, Int), isRowwise: Bool) {
+    let (N, K, M) = shape
+    let (x, w, b, y0) = (draws(N * K, "x"), draws(K * M, "w"), draws(M, "b"), draws(N * M, "y0"))
+    func product(
+      onto start: [Float]?, bias: [Float] = [], addsBiasLast: Bool = false
+    ) -> [Float] {
+      var y = start ?? [Float](repeating: .nan, count: N * M)
+      var span = y.mutableSpan
+      matmul(
+        into: &span, x.span, w.span, bias: bias.span, N: N, K: K, M: M, adding: start != nil,
+        addsBiasLast: addsBiasLast, isRowwise: isRowwise)
+      return y
+    }
+    let biases = (0..<N).flatMap { _ in b }
+    func sum(_ x: [Float], _ y: [Float]) -> [Float] { zip(x, y).map { $0 + $1 } }
+    #expect(product(onto: nil, bias: b) == product(onto: biases))
+    #expect(product(onto: y0, bias: b) == product(onto: sum(y0, biases)))
+    #expect(product(onto: nil, bias: b, addsBiasLast: true) == sum(product(onto: nil), biases))
+  }
+
   @Test(arguments: [(1, 1), (5, 3), (4, 16), (9, 80), (0, 17)])
-  func biases(N: Int, M: Int) {
-    let (x, b, dY) = (draws(N * M, "x"), draws(M, "b"), draws(N * M, "dY"))
-    var y = [Float](repeating: .nan, count: N * M)
-    var ySpan = y.mutableSpan
-    addBias(into: &ySpan, x.span, b.span, N: N, M: M)
-    var inPlace = x
-    var inPlaceSpan = inPlace.mutableSpan
-    addBias(inPlace: &inPlaceSpan, b.span, N: N, M: M)
-    let expected = x.indices.map { x[$0] + b[$0 % M] }
-    #expect(y == expected)
-    #expect(inPlace == expected)
-    var filled = y
-    var filledSpan = filled.mutableSpan
-    fillBias(into: &filledSpan, b.span, N: N, M: M)
-    #expect(filled == x.indices.map { b[$0 % M] })
+  func biasBackwardSumsRows(N: Int, M: Int) {
+    let (b, dY) = (draws(M, "b"), draws(N * M, "dY"))
     for adding in [false, true] {
       var db = b
       var dbSpan = db.mutableSpan
@@ -192,27 +202,6 @@ private func productBound(_ n: Int) -> Double { Double(2 * (n + 2) * (n + 2)) / 
       let analytic = zip(dQKV, direction).reduce(0) { $0 + Double($1.0) * $1.1 }
       let norm = dQKV.doubles.reduce(0) { $0 + $1 * $1 }.squareRoot()
       #expect(abs(numeric - analytic) < 1e-4 * norm)
-    }
-  }
-
-  @Test(arguments: [(1, 4), (2, 16), (1, 20)])
-  func cacheAgreesWithPacked(H: Int, D: Int) {
-    let (C, T, context) = (H * D, 18, 20)
-    let qkv = draws(3 * T * C, "qkv")
-    let expected = Twin.attention(qkv.doubles, lengths: [T], H: H, D: D)
-    let perSlot = attentionCache(context: context, H: H, D: D)
-    var cache = [Float](repeating: 0, count: 3 * perSlot)
-    var scratch = [Float](repeating: .nan, count: cachedAttentionScratch(context: context, D: D))
-    for t in 0..<T {
-      var o = [Float](repeating: .nan, count: C)
-      var oSpan = o.mutableSpan
-      var cacheSpan = cache.mutableSpan
-      var scratchSpan = scratch.mutableSpan
-      let row = Array(qkv[t * 3 * C..<(t + 1) * 3 * C])
-      cachedAttention(
-        into: &oSpan, cache: &cacheSpan, qkv: row.span, slots: [Int32(2)].span,
-        positions: [Int32(t)].span, context: context, H: H, D: D, scratch: &scratchSpan)
-      #expect(error(o, Array(expected[t * C..<(t + 1) * C])) < 1e-5)
     }
   }
 }
