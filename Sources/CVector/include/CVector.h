@@ -27,6 +27,13 @@ static inline __attribute__((always_inline)) ott_float16 ott_first_lanes(ott_flo
   return lanes < (ott_int16)count ? x : (ott_float16)other;
 }
 
+/// `x` with `value` in one lane.
+static inline __attribute__((always_inline)) ott_float16 ott_with_lane(ott_float16 x, int lane,
+                                                                       float value) {
+  const ott_int16 lanes = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  return lanes == (ott_int16)lane ? (ott_float16)value : x;
+}
+
 /// The larger of both in each lane; `b` where either is NaN.
 static inline __attribute__((always_inline)) ott_float16 ott_larger(ott_float16 a, ott_float16 b) {
   return a > b ? a : b;

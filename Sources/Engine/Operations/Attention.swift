@@ -54,7 +54,7 @@ struct CachedAttention: Operation {
   var parameters: [Parameter] { [] }
   var saved: [Tensor] { [] }
 
-  func scratch(_ limits: Limits) -> Int { cachedAttentionScratch(context: context, D: D) }
+  func scratch(_ limits: Limits) -> Int { cachedAttentionScratch(context: context, H: heads) }
   func flops(position: Double) -> Double { 4 * position * Double(output.columns) }
 
   func forward(_ w: borrowing Workspace) {
