@@ -35,12 +35,16 @@ package final class EngineModel: LabelModel, @unchecked Sendable {
   /// Draws the weights anew from the streams of `seed`.
   package func initialize(seed: UInt64) { parameters.initialize(seed: seed) }
 
+  /// Remembered rows for each sequence that is generated side by side.
+  private static let beginningsPerSequence = 4
+
   package func makeSession(rows: Int, sequences: Int) -> any LabelSession {
     EngineSession(
       configuration,
       scoring: scoringEngine(rows: rows, threads: 1),
       decoding: DecodingEngine(
-        configuration, parameters: parameters, capacity: max(1, sequences)))
+        configuration, parameters: parameters, capacity: max(1, sequences),
+        beginnings: Self.beginningsPerSequence * sequences))
   }
 }
 

@@ -67,13 +67,15 @@ extension DecodingEngine {
   /// - Parameters:
   ///   - parameters: weights of this configuration.
   ///   - capacity: sequences that live at a time.
+  ///   - beginnings: how many rows at the beginnings of sequences are remembered.
   package convenience init(
-    _ configuration: ModelConfiguration, parameters: ParameterStore, capacity: Int
+    _ configuration: ModelConfiguration, parameters: ParameterStore, capacity: Int,
+    beginnings: Int = 0
   ) {
-    let (C, H) = (configuration.width, configuration.heads)
     self.init(
       plan: configuration.plan(.decoding(context: configuration.context), rows: capacity),
       parameters: parameters, labels: configuration.labels, layers: configuration.layers,
-      cacheFloats: attentionCache(context: configuration.context, H: H, D: C / H))
+      heads: configuration.heads, headColumns: configuration.width / configuration.heads,
+      beginnings: beginnings)
   }
 }

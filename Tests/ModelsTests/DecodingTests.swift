@@ -93,6 +93,84 @@ import Testing
   }
 }
 
+@Suite struct BeginningsTests {
+  /// Sequences of few inputs, so that many begin alike: row t of sequence n reads `input(n, t)`.
+  private static let lengths = (0..<40).map { [1, 12, 7, 18, 17, 3][$0 % 6] }
+
+  private static func input(_ sequence: Int, _ position: Int) -> Int32 {
+    position == 0 ? 0 : Int32(2 + (sequence >> min(position - 1, 5)) % 2)
+  }
+
+  /// Log-probabilities of every sequence, `capacity` side by side, and the rows computed for them.
+  private func generate(
+    _ configuration: ModelConfiguration, _ store: ParameterStore, _ sequences: [Int],
+    capacity: Int, beginnings: Int
+  ) -> (rows: [Int: [Float]], computed: Int) {
+    let engine = DecodingEngine(
+      configuration, parameters: store, capacity: capacity, beginnings: beginnings)
+    let (G, V) = (configuration.inputColumns, configuration.labels)
+    var result: [Int: [Float]] = [:]
+    var (live, waiting) = ([Int](), sequences)
+    engine.reset(sequences: 0)
+    while !live.isEmpty || !waiting.isEmpty {
+      let count = min(capacity - live.count, waiting.count)
+      engine.begin(sequences: count)
+      live += waiting.prefix(count)
+      waiting.removeFirst(count)
+      let inputs = live.enumerated().flatMap { row, sequence in
+        [Int32](
+          repeating: Self.input(sequence, Int(engine.nextPositions[row])), count: G)
+      }
+      engine.step(inputs: inputs, tables: G) { values in
+        for (row, sequence) in live.enumerated() {
+          result[sequence, default: []] += values[row * V..<(row + 1) * V]
+        }
+      }
+      let going = live.indices.map { Int(engine.nextPositions[$0]) < Self.lengths[live[$0]] }
+      engine.retain { going[$0] }
+      live = live.indices.filter { going[$0] }.map { live[$0] }
+    }
+    return (result, engine.computedRows)
+  }
+
+  /// A row that is remembered has the bits that it has computed, with room for any number of them.
+  @Test(
+    arguments: Architecture.allCases, [(1, 200), (7, 200), (40, 200), (40, 1), (9, 5), (16, 20)])
+  func rememberedRowsHaveTheirBits(
+    architecture: Architecture, room: (capacity: Int, beginnings: Int)
+  ) throws {
+    for configuration in try [
+      smallConfiguration(architecture, width: 20, heads: 5), overEncoded(architecture, rows: 300),
+    ] {
+      let store = configuration.makeParameters(moments: false)
+      store.initialize(seed: 2)
+      let all = Array(Self.lengths.indices)
+      let alone = generate(configuration, store, all, capacity: 3, beginnings: 0)
+      #expect(alone.computed == Self.lengths.reduce(0, +))
+      let shared = generate(
+        configuration, store, all, capacity: room.capacity, beginnings: room.beginnings)
+      #expect(shared.rows == alone.rows)
+      #expect(shared.computed < alone.computed)
+      #expect(room.beginnings > 1 || shared.computed == alone.computed - 39)
+    }
+  }
+
+  /// Other weights after a reset are not mixed with what the former ones gave.
+  @Test func resetForgets() throws {
+    let configuration = try smallConfiguration()
+    let store = configuration.makeParameters(moments: false)
+    let engine = DecodingEngine(configuration, parameters: store, capacity: 2, beginnings: 8)
+    var rows: [[Float]] = []
+    for seed in [1, 2, 1] as [UInt64] {
+      store.initialize(seed: seed)
+      engine.reset(sequences: 2)
+      engine.step(inputs: [0, 0, 0, 0], tables: 2) { rows.append(Array($0)) }
+    }
+    #expect(engine.computedRows == 3)
+    #expect(rows[0] == rows[2] && rows[0] != rows[1])
+  }
+}
+
 @Suite struct ConfigurationTests {
   @Test func parametersInClosedForm() throws {
     for configuration in try [
