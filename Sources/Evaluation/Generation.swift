@@ -116,6 +116,7 @@ package struct Generation {
     var logits = [Float](repeating: 0, count: batch * variant.labels)
     var weights = [Double](repeating: 0, count: max(variant.labels, variant.tokens))
     var live: [Live] = []
+    var goesOn: [Bool] = []
     live.reserveCapacity(batch)
     try session.restart(sequences: 0)
     while true {
@@ -136,19 +137,25 @@ package struct Generation {
         for g in 0..<tables { rows[g].append(live[n].mapper.row(of: g)) }
       }
       try session.advance(rows: rows, into: &logits)
+      goesOn.removeAll(keepingCapacity: true)
       for n in live.indices {
         let row = logits.span.extracting(n * variant.labels..<(n + 1) * variant.labels)
         let u = live[n].stream.uniform()
         extend(&live[n], by: choose(row, u, variant, draw, &weights))
+        goesOn.append(live[n].ending == nil)
       }
-      if live.contains(where: { $0.ending != nil }) {
-        try session.retain { live[$0].ending == nil }
-        live.removeAll { sentence in
-          guard let ending = sentence.ending else { return false }
-          deliver(sentence.index, GeneratedSentence(symbols: sentence.symbols, ending: ending))
-          return true
+      if goesOn.allSatisfy(\.self) { continue }
+      try session.retain { goesOn[$0] }
+      var kept = 0
+      for n in live.indices {
+        if let ending = live[n].ending {
+          deliver(live[n].index, GeneratedSentence(symbols: live[n].symbols, ending: ending))
+        } else {
+          if kept < n { live.swapAt(kept, n) }
+          kept += 1
         }
       }
+      live.removeLast(live.count - kept)
     }
   }
 
