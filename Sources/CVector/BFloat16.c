@@ -190,6 +190,36 @@ void ott_bf16_pack_transposed(float *target, const float *source, ptrdiff_t stri
   }
 }
 
+// MARK: Looking ahead
+
+/// What this thread will read after its next products: two ranges, of which the first may be done.
+static _Thread_local struct {
+  const char *next, *end;
+  const char *later, *laterEnd;
+} ahead;
+
+void ott_bf16_look_ahead(const float *first, ptrdiff_t firstCount, const float *second,
+                         ptrdiff_t secondCount) {
+  ahead.next = (const char *)first;
+  ahead.end = (const char *)(first + firstCount);
+  ahead.later = (const char *)second;
+  ahead.laterEnd = (const char *)(second + secondCount);
+}
+
+/// Asks for lines of it while a tile of `rows` rows sums up `pairs` pairs: one for the time of some
+/// thirty instructions, as fast as main memory delivers.
+static __attribute__((noinline)) void lookAhead(ptrdiff_t rows, ptrdiff_t pairs) {
+  const char *next = ahead.next;
+  for (ptrdiff_t lines = rows * pairs / 8; lines > 0 && next < ahead.end; lines--, next += 64)
+    __builtin_prefetch(next, 0, 2);
+  ahead.next = next;
+  if (next >= ahead.end) {
+    ahead.next = ahead.later;
+    ahead.end = ahead.laterEnd;
+    ahead.later = ahead.laterEnd;
+  }
+}
+
 // MARK: Product
 
 /// `ROWS` rows by `WIDTH` vectors of the product over one panel; `COMBINE` brings in `other`.
@@ -199,6 +229,7 @@ void ott_bf16_pack_transposed(float *target, const float *source, ptrdiff_t stri
                                     ptrdiff_t aStep, const float *b, ptrdiff_t bStep,              \
                                     ptrdiff_t pairs, ptrdiff_t columns) {                          \
     __m512 sums[ROWS][WIDTH];                                                                      \
+    if (ahead.next < ahead.end) lookAhead(ROWS, pairs);                                            \
     for (int i = 0; i < ROWS; i++)                                                                 \
       for (int j = 0; j < WIDTH; j++) sums[i][j] = _mm512_setzero_ps();                            \
     for (int i = 0; i < ROWS; i++)                                                                 \
@@ -318,5 +349,7 @@ void ott_bf16_product_times(float *c, ptrdiff_t cRow, const float *a, const floa
                             ptrdiff_t pairs, ptrdiff_t columns) {
   __builtin_trap();
 }
+void ott_bf16_look_ahead(const float *first, ptrdiff_t firstCount, const float *second,
+                         ptrdiff_t secondCount) {}
 
 #endif

@@ -6,6 +6,8 @@ package final class Executor: @unchecked Sendable {
   private let positions: UnsafeMutableBufferPointer<Int32>
   private let valueOffsets: UnsafeMutableBufferPointer<Int>
   private let gradientOffsets: UnsafeMutableBufferPointer<Int>
+  /// By operation; empty in plans without a backward pass or without packed weights.
+  private let lookAheads: [LookAhead]
   /// Where the seconds of each operation are added; nil, and free of cost, when nobody asks.
   var profile: OperationProfile?
 
@@ -15,6 +17,9 @@ package final class Executor: @unchecked Sendable {
     positions = .allocate(capacity: plan.limits.rows)
     valueOffsets = .allocate(capacity: plan.valueOffsets.count)
     gradientOffsets = .allocate(capacity: plan.gradientOffsets.count)
+    lookAheads =
+      plan.isTraining && plan.factors.count > 0
+      ? LookAhead.derive(plan.operations, plan.limits) : []
     positions.initialize(repeating: 0)
     _ = valueOffsets.initialize(from: plan.valueOffsets)
     _ = gradientOffsets.initialize(from: plan.gradientOffsets)
@@ -95,14 +100,17 @@ package final class Executor: @unchecked Sendable {
     } else {
       for index in plan.operations.indices { plan.operations[index].forward(workspace) }
       if plan.isTraining {
-        for index in plan.operations.indices.reversed() {
-          plan.operations[index].backward(workspace, plan.accumulations[index])
-        }
+        for index in plan.operations.indices.reversed() { backward(index, workspace) }
       }
     }
     if !plan.isTraining { return 0 }
     var total = 0.0
     for loss in workspace.value(plan.result) { total += Double(loss) }
     return total
+  }
+
+  func backward(_ index: Int, _ workspace: borrowing Workspace) {
+    if lookAheads.count > 0 { lookAheads[index].announce(workspace) }
+    plan.operations[index].backward(workspace, plan.accumulations[index])
   }
 }

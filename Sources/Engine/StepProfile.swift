@@ -48,7 +48,7 @@ extension Executor {
     }
     if !plan.isTraining { return }
     for index in plan.operations.indices.reversed() {
-      plan.operations[index].backward(workspace, plan.accumulations[index])
+      backward(index, workspace)
       let now = Host.monotonicSeconds
       profile.backward[index] += now - before
       before = now

@@ -119,6 +119,15 @@ package func matmulBackward(
   }
 }
 
+/// Says which values this thread reads after its next products of bfloat16, which ask for them
+/// meanwhile; replaces what was said before. No result depends on it.
+package func lookAhead(
+  _ first: UnsafeBufferPointer<Float>?, _ second: UnsafeBufferPointer<Float>?
+) {
+  ott_bf16_look_ahead(
+    first?.baseAddress, first?.count ?? 0, second?.baseAddress, second?.count ?? 0)
+}
+
 // MARK: - Parts
 
 /// Y (rows, columns) = f(X) (rows, depth) · B + bias + plus with B in panels; Y and X have row strides,

@@ -137,6 +137,11 @@ void ott_bf16_product(float *c, ptrdiff_t cRow, const float *plus, const float *
 void ott_bf16_product_times(float *c, ptrdiff_t cRow, const float *a, const float *b, ptrdiff_t rows,
                             ptrdiff_t pairs, ptrdiff_t columns);
 
+/// Says what this thread reads after its next products, which then ask for it line by line; replaces
+/// what was said before.
+void ott_bf16_look_ahead(const float *first, ptrdiff_t firstCount, const float *second,
+                         ptrdiff_t secondCount);
+
 // MARK: Attention in bfloat16, one head of one segment
 
 /// Rows of scores s of the queries first ..< first + rows against the keys up to each query itself:
