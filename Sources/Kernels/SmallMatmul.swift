@@ -1,3 +1,5 @@
+import CVector
+
 /// Matrix products whose right factor fits the first caches: a register tile over unpacked rows.
 /// Every element is one chain of fused multiply-adds in the order of k, whatever the tile that
 /// computes it, so its bits depend neither on the number of rows nor on the machine.
@@ -265,7 +267,7 @@ func transpose(
       let from = source + row &* sourceRow + column
       let to = target + column &* targetRow + row
       if width == 16 {
-        transposeTile(to, targetRow, from, sourceRow, height: height)
+        ott_transpose_tile(to, targetRow, from, sourceRow, height)
       } else {
         for j in 0..<width {
           for i in 0..<height { to[j &* targetRow &+ i] = from[i &* sourceRow &+ j] }
@@ -276,42 +278,4 @@ func transpose(
     }
     row &+= 16
   }
-}
-
-/// One tile of 16 columns in four rounds of perfect shuffles: interleaving rows i and i + 8 rotates
-/// the eight bits of an element's (row, column) index by one.
-private func transposeTile(
-  _ target: UnsafeMutablePointer<Float>, _ targetRow: Int, _ source: UnsafePointer<Float>,
-  _ sourceRow: Int, height: Int
-) {
-  // Two allocations of 1,024 bytes: larger ones would not be on the stack.
-  withUnsafeTemporaryAllocation(of: Vector.self, capacity: 16) { one in
-    withUnsafeTemporaryAllocation(of: Vector.self, capacity: 16) { two in
-      guard let a = one.baseAddress, let b = two.baseAddress else { return }
-      for i in 0..<height { a[i] = source.vector(i &* sourceRow) }
-      for i in height..<16 { a[i] = .zero }
-      shuffle(b, a)
-      shuffle(a, b)
-      shuffle(b, a)
-      shuffle(a, b)
-      for i in 0..<16 { target.store(a[i], i &* targetRow) }
-    }
-  }
-}
-
-@inline(__always)
-private func shuffle(_ target: UnsafeMutablePointer<Vector>, _ source: UnsafePointer<Vector>) {
-  for i in 0..<8 {
-    let (x, y) = (source[i], source[i &+ 8])
-    target[2 &* i] = interleave(x.lowHalf, y.lowHalf)
-    target[2 &* i &+ 1] = interleave(x.highHalf, y.highHalf)
-  }
-}
-
-@inline(__always)
-private func interleave(_ even: SIMD8<Float>, _ odd: SIMD8<Float>) -> Vector {
-  var result = Vector()
-  result.evenHalf = even
-  result.oddHalf = odd
-  return result
 }

@@ -50,6 +50,50 @@ static inline __attribute__((always_inline)) float ott_largest(ott_float16 x) {
   return best[0] > best[1] ? best[0] : best[1];
 }
 
+/// target (16, 16) = source (height, 16)ᵀ, both with row strides; columns height…16 of the target are
+/// zeros. Rows are interleaved by ones, by pairs and twice by fours.
+static inline __attribute__((always_inline)) void ott_transpose_tile(float *target,
+                                                                     ptrdiff_t targetRow,
+                                                                     const float *source,
+                                                                     ptrdiff_t sourceRow,
+                                                                     ptrdiff_t height) {
+  ott_float16 a[16], b[16];
+#pragma clang loop unroll(full)
+  for (int i = 0; i < 16; i++) {
+    a[i] = (ott_float16)0.0f;
+    if (i < height) __builtin_memcpy(&a[i], source + i * sourceRow, sizeof a[i]);
+  }
+#pragma clang loop unroll(full)
+  for (int i = 0; i < 16; i += 2) {
+    b[i] = __builtin_shufflevector(a[i], a[i + 1], 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29);
+    b[i + 1] = __builtin_shufflevector(a[i], a[i + 1], 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31);
+  }
+#pragma clang loop unroll(full)
+  for (int i = 0; i < 16; i += 4) {
+    a[i] = __builtin_shufflevector(b[i], b[i + 2], 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29);
+    a[i + 1] = __builtin_shufflevector(b[i], b[i + 2], 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31);
+    a[i + 2] = __builtin_shufflevector(b[i + 1], b[i + 3], 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29);
+    a[i + 3] = __builtin_shufflevector(b[i + 1], b[i + 3], 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31);
+  }
+  // Four floats l of a[i + c] are column 4·l + c of the rows i to i + 3.
+#pragma clang loop unroll(full)
+  for (int c = 0; c < 4; c++) {
+    b[c] = __builtin_shufflevector(a[c], a[c + 4], 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27);
+    b[c + 4] = __builtin_shufflevector(a[c], a[c + 4], 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31);
+    b[c + 8] = __builtin_shufflevector(a[c + 8], a[c + 12], 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27);
+    b[c + 12] = __builtin_shufflevector(a[c + 8], a[c + 12], 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31);
+  }
+#pragma clang loop unroll(full)
+  for (int c = 0; c < 4; c++) {
+    a[c] = __builtin_shufflevector(b[c], b[c + 8], 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27);
+    a[c + 8] = __builtin_shufflevector(b[c], b[c + 8], 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31);
+    a[c + 4] = __builtin_shufflevector(b[c + 4], b[c + 12], 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27);
+    a[c + 12] = __builtin_shufflevector(b[c + 4], b[c + 12], 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31);
+  }
+#pragma clang loop unroll(full)
+  for (int i = 0; i < 16; i++) __builtin_memcpy(target + i * targetRow, &a[i], sizeof a[i]);
+}
+
 typedef unsigned int ott_uint16 __attribute__((ext_vector_type(16)));
 typedef unsigned long long ott_ulong16 __attribute__((ext_vector_type(16)));
 
