@@ -46,13 +46,13 @@ let package = Package(
     .systemLibrary(
       name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
     .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
-    .target(name: "CHost"),
-    .target(name: "CVector"),
+    .target(name: "CSupport"),
+    .target(name: "CKernels"),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
-    .target(name: "CScan"),
+    .target(name: "CTokenization"),
 
     // MARK: Ground floor: files, streams, shards
-    library("Support", ["CHost", yams]),
+    library("Support", ["CSupport", yams]),
     library("Stages", ["Support", argumentParser]),
     library("Shards", ["Support", "Parallel", "CZstd"]),
     library("Parallel", ["Support"]),
@@ -60,11 +60,11 @@ let package = Package(
 
     // MARK: Data
     library("Grammar", ["Support"]),
-    library("Tokenization", ["Support", "Parallel", "CScan", "CZlib", "CZstd"]),
+    library("Tokenization", ["Support", "Parallel", "CTokenization", "CZlib", "CZstd"]),
     library("NGrams", ["Shards", "Support", "Tokenization"]),
 
     // MARK: Engine and models
-    library("Kernels", ["COpenBLAS", "CVector", "Support"]),
+    library("Kernels", ["COpenBLAS", "CKernels", "Support"]),
     library("Engine", ["Kernels", "Parallel", "Support"]),
     library("Models", ["Engine", "Kernels", "NGrams", "Support"]),
     library("Checkpoints", ["Engine", "Kernels", "Parallel", "Support"]),
@@ -173,7 +173,7 @@ let package = Package(
 
 // `make sanitize` builds the ground floor alone: threads, files and shards.
 if Context.environment["OVERTOKEN_GROUND_FLOOR"] != nil {
-  let rooms = ["CHost", "CZstd", "Support", "Parallel", "Shards"]
+  let rooms = ["CSupport", "CZstd", "Support", "Parallel", "Shards"]
   package.targets.removeAll { target in
     !rooms.contains(target.name) && !rooms.contains { target.name == $0 + "Tests" }
   }

@@ -1,4 +1,4 @@
-import CVector
+import CKernels
 
 #if canImport(Glibc)
   import Glibc

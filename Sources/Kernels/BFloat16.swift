@@ -1,4 +1,4 @@
-import CVector
+import CKernels
 
 /// The products of a linear layer with factors rounded to bfloat16 and sums in single precision.
 /// X is (N, K), W is (K, M), Y = X·W is (N, M), row-major, as for `matmul`.

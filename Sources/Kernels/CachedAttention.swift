@@ -1,4 +1,4 @@
-import CVector
+import CKernels
 
 /// Attention of one new row per sequence over the keys and values of its earlier rows.
 

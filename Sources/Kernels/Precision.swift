@@ -1,4 +1,4 @@
-import CVector
+import CKernels
 import Support
 
 /// How the matrix products of a training step compute. Weights, optimizer, activations, norms,

@@ -1,4 +1,4 @@
-import CVector
+import CKernels
 
 /// Matrix products whose right factor fits the first caches: a register tile over unpacked rows.
 /// Every element is one chain of fused multiply-adds in the order of k, whatever the tile that

@@ -1,4 +1,4 @@
-import CVector
+import CKernels
 
 /// Sixteen floats: the fixed lane count of every kernel, whatever the width of the machine's
 /// registers, so that the order of each reduction is a fact of the source.

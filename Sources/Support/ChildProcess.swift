@@ -1,4 +1,4 @@
-import CHost
+import CSupport
 
 #if canImport(Glibc)
   import Glibc

@@ -1,4 +1,4 @@
-import CHost
+import CSupport
 import Foundation
 
 /// The machine this process runs on.
@@ -71,7 +71,7 @@ package enum Host {
   /// Whether SHA-256 runs on the CPU's own instructions.
   package static var hasSHAInstructions: Bool { ott_has_sha_instructions() }
 
-  /// Fails when this build needs instructions that the CPU lacks. A constructor in `CHost` makes the
+  /// Fails when this build needs instructions that the CPU lacks. A constructor in `CSupport` makes the
   /// same check before any Swift code runs; this one serves programs that want the error as a value.
   package static func requireBuildFeatures() throws {
     let missing = list(ott_missing_features())

@@ -1,4 +1,4 @@
-import CHost
+import CSupport
 
 /// SIGINT and SIGTERM.
 ///

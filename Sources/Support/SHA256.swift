@@ -1,4 +1,4 @@
-import CHost
+import CSupport
 
 /// SHA-256 (FIPS 180-4), in pieces or at once, by the CPU's own instructions where it has them.
 package struct SHA256 {

@@ -1,4 +1,4 @@
-import CHost
+import CSupport
 import Support
 import Testing
 

@@ -1,4 +1,4 @@
-import CVector
+import CKernels
 
 /// Moments of a table: how many numbers a row keeps besides its weights, and in which form.
 package enum TableMoments: String, CaseIterable, Sendable {

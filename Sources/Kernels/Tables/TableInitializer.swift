@@ -1,4 +1,4 @@
-import CVector
+import CKernels
 import Support
 
 /// Independent normal draws of mean 0 for a big table, by position, not in turn: element q of the

@@ -1,4 +1,4 @@
-import CScan
+import CTokenization
 
 /// A token that is found in the text before it is cut into pretokens.
 package struct AddedToken: Equatable, Sendable {

@@ -1,4 +1,4 @@
-import CScan
+import CTokenization
 
 /// Text to ids, with a memory of pretokens that makes repeated text fast.
 ///

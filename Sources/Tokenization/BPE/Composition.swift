@@ -1,4 +1,4 @@
-import CScan
+import CTokenization
 
 /// Unicode normalization form C of bytes that may not all be UTF-8, from pinned tables.
 enum Composition {

@@ -1,4 +1,4 @@
-import CScan
+import CTokenization
 
 /// Byte-pair merging of one pretoken: until no rule applies, the leftmost pair of the lowest rank
 /// becomes one token.

@@ -1,4 +1,4 @@
-import CScan
+import CTokenization
 
 /// Counts the distinct pretokens of text that streams by: memory is bounded by the distinct ones,
 /// counts are 64 bits wide. One counter per thread; `merge` adds another's counts.

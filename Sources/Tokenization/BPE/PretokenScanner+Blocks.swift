@@ -1,4 +1,4 @@
-import CScan
+import CTokenization
 
 // The scan by blocks: cuts as bits of a word, computed for up to 64 ASCII bytes at once.
 //

@@ -2,7 +2,7 @@
 
 // What the files on bfloat16 share; they need the instructions AVX512-BF16.
 
-#include "CVector.h"
+#include "CKernels.h"
 
 #if defined(__AVX512BF16__) && defined(__AVX512BW__) && defined(__AVX512VL__)
 

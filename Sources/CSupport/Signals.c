@@ -1,6 +1,6 @@
 // SIGINT and SIGTERM, by an async-signal-safe handler.
 
-#include "CHost.h"
+#include "CSupport.h"
 
 #include <signal.h>
 #include <string.h>

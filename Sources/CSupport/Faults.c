@@ -2,7 +2,7 @@
 // nothing that was finished is lost and the same command goes on.
 
 #define _GNU_SOURCE
-#include "CHost.h"
+#include "CSupport.h"
 
 #include <fcntl.h>
 #include <signal.h>

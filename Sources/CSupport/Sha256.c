@@ -1,6 +1,6 @@
 // SHA-256 compression (FIPS 180-4), by the CPU's own instructions where there are any.
 
-#include "CHost.h"
+#include "CSupport.h"
 
 #include <string.h>
 

@@ -1,4 +1,4 @@
-// Products of bfloat16 pairs summed in single precision. See CVector.h for the layouts.
+// Products of bfloat16 pairs summed in single precision. See CKernels.h for the layouts.
 
 #include "BFloat16.h"
 

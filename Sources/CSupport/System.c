@@ -1,5 +1,5 @@
 #define _GNU_SOURCE
-#include "CHost.h"
+#include "CSupport.h"
 
 #include <stdlib.h>
 #include <unistd.h>

@@ -2,7 +2,7 @@
 // Swift code is compiled for the same target, so the check must come before any of it: it runs as a
 // constructor, in functions compiled for the plain baseline.
 
-#include "CHost.h"
+#include "CSupport.h"
 
 #include <string.h>
 #include <unistd.h>

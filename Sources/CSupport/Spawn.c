@@ -1,5 +1,5 @@
 #define _GNU_SOURCE
-#include "CHost.h"
+#include "CSupport.h"
 
 #include <fcntl.h>
 #include <signal.h>

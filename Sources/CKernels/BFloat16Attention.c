@@ -1,4 +1,4 @@
-// What lies between the products of causal attention in bfloat16. See CVector.h for the layouts.
+// What lies between the products of causal attention in bfloat16. See CKernels.h for the layouts.
 
 #include "BFloat16.h"
 
