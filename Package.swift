@@ -62,6 +62,8 @@ let package = Package(
     library("Grammar", ["Support"]),
     library("Tokenization", ["Support", "Parallel", "CTokenization", "CZlib", "CZstd"]),
     library("NGrams", ["Shards", "Support", "Tokenization"]),
+    library(
+      "DataStages", ["Grammar", "NGrams", "Parallel", "Shards", "Support", "Tokenization"]),
 
     // MARK: Engine and models
     library("Kernels", ["COpenBLAS", "CKernels", "Support"]),
@@ -99,10 +101,10 @@ let package = Package(
       ]),
 
     // MARK: Executables
-    stage("ott-sample", ["Grammar", "Shards", "Parallel", "Support"]),
-    stage("ott-tokenize", ["Tokenization", "Shards", "Parallel", "Support"]),
-    stage("ott-vocabulary", ["Tokenization", "Parallel", "Support"]),
-    stage("ott-map", ["NGrams", "Tokenization", "Shards", "Parallel", "Support"]),
+    stage("ott-sample", ["DataStages", "Grammar", "Shards", "Support"]),
+    stage("ott-tokenize", ["DataStages", "Tokenization", "Shards", "Support"]),
+    stage("ott-vocabulary", ["DataStages"]),
+    stage("ott-map", ["DataStages", "NGrams", "Shards", "Support"]),
     stage("ott-train", ["Training", "Kernels", "Support"]),
     stage("ott-evaluate", ["Evaluation", "Kernels", "Shards", "Support"]),
     stage("ott-plan", ["Planning", "Support"]),
@@ -129,6 +131,7 @@ let package = Package(
     tests(
       "Tokenization", ["Tokenization", "Parallel", "Support"], resources: [.copy("BPE/Fixtures")]),
     tests("NGrams", ["NGrams", "Tokenization", "Support"], resources: [.copy("Fixtures")]),
+    tests("DataStages", ["DataStages", "NGrams", "Shards", "Support", "Tokenization"]),
     tests("Kernels", ["Kernels", "Support"]),
     tests("Engine", ["Engine", "Kernels", "Parallel", "Support"]),
     tests(

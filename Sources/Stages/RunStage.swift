@@ -18,6 +18,13 @@ package struct StageContext {
   package func say(_ line: String) {
     if !isQuiet { print("\(title): \(line)") }
   }
+
+  /// Says what a stage has done, and records its rates.
+  package func conclude(_ summary: StageSummary) {
+    let seconds = evidence.wallSeconds
+    for (name, fact) in summary.facts(seconds: seconds) { evidence[name] = fact }
+    say(summary.line(seconds: seconds))
+  }
 }
 
 /// Runs one stage: configuration in, a directory with `index.json` and `evidence.json` out.

@@ -49,7 +49,8 @@ struct All: ParsableCommand {
       throw UserError("--reader", expected: "the name of a reader", found: reader ?? "")
     }
     var campaign = FuzzCampaign(
-      seed: seed, workers: workers, scratch: scratch.path, findings: findings)
+      program: CommandLine.arguments[0], seed: seed, workers: workers, scratch: scratch.path,
+      findings: findings)
     say("reader             inputs     refused    accepted  inputs/s  crashes  hangs")
     for name in names {
       try campaign.fuzz(name, seconds: minutes * 60 / Double(names.count))

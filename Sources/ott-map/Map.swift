@@ -1,5 +1,5 @@
 import ArgumentParser
-import NGrams
+import DataStages
 import Shards
 import Stages
 
@@ -10,14 +10,12 @@ struct Map: Command {
     commandName: "ott-map",
     abstract: "Map token shards to n-gram table rows and labels.",
     version: versionText("ott-map", stage: MapStage.version),
-    subcommands: [MapStage.self, StatisticsCommand.self],
-    defaultSubcommand: MapStage.self)
+    subcommands: [StageCommand.self, StatisticsCommand.self],
+    defaultSubcommand: StageCommand.self)
 }
 
 /// The stage "map".
-struct MapStage: ParsableCommand {
-  static let version = 1
-
+struct StageCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "stage",
     abstract: "Map a token set as a configuration says (the default).",
@@ -35,14 +33,11 @@ struct MapStage: ParsableCommand {
 
   func run() throws {
     try runStage(
-      "map", version: Self.version, options: options, libraries: ["zstd": Zstd.version]
+      "map", version: MapStage.version, options: options, libraries: ["zstd": Zstd.version]
     ) { context in
-      var reader = try context.configuration.reader()
-      if let kind = try reader.optionalChoice("kind", TextMap.Kind.self) {
-        context.say(try TextMapPlan(context.configuration, kind, &reader).run(context))
-      } else {
-        context.say(try MapPlan(context.configuration).run(context))
-      }
+      context.conclude(
+        try MapStage.run(
+          context.configuration, output: context.output, threads: context.threads))
     }
   }
 }

@@ -1,5 +1,7 @@
 import ArgumentParser
+import DataStages
 import Grammar
+import Shards
 import Stages
 import Support
 
@@ -107,6 +109,12 @@ struct Draw: ParsableCommand {
       config: config ?? "", output: output ?? "", threads: threads ?? Host.threads, quiet: quiet,
       name: name)
     try options.validate()
-    try SampleStage.run(options)
+    try runStage(
+      "sample", version: SampleStage.version, options: options, libraries: ["zstd": Zstd.version]
+    ) { context in
+      context.conclude(
+        try SampleStage(context.configuration).run(
+          output: context.output, threads: context.threads))
+    }
   }
 }

@@ -81,6 +81,7 @@ struct Bench: ParsableCommand {
   }
 
   func run() throws {
+    let fixed = ShardDescription.decimals
     let result = try ShardBenchmark.measure(
       ShardSet(directory: directory), limit: megabytes * 1_000_000, level: level,
       repetitions: repetitions)

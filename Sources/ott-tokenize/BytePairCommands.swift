@@ -1,8 +1,6 @@
 import ArgumentParser
+import DataStages
 import Foundation
-import Parallel
-import Shards
-import Stages
 import Support
 import Tokenization
 
@@ -56,18 +54,12 @@ struct TrainCommand: ParsableCommand {
       minimumCount: minimumCount)
     try training.validate()
     let start = Host.monotonicSeconds
-    let counter = try PretokenCounter.count(
-      CorpusReader(try Corpus(corpus), split: split.value), pattern: pattern,
-      pool: WorkerPool(threads: threads))
-    let trained = try BytePairTrainer.train(training, on: counter)
+    let result = try TokenizerTraining(
+      training, on: CorpusReader(try Corpus(corpus), split: split.value), threads: threads)
     try AtomicFile.makeDirectory(output)
-    try AtomicFile.write(trained.huggingFaceJSON, to: output + "/tokenizer.json")
-    try AtomicFile.write(trained.tiktoken, to: output + "/tokenizer.tiktoken")
-    let seconds = Host.monotonicSeconds - start
-    print(
-      "trained \(trained.tokens.count) tokens on \(counter.byteCount) bytes (\(counter.distinct) "
-        + "distinct pretokens) in \(Int(seconds * 1000)) ms")
-    if trained.tokens.count < vocabulary {
+    _ = try result.write(to: output)
+    print("\(result.text) in \(Int((Host.monotonicSeconds - start) * 1000)) ms")
+    if result.trained.tokens.count < vocabulary {
       print("no more pairs occur \(minimumCount) times: \(vocabulary) tokens were asked for")
     }
   }
@@ -140,7 +132,7 @@ struct ConfigureCommand: ParsableCommand {
 
   func run() throws {
     let model = try BytePairModel.load(path: tokenizer)
-    if let endOfText { _ = try BytePairStage.specialToken(endOfText, of: model, tokenizer) }
+    if let endOfText { _ = try model.specialToken(endOfText, path: tokenizer) }
     let type = element ?? (model.vocabularySize <= 1 << 16 ? "u16" : "u32")
     let inputs = [
       "corpus": StageConfiguration.Input(
@@ -149,7 +141,7 @@ struct ConfigureCommand: ParsableCommand {
         id: String(SHA256.hex(of: try FileBytes.read(tokenizer)).prefix(12)), path: tokenizer),
     ]
     let configuration = StageConfiguration(
-      stage: "tokenize", version: NGramStage.version,
+      stage: "tokenize", version: TokenizeStage.version,
       parameters: [
         "kind": "bpe", "part": .string(part.rawValue), "validation": .double(split.validation),
         "split": .string(split.split), "seed": .integer(Int(split.seed)),

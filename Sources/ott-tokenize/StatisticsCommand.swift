@@ -1,6 +1,5 @@
 import ArgumentParser
-import Parallel
-import Stages
+import DataStages
 import Support
 import Tokenization
 
@@ -21,29 +20,10 @@ struct StatisticsCommand: ParsableCommand {
   }
 
   func run() throws {
-    let encoder = BatchEncoder(
-      try options.load(), pool: WorkerPool(threads: threads), findsSpecialTokens: false)
-    let reader = CorpusReader(try Corpus(corpus))
-    var statistics = VocabularyStatistics(orders: orders)
-    while let block = try reader.next() {
-      block.withViews { views in
-        for group in encoder.encode(views) {
-          var start = 0
-          for (document, count) in zip(group.documents, group.counts) {
-            statistics.add(
-              UnsafeBufferPointer(start: group.buffer.base + start, count: count),
-              bytes: views[document].count)
-            start += count
-          }
-        }
-      }
-    }
-    var text = "tokenizer,measure,order,tokens,value\n"
-    for point in statistics.finish() {
-      text +=
-        "\(options.tokenizer),\(point.measure),\(point.order),\(point.tokens),\(point.value)\n"
-    }
-    try AtomicFile.write(text, to: output)
+    let csv = try VocabularyCurve.csv(
+      of: Corpus(corpus), options.load(), tokenizer: options.tokenizer, orders: orders,
+      threads: threads)
+    try AtomicFile.write(csv, to: output)
     print("wrote \(output)")
   }
 }

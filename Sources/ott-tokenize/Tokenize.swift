@@ -1,16 +1,44 @@
 import ArgumentParser
+import DataStages
+import Shards
 import Stages
 
-/// Symbols to tokens. Running the stage is the default; other ways to tokenize are subcommands.
+/// Symbols or text to tokens. Running the stage is the default; other ways to tokenize are subcommands.
 @main
 struct Tokenize: Command {
   static let configuration = CommandConfiguration(
     commandName: "ott-tokenize",
-    abstract: "Turn symbol shards into token shards.",
-    version: versionText("ott-tokenize", stage: NGramStage.version),
+    abstract: "Turn symbol shards or text into token shards.",
+    version: versionText("ott-tokenize", stage: TokenizeStage.version),
     subcommands: [
-      NGramStage.self, TrainCommand.self, EncodeCommand.self, DecodeCommand.self,
+      StageCommand.self, TrainCommand.self, EncodeCommand.self, DecodeCommand.self,
       ConfigureCommand.self, StatisticsCommand.self,
     ],
-    defaultSubcommand: NGramStage.self)
+    defaultSubcommand: StageCommand.self)
+}
+
+/// The stage "tokenize".
+struct StageCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "stage",
+    abstract: "Tokenize a sample set or a corpus as a configuration says (the default).",
+    discussion: """
+      kind ngram: parameters order (1, 2, 3 …), documentsPerShard; input symbols. Every document \
+      becomes BOS, its n-grams from left to right, one shorter gram if symbols are left over, EOS.
+
+      kind bpe: text files to byte-pair tokens; `ott-tokenize configure` writes its configuration.
+      """)
+
+  @OptionGroup var options: StageOptions
+
+  func run() throws {
+    let libraries = ["zstd": Zstd.version]
+    try runStage("tokenize", version: TokenizeStage.version, options: options, libraries: libraries)
+    { context in
+      context.conclude(
+        try TokenizeStage.run(
+          context.configuration, output: context.output, threads: context.threads,
+          isQuiet: context.isQuiet))
+    }
+  }
 }

@@ -1,13 +1,14 @@
 import Foundation
-import Fuzzing
 import Support
 
 /// The parent of the worker processes: starts them, watches them, and keeps what ended them.
-struct FuzzCampaign {
-  let seed: UInt64
-  let workers: Int
-  let scratch: String
-  let findings: String
+package struct FuzzCampaign {
+  /// The executable whose command `worker` reads inputs.
+  private let program: String
+  private let seed: UInt64
+  private let workers: Int
+  private let scratch: String
+  private let findings: String
 
   private var rows: [String] = []
   private var problems = 0
@@ -16,7 +17,12 @@ struct FuzzCampaign {
   /// Seconds without a new input after which a reader hangs.
   private static let patience = 20.0
 
-  init(seed: UInt64, workers: Int, scratch: String, findings: String) {
+  /// - Parameters:
+  ///   - program: an executable whose command `worker` calls `FuzzWorker.run`.
+  ///   - scratch: a folder for what the processes share.
+  ///   - findings: a folder for inputs that ended a worker.
+  package init(program: String, seed: UInt64, workers: Int, scratch: String, findings: String) {
+    self.program = program
     self.seed = seed
     self.workers = workers
     self.scratch = scratch
@@ -31,13 +37,13 @@ struct FuzzCampaign {
   }
 
   /// Fuzzes one reader and prints its line.
-  mutating func fuzz(_ name: String, seconds: Double) throws {
+  package mutating func fuzz(_ name: String, seconds: Double) throws {
     let start = Host.monotonicSeconds
     var lanes: [Lane] = []
     for number in 0..<workers {
       lanes.append(
         try Lane(number: number, of: workers, state: "\(scratch)/state-\(name)-\(number)"))
-      try lanes[number].launch(name, seed: seed, seconds: seconds)
+      try lanes[number].launch(program, name, seed: seed, seconds: seconds)
     }
     var counts = Counts()
     while lanes.contains(where: { !$0.isDone }) {
@@ -74,7 +80,7 @@ struct FuzzCampaign {
       lane.isDone = true
       return
     }
-    try lane.launch(name, seed: seed, seconds: secondsLeft, isBehind: true)
+    try lane.launch(program, name, seed: seed, seconds: secondsLeft, isBehind: true)
   }
 
   /// Keeps the input that ended a worker.
@@ -105,7 +111,7 @@ struct FuzzCampaign {
   }
 
   /// Prints the sum, writes the CSV, and fails when something was found.
-  func finish(csv path: String?) throws {
+  package func finish(csv path: String?) throws {
     say(
       String(format: "all            %8.3f M inputs, %d findings", Double(total) / 1e6, problems))
     if let path {
@@ -151,14 +157,14 @@ private struct Lane {
   }
 
   mutating func launch(
-    _ name: String, seed: UInt64, seconds: Double, isBehind: Bool = false
+    _ program: String, _ name: String, seed: UInt64, seconds: Double, isBehind: Bool = false
   ) throws {
     let first = isBehind ? state.current + UInt64(stride) : UInt64(number)
     seen = .max
     seenAt = Host.monotonicSeconds
     // A trap writes a long backtrace; the parent says what is worth knowing.
     process = try ChildProcess(
-      CommandLine.arguments[0],
+      program,
       [
         "worker", name, "--seed", "\(seed)", "--first", "\(first)", "--stride", "\(stride)",
         "--seconds", "\(seconds)", "--state", statePath,
@@ -181,6 +187,6 @@ private struct Lane {
 }
 
 /// Prints a line at once, also into a file: a campaign takes minutes.
-func say(_ line: String) {
+package func say(_ line: String) {
   FileHandle.standardOutput.write(Data((line + "\n").utf8))
 }

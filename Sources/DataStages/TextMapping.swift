@@ -1,0 +1,170 @@
+import NGrams
+import Shards
+import Support
+import Tokenization
+
+/// The stage "map" over byte-pair tokens.
+///
+/// A document of tokens x_0 … x_{T−1} becomes T − 1 rows: token x_t, n-grams ending in x_t, label
+/// x_{t+1}; a document of no or one token becomes an empty one, so documents keep their numbers.
+struct TextMapping {
+  private let configuration: StageConfiguration
+  private let tokens: TextTokens
+  private let rows: TextRows
+  private let documentsPerShard: Int
+
+  /// `kind` has been read from `reader`, the reader of the configuration's parameters.
+  init(
+    _ configuration: StageConfiguration, _ kind: TextMap.Kind, _ reader: inout ConfigReader
+  ) throws {
+    self.configuration = configuration
+    documentsPerShard = try reader.int("documentsPerShard", in: 1...1 << 40)
+    tokens = try TextTokens(ShardSet(input: configuration.input("tokens")))
+    let vocabulary = tokens.vocabulary
+    let content: TextRows.Content =
+      switch kind {
+      case .ngramIDs:
+        .grams(try ExactGrams(vocabulary: vocabulary, order: reader.int("order")))
+      case .overEncoding:
+        // Rows do not depend on widths: any that can be shared will do.
+        .rows(OverEncodingMapper(try OverEncodingLayout(rowsOf: &reader, vocabulary: vocabulary)))
+      }
+    try reader.finish()
+    let input = try configuration.input("tokenizer")
+    guard input.id == tokens.tokenizer else {
+      throw UserError(
+        "\(configuration.source): input 'tokenizer' does not match the token set",
+        expected: "\(tokens.tokenizer), which made \(tokens.set.directory)", found: input.id,
+        remedy: "Name the tokenizer that the tokens were made with.")
+    }
+    let model = try BytePairModel.load(input: input)
+    guard model.vocabularySize == vocabulary else {
+      throw UserError(
+        "\(input.path): tokenizer does not match the token set",
+        expected: "\(vocabulary) tokens", found: "\(model.vocabularySize)")
+    }
+    rows = TextRows(content, vocabulary: vocabulary, labelBytes: model.textBytes)
+  }
+
+  func run(output: String, threads: Int) throws -> StageSummary {
+    let (writer, counted) = try tokens.set.map(
+      by: rows, documentsPerShard: documentsPerShard, output: output,
+      configuration: configuration, threads: threads)
+    let positions = writer.elements
+    try writer.finish(metadata: metadata(counted, positions: positions))
+    return StageSummary(
+      "mapped \(tokens.set.documents) documents, \(positions) positions, \(counted.bytes) bytes to "
+        + rows.columns.map(\.name).joined(separator: ", "), amounts: ["positions": positions])
+  }
+
+  private func metadata(_ counted: TextRows, positions: Int) -> ConfigValue {
+    func number(_ count: Int?) -> ConfigValue { count.map(ConfigValue.integer) ?? .null }
+    let used = counted.coverage.counts
+    let vocabulary = tokens.vocabulary
+    var members: [String: ConfigValue] = [
+      "vocabulary": .integer(vocabulary), "tokenizer": .string(tokens.tokenizer),
+      "endOfText": number(tokens.endOfText),
+      "inputs": [
+        ["order": 1, "rows": .integer(vocabulary), "rowsUsed": number(used[0])]
+      ],
+      "labels": .integer(vocabulary), "labelsUsed": number(used[used.count - 1]),
+      "labelBytes": .array(rows.labelBytes.map(ConfigValue.integer)),
+      "bytes": .integer(counted.bytes), "documents": .integer(tokens.set.documents),
+      "positions": .integer(positions),
+    ]
+    switch rows.content {
+    case .grams(let grams):
+      members["kind"] = .string(TextMap.Kind.ngramIDs.rawValue)
+      members["order"] = .integer(grams.order)
+    case .rows(let mapper):
+      let layout = mapper.layout
+      members["kind"] = .string(TextMap.Kind.overEncoding.rawValue)
+      members["order"] = .integer(layout.order)
+      members["orders"] = .array(layout.orders.map(ConfigValue.integer))
+      members["slices"] = .integer(layout.slices)
+      members["rows"] = .integer(layout.rows)
+      members["moduli"] = .string(layout.moduli.rawValue)
+      members["tables"] = .array(
+        layout.embedders.enumerated().map { i, embedder in
+          [
+            "order": .integer(embedder.order), "slice": .integer(embedder.slice),
+            "modulus": .integer(embedder.modulus), "rowsUsed": number(used[i + 1]),
+          ]
+        })
+    }
+    return .object(members)
+  }
+}
+
+/// Tokens to a column of themselves, n-gram ids or rows, and labels; which of them occur, and the bytes
+/// of text of all labels.
+private struct TextRows: DocumentMapper {
+  enum Content {
+    case grams(ExactGrams)
+    case rows(OverEncodingMapper)
+  }
+
+  let content: Content
+  let labelBytes: [Int]
+  let columns: [Column]
+  private(set) var coverage: Coverage
+  private(set) var bytes = 0
+  /// Sums of one document before they are reduced.
+  private var sums: [UInt64] = []
+
+  init(_ content: Content, vocabulary: Int, labelBytes: [Int]) {
+    self.content = content
+    self.labelBytes = labelBytes
+    let middle: [Column]
+    // Exact ids are too many to mark: what they cover is asked of `ott-map statistics`.
+    let marked: [Int]
+    switch content {
+    case .grams(let grams):
+      middle = (2...grams.order).map {
+        Column("gram\($0)", cardinality: grams.cardinality(order: $0))
+      }
+      marked = middle.map { _ in Coverage.largestColumn + 1 }
+    case .rows(let mapper):
+      middle = mapper.layout.embedders.enumerated().map {
+        Column("input\($0.offset + 1)", cardinality: $0.element.modulus)
+      }
+      marked = mapper.layout.embedders.map(\.modulus)
+    }
+    columns =
+      [Column("token", cardinality: vocabulary)] + middle
+      + [Column("label", cardinality: vocabulary)]
+    coverage = Coverage([vocabulary] + marked + [vocabulary])
+  }
+
+  func rows(ofDocument length: Int) -> Int { OverEncodingMapper.positions(ofTokens: length) }
+
+  mutating func map<T: ShardInteger, U: ShardInteger>(
+    _ document: Span<T>, into columns: PlanarColumns<U>
+  ) throws {
+    let positions = columns.rows
+    let label = self.columns.count - 1
+    let (first, last) = (columns[0], columns[label])
+    for t in 0..<positions {
+      first[t] = U(truncatingIfNeeded: document[t])
+      last[t] = U(truncatingIfNeeded: document[t + 1])
+    }
+    if sums.count < positions { sums = [UInt64](repeating: 0, count: positions) }
+    for c in 1..<label {
+      var output = columns[c].mutableSpan
+      switch content {
+      case .grams(let grams):
+        grams.extend(to: c + 1, tokens: document, shorter: columns[c - 1].span, into: &output)
+      case .rows(let mapper):
+        var sums = sums.mutableSpan
+        mapper.mapRows(embedder: c - 1, tokens: document, sums: &sums, into: &output)
+      }
+    }
+    for c in 0...label { coverage.mark(columns[c].span, column: c) }
+    bytes += last.reduce(0) { $0 + labelBytes[Int($1)] }
+  }
+
+  mutating func merge(_ other: TextRows) {
+    coverage.formUnion(other.coverage)
+    bytes += other.bytes
+  }
+}

@@ -1,0 +1,88 @@
+import Parallel
+import Support
+import Tokenization
+
+/// The stage "vocabulary": a corpus to a byte-level BPE tokenizer.
+package struct VocabularyStage: Sendable {
+  package static let version = 1
+
+  private let configuration: StageConfiguration
+  private let training: BytePairTraining
+  private let split: CorpusSplit
+  private let part: CorpusSplit.Part
+  private let corpus: Corpus
+
+  /// Checks the parameters and the corpus.
+  package init(_ configuration: StageConfiguration) throws {
+    self.configuration = configuration
+    var reader = try configuration.reader()
+    training = BytePairTraining(
+      vocabularySize: try reader.int("vocabulary", in: 1...1 << 24),
+      pattern: try reader.choice("pattern", PretokenPattern.self),
+      specialTokens: try reader.strings("specialTokens"),
+      minimumCount: Int64(try reader.int("minimumCount", in: 1...Int.max)))
+    part = try reader.choice("part", CorpusSplit.Part.self)
+    split = CorpusSplit(
+      name: try reader.string("split"), seed: UInt64(try reader.int("seed", in: 0...Int.max)),
+      validation: try reader.double("validation", in: 0...1))
+    try reader.finish()
+    try training.validate()
+    corpus = try Corpus(input: configuration.input("corpus"))
+  }
+
+  /// Writes the tokenizer's files and the index into `output`.
+  ///
+  /// - Throws: `UserError` when the corpus has too few pairs for the vocabulary.
+  package func run(output: String, threads: Int) throws -> StageSummary {
+    let result = try TokenizerTraining(
+      training, on: CorpusReader(corpus, split: split, part: part), threads: threads)
+    guard result.trained.tokens.count == training.vocabularySize else {
+      throw UserError(
+        "\(configuration.source): parameters.vocabulary",
+        expected: "at most \(result.trained.tokens.count): no more pairs of the corpus occur "
+          + "\(training.minimumCount) times", found: "\(training.vocabularySize)",
+        remedy: "Lower vocabulary or take a larger corpus.")
+    }
+    let files = try result.write(to: output)
+    try StageIndex.write(
+      to: output, configuration: configuration,
+      content: [
+        "files": try StageIndex.describe(files: files, in: output),
+        "metadata": [
+          "vocabulary": .integer(result.trained.tokens.count),
+          "pattern": .string(training.pattern.rawValue),
+          "bytes": .integer(result.bytes), "pretokens": .integer(result.pretokens),
+        ],
+      ])
+    return StageSummary(result.text, amounts: ["bytes": result.bytes])
+  }
+}
+
+/// A tokenizer trained on a corpus, and the files that hold it.
+package struct TokenizerTraining {
+  package let trained: TrainedTokenizer
+  /// Of the text, and distinct pretokens in it.
+  package let bytes, pretokens: Int
+
+  package init(_ training: BytePairTraining, on reader: CorpusReader, threads: Int) throws {
+    try training.validate()
+    let counter = try PretokenCounter.count(
+      reader, pattern: training.pattern, pool: WorkerPool(threads: threads))
+    trained = try BytePairTrainer.train(training, on: counter)
+    bytes = counter.byteCount
+    pretokens = counter.distinct
+  }
+
+  /// Writes the files into the directory `output`; returns their names.
+  package func write(to output: String) throws -> [String] {
+    let files = [
+      (BytePairModel.fileName, trained.huggingFaceJSON), ("tokenizer.tiktoken", trained.tiktoken),
+    ]
+    for (name, text) in files { try AtomicFile.write(text, to: "\(output)/\(name)") }
+    return files.map(\.0)
+  }
+
+  package var text: String {
+    "trained \(trained.tokens.count) tokens on \(bytes) bytes (\(pretokens) distinct pretokens)"
+  }
+}
