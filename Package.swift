@@ -118,7 +118,7 @@ let package = Package(
       ]),
     stage("ott-fuzz", ["Fuzzing", "Support"]),
     stage("ott-provenance", ["Provenance", "Support"]),
-    stage("ott-bench-tokenizers", ["Tokenization", "Parallel", "Support"]),
+    stage("ott-bench-tokenizers", ["Benchmark", "Tokenization", "Support"]),
 
     // MARK: Tests
     .target(name: "CAllocations", path: "Tests/CAllocations"),

@@ -1,6 +1,5 @@
 import ArgumentParser
-import Foundation
-import Parallel
+import Benchmark
 import Stages
 import Support
 import Tokenization
@@ -12,30 +11,6 @@ struct BenchTokenizers: Command {
   static let configuration = CommandConfiguration(
     commandName: "ott-bench-tokenizers", abstract: "Time encoding and training.",
     version: versionText("ott-bench-tokenizers"), subcommands: [Encode.self, Train.self])
-}
-
-/// Documents of a file: zero-terminated texts.
-struct Documents {
-  let bytes: [UInt8]
-  let offsets: [Int]
-
-  init(path: String) throws {
-    let data = [UInt8](try Data(contentsOf: URL(fileURLWithPath: path)))
-    var bytes: [UInt8] = []
-    var offsets = [0]
-    bytes.reserveCapacity(data.count)
-    for document in data.split(separator: 0) {
-      bytes.append(contentsOf: document)
-      offsets.append(bytes.count)
-    }
-    self.bytes = bytes
-    self.offsets = offsets
-  }
-}
-
-func seconds(_ body: () throws -> Void) rethrows -> Double {
-  let duration = try ContinuousClock().measure(body)
-  return Double(duration.components.seconds) + Double(duration.components.attoseconds) * 1e-18
 }
 
 struct Encode: ParsableCommand {
@@ -52,30 +27,14 @@ struct Encode: ParsableCommand {
 
   func run() throws {
     let model = try BytePairModel.load(path: tokenizer)
-    let documents = try Documents(path: file)
-    let encoder = BatchEncoder(
-      model, pool: WorkerPool(threads: threads), findsSpecialTokens: !ordinary)
-    try documents.bytes.withUnsafeBufferPointer { bytes in
-      let views = DocumentViews(bytes, offsets: documents.offsets)
-      var groups: [BatchEncoder.Group] = []
-      for pass in 0..<passes {
-        groups = []
-        let time = seconds { groups = encoder.encode(views) }
-        let count = groups.reduce(0) { $0 + $1.buffer.count }
-        print("\(pass == 0 ? "cold" : "warm") \(time) \(count) \(encoder.cacheBytes)")
-      }
-      if let ids {
-        try write(groups.map { Data(bytes: $0.buffer.base, count: $0.buffer.count * 4) }, to: ids)
-      }
-      if let counts {
-        let numbers = groups.flatMap { $0.counts.map { UInt64($0) } }
-        try write([numbers.withUnsafeBytes { Data($0) }], to: counts)
-      }
+    let bench = TokenizerBench(documents: try FileBytes.read(file), threads: threads)
+    let encoded = bench.encode(model, passes: passes, findsSpecialTokens: !ordinary) {
+      print("\($0 == 0 ? "cold" : "warm") \($1.seconds) \($1.ids) \($1.cacheBytes)")
     }
-  }
-
-  private func write(_ parts: [Data], to path: String) throws {
-    try AtomicFile.write(Array(parts.joined()), to: path)
+    if let ids { try AtomicFile.write(encoded.ids.withUnsafeBytes { Array($0) }, to: ids) }
+    if let counts {
+      try AtomicFile.write(encoded.counts.withUnsafeBytes { Array($0) }, to: counts)
+    }
   }
 }
 
@@ -90,28 +49,19 @@ struct Train: ParsableCommand {
   @Option(help: "Write the last run's tokenizer.json here.") var output: String?
   @Argument(help: "Zero-terminated documents.") var file: String
 
+  func validate() throws {
+    if runs < 1 { throw ValidationError("--runs: expected 1 or more, found \(runs).") }
+  }
+
   func run() throws {
-    let documents = try Documents(path: file)
-    let pool = WorkerPool(threads: threads)
+    let bench = TokenizerBench(documents: try FileBytes.read(file), threads: threads)
     let training = BytePairTraining(vocabularySize: vocabulary, pattern: pattern)
-    try documents.bytes.withUnsafeBufferPointer { bytes in
-      let views = DocumentViews(bytes, offsets: documents.offsets)
-      var trained: TrainedTokenizer?
-      for _ in 0..<runs {
-        var counting = 0.0
-        var distinct = 0
-        let time = try seconds {
-          let counters = (0..<threads).map { _ in PretokenCounter(pattern) }
-          counting = seconds {
-            PretokenCounter.count(views, pattern: pattern, into: counters, pool: pool)
-            for counter in counters.dropFirst() { counters[0].merge(counter) }
-          }
-          distinct = counters[0].distinct
-          trained = try BytePairTrainer.train(training, on: counters[0])
-        }
-        print("\(time) \(counting) \(distinct)")
+    for run in 1...runs {
+      let result = try bench.train(training)
+      print("\(result.seconds) \(result.countingSeconds) \(result.pretokens)")
+      if let output, run == runs {
+        try AtomicFile.write(result.trained.huggingFaceJSON, to: output)
       }
-      if let output, let trained { try AtomicFile.write(trained.huggingFaceJSON, to: output) }
     }
   }
 }
