@@ -22,19 +22,21 @@ import Testing
   }
 
   @Test func oneLineADocumentOrAColumn() throws {
-    let directory = try TemporaryDirectory()
-    let set = try write([[1, 2], [], [3]], to: directory.path + "/one", perShard: 2)
+    let (first, second, third) = (
+      try TemporaryDirectory(), try TemporaryDirectory(), try TemporaryDirectory()
+    )
+    let set = try write([[1, 2], [], [3]], to: first.path, perShard: 2)
     #expect(try lines(set) == ["1 2\n", "\n", "3\n"])
     #expect(try lines(set, 1..<3) == ["\n", "3\n"])
     #expect(try lines(set, 2..<2) == [])
     let two = try write(
-      [[1, 2, 5, 6], [], [3, 7]], to: directory.path + "/two",
-      columns: [Column("a"), Column("b")], perShard: 2)
-    #expect(try lines(two) == ["a: 1 2\nb: 5 6\n", "a: \nb: \n", "a: 3\nb: 7\n"])
-    #expect(try lines(two, column: "b") == ["5 6\n", "\n", "7\n"])
+      [[1, 2, 3, 2], [], [3, 1]], to: second.path,
+      columns: [Column("a", cardinality: 4), Column("b")], perShard: 2)
+    #expect(try lines(two) == ["a: 1 2\nb: 3 2\n", "a: \nb: \n", "a: 3\nb: 1\n"])
+    #expect(try lines(two, column: "b") == ["3 2\n", "\n", "1\n"])
     #expect(throws: UserError.self) { try lines(two, column: "c") }
     #expect(throws: UserError.self) { try lines(two, 0..<4) }
-    #expect(try lines(write([], to: directory.path + "/none")) == [])
+    #expect(try lines(write([], to: third.path)) == [])
   }
 
   @Test func descriptionsSayWhatThereIs() throws {
