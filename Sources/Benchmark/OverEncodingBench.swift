@@ -83,13 +83,11 @@ package struct OverEncodingBench {
     let layout = try OverEncodingLayout(
       vocabulary: base.labels, order: order, slices: slices, rows: rows, width: base.width,
       moduli: .coprime)
-    var model = base
-    model.overEncoding = OverEncoding(layout: layout)
-    try model.validate()
-    let planned = model.overEncoding?.bytes(moments: moments) ?? 0
+    let input = OverEncoding(layout: layout)
+    let model = try ModelConfiguration(input: input, trunk: base.trunk, outputs: base.outputs)
+    let planned = input.bytes(moments: moments)
     try TableBudget.check(
-      OverEncoding(layout: layout), moments: moments, memoryBytes: Host.availableMemoryBytes,
-      source: "ott-bench table")
+      input, moments: moments, memoryBytes: Host.availableMemoryBytes, source: "ott-bench table")
     let sides = try [Batches(source, workload, nil), Batches(source, workload, layout)]
     // Resident size after a few steps less that before, for either model.
     var growth: [Int] = []
@@ -143,16 +141,12 @@ package struct OverEncodingBench {
     var best = models.map { _ in Double.infinity }
     for turn in 0..<3 {
       for (side, engine) in engines.enumerated() {
-        let columns = models[side].inputColumns
+        let rows = models[side].input.columnRows
+        let columns = rows.count
         var stream = RandomStream(seed: UInt64(turn), name: "generation")
         let inputs = (0..<positions).map { _ in
           (0..<batch * columns).map { i in
-            let column = i % columns
-            let rows =
-              column == 0
-              ? models[side].labels
-              : models[side].overEncoding?.layout.embedders[column - 1].modulus ?? 1
-            return Int32(stream.below(UInt32(rows)))
+            Int32(stream.below(UInt32(rows[i % columns])))
           }
         }
         engine.reset(sequences: batch)

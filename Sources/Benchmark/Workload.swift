@@ -81,17 +81,23 @@ package enum NamedModel: String, CaseIterable, Sendable {
     }
 
     package func workload(precision: Precision = .float32) throws -> Workload {
-      let tables = try overEncoding.map {
-        OverEncoding(
+      let size = TrunkSize(
+        layers: layers, width: width, heads: heads, context: context ?? length)
+      return try Workload(
+        model: ModelConfiguration(input: input, trunk: GPT2(size), labels: labels),
+        batch: batch, length: length, lanes: lanes, precision: precision)
+    }
+
+    private var input: any Input {
+      get throws {
+        guard let (order, slices, rows) = overEncoding else {
+          return TableSum([InputTable(order: 1, rows: labels)])
+        }
+        return OverEncoding(
           layout: try OverEncodingLayout(
-            vocabulary: labels, order: $0.order, slices: $0.slices, rows: $0.rows, width: width,
+            vocabulary: labels, order: order, slices: slices, rows: rows, width: width,
             moduli: .coprime))
       }
-      return try Workload(
-        model: ModelConfiguration(
-          layers: layers, width: width, heads: heads, context: context ?? length,
-          inputs: [InputTable(order: 1, rows: labels)], labels: labels, overEncoding: tables),
-        batch: batch, length: length, lanes: lanes, precision: precision)
     }
   }
 }

@@ -7,15 +7,20 @@ extension ModelConfiguration {
   /// - Parameter precision: of the matrix products; other than single only when training.
   package func plan(_ mode: GraphMode, rows: Int, precision: Precision = .float32) -> Plan {
     var builder = GraphBuilder(mode: mode)
-    let result: Tensor
-    if let olmo2 {
-      result = OLMo2(configuration: self, settings: olmo2)(in: &builder)
-    } else {
-      result = GPT2(configuration: self)(in: &builder)
-    }
+    let result = trace(in: &builder)
     return Plan(
       builder, result: result,
       limits: Limits(rows: rows, segment: min(rows, context), precision: precision))
+  }
+
+  /// Traces embedding, trunk and head.
+  ///
+  /// - Returns: what the head of the next token gives.
+  private func trace(in g: inout GraphBuilder) -> Tensor {
+    let (rows, tables) = trunk.embed(input, declaring: tablesInUse, in: &g)
+    let x = trunk(rows, in: &g)
+    let deviation = type(of: trunk).deviation
+    return next(x, tokens: tables.first, deviation: deviation, in: &g)
   }
 
   /// Names and shapes of the parameters.
@@ -75,7 +80,7 @@ extension DecodingEngine {
     self.init(
       plan: configuration.plan(.decoding(context: configuration.context), rows: capacity),
       parameters: parameters, labels: configuration.labels, layers: configuration.layers,
-      heads: configuration.heads, headColumns: configuration.width / configuration.heads,
+      heads: configuration.heads, headColumns: configuration.trunk.size.headColumns,
       beginnings: beginnings)
   }
 }

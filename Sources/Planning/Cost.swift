@@ -74,6 +74,8 @@ package struct Rates: Sendable {
 package struct CostModel {
   /// A stage that holds nothing: code, libraries and the shard on its way.
   package static let processBytes = 34e6
+  /// Rows of C that the gradients of the block at work take for each position.
+  private static let gradientRows = 8
 
   package let graph: StageGraph
   package let rates: Rates
@@ -129,12 +131,12 @@ package struct CostModel {
     let lanes = Double(laneCount)
     let stepRows = size.rows / Double(size.steps)
     let laneRows = stepRows / lanes
-    let tables = model.overEncoding?.layout.tableParameterCount ?? 0
-    let weights = 4 * Double(model.parameterCount - tables)
+    let weights = 4 * Double(model.denseParameterCount)
     let workers = min(Double(threads), lanes)
     let memory =
       Self.processBytes + weights * (3 + workers * (log2(lanes) + 1))
-      + model.activationBytes(rows: laneRows) * workers + dataBytes
+      + Double(model.activationBytes + Self.gradientRows * 4 * model.width) * laneRows * workers
+      + dataBytes
     let step = rates.stepSeconds(
       model, rows: stepRows, length: size.rows / Double(size.units), lanes: laneCount,
       precision: precision)
@@ -163,14 +165,4 @@ package struct CostModel {
     try reader.finish()
     return model
   }
-}
-
-extension ModelConfiguration {
-  /// Saved for the backward pass by `rows` positions: about 14 rows of C a layer.
-  fileprivate func activationBytes(rows: Double) -> Double {
-    4 * rows * Double(width) * Double(14 * layers + 12)
-  }
-
-  /// Keys and values of every layer.
-  func cacheBytes(rows: Double) -> Double { 8 * rows * Double(width * layers) }
 }

@@ -1,4 +1,5 @@
 import Kernels
+import Models
 import Support
 
 /// The way of a kind of experiment from sources to scores: which stages a run goes through, with which
@@ -50,6 +51,18 @@ extension Settings {
     let precision = try precision
     if precision != .float32 { parameters["precision"] = .string(precision.rawValue) }
     return parameters
+  }
+
+  /// The members of `model`, but for keys that only other trunks have.
+  var model: [String: ConfigValue] {
+    get throws {
+      guard let architecture = Architecture(rawValue: try string("model.architecture")) else {
+        throw fault(
+          "model.architecture",
+          expected: "one of \(Architecture.allCases.map(\.rawValue).joined(separator: ", "))")
+      }
+      return try architecture.withoutKeysOfOthers(section("model").sectionMembers)
+    }
   }
 
   /// Of the matrix products of training; a configuration leaves `float32` out.

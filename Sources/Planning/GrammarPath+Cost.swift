@@ -75,7 +75,7 @@ extension GrammarPath {
     return Cost(
       flops: (scored + generated) * size.forwardFlopsPerRow,
       memoryBytes: 4 * Double(size.parameters)
-        + configuration.cacheBytes(rows: perSentence * Double(batch)) + CostModel.processBytes,
+        + Double(configuration.cacheBytes * batch) * perSentence + CostModel.processBytes,
       diskBytes: Double(heldout) * 12 + generated * 0.4,
       seconds: model.rates.startSeconds
         + model.rates.evaluationSeconds(

@@ -79,7 +79,7 @@ package struct GrammarPath: DataPath {
   private func trainParameters(
     _ settings: Settings, _ grammar: GrammarFacts, seed: Int
   ) throws -> ConfigValue {
-    var model = settings.section("model").sectionMembers
+    var model = try settings.model
     if try settings.int("model.context") == 0 {
       // One row per character and one for the end: what the finest tokens need serves all variants.
       model["context"] = .integer(grammar.longest + 1)

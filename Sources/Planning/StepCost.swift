@@ -12,15 +12,13 @@ extension Rates {
     precision: Precision = .float32
   ) -> Double {
     let (L, C, H) = (Double(model.layers), Double(model.width), Double(model.heads))
-    let attention = 4 * L * C * (length + 1) / 2
-    let products = model.forwardFLOPs(perTokenAt: Int(length.rounded())) - attention
     // Tiles of 16 keys and 16 columns: what is computed, needed or not.
     let columns = (C / H / 16).rounded(.up) * 16
     let tiled = 2 * L * H * (C / H + columns) * (length / 2 + 16)
     let attends: Precision =
       roundsAttention(T: Int(length), D: model.width / model.heads) ? precision : .float32
     return rows
-      * (products / (productShare * product(together, model.width, precision))
+      * (model.productFLOPs / (productShare * product(together, model.width, precision))
         + tiled / (attentionShare * product(together, model.width, attends))
         + L * C * floatSeconds / 3)
   }
@@ -38,8 +36,7 @@ extension Rates {
     _ model: ModelConfiguration, rows: Double, length: Double, lanes: Int, precision: Precision
   ) -> Double {
     let laneRows = max(1, Int((rows / Double(lanes)).rounded()))
-    let parameters = Double(
-      model.parameterCount - (model.overEncoding?.layout.tableParameterCount ?? 0))
+    let parameters = Double(model.denseParameterCount)
     let pass = passSeconds(
       model, rows: rows, length: length, together: laneRows, precision: precision)
     return 3 * pass + parameters * updateSeconds

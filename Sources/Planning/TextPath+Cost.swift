@@ -134,7 +134,7 @@ extension TextPath {
     return Cost(
       flops: scored * size.forwardFlopsPerRow,
       memoryBytes: 4 * Double(size.parameters) + CostModel.processBytes
-        + configuration.cacheBytes(rows: Double(batch * model.threads)), diskBytes: 10e3,
+        + Double(configuration.cacheBytes * batch * model.threads), diskBytes: 10e3,
       seconds: model.rates.startSeconds
         + model.rates.scoringSeconds(
           configuration, rows: scored, batch: batch, length: size.rows / Double(size.units)))

@@ -167,10 +167,7 @@ package struct TextPath: DataPath {
     _ run: Experiment.Run, _ corpus: CorpusFacts
   ) throws -> ConfigValue {
     let settings = run.settings
-    var model = settings.section("model").sectionMembers
-    if model["architecture"] == "gpt2" {
-      for key in ["hiddenWidth", "ropeTheta", "normEpsilon"] { model[key] = nil }
-    }
+    var model = try settings.model
     if let overEncoding = try overEncoding(settings) { model["overEncoding"] = overEncoding }
     var parameters = try settings.trainParameters(
       model: model, batch: settings.int("training.batchWindows", in: 1...1 << 20), seed: run.seed)

@@ -8,8 +8,9 @@ import Testing
   private func bench(moments: TableMoments = .float32) throws -> OverEncodingBench {
     let workload = try Workload(
       model: ModelConfiguration(
-        layers: 1, width: 16, heads: 2, context: 12, inputs: [InputTable(order: 1, rows: 30)],
-        labels: 30), batch: 6, length: 12, lanes: 2)
+        input: TableSum([InputTable(order: 1, rows: 30)]),
+        trunk: GPT2(TrunkSize(layers: 1, width: 16, heads: 2, context: 12)), labels: 30),
+      batch: 6, length: 12, lanes: 2)
     return OverEncodingBench(
       workload, order: 3, slices: 2, moments: moments, threads: 2,
       source: .sentences(.text(count: 13, length: 12, vocabulary: 30, seed: 1)))

@@ -62,8 +62,8 @@ private struct Workshop {
 
   func modelConfiguration(_ variant: Variant, width: Int = 16) throws -> ModelConfiguration {
     try ModelConfiguration(
-      layers: 2, width: width, heads: 2, context: 24,
-      inputs: variant.mapper.tables.map { .init(order: $0.order, rows: $0.rows) },
+      input: TableSum(variant.mapper.tables.map { .init(order: $0.order, rows: $0.rows) }),
+      trunk: GPT2(TrunkSize(layers: 2, width: width, heads: 2, context: 24)),
       labels: variant.labels)
   }
 

@@ -70,10 +70,15 @@ private struct Workshop {
   }
 
   func model(width: Int, rows: Int) throws -> ModelConfiguration {
-    try ModelConfiguration(
-      layers: 2, width: width, heads: 2, context: 16,
-      inputs: [.init(order: 1, rows: Self.vocabulary)], labels: Self.vocabulary,
-      overEncoding: layout(width: width, rows: rows).map { OverEncoding(layout: $0, deviation: 1) })
+    let input: any Input =
+      if let layout = try layout(width: width, rows: rows) {
+        OverEncoding(layout: layout, deviation: 1)
+      } else {
+        TableSum([.init(order: 1, rows: Self.vocabulary)])
+      }
+    return try ModelConfiguration(
+      input: input, trunk: GPT2(TrunkSize(layers: 2, width: width, heads: 2, context: 16)),
+      labels: Self.vocabulary)
   }
 
   func weights(_ step: Int, width: Int, rows: Int) throws -> ParameterStore {

@@ -4,45 +4,48 @@ import Models
 import Support
 import Testing
 
+/// Decoding token by token, sequences leaving as they end, against packed scoring.
+func expectDecodingAgrees(_ configuration: ModelConfiguration) {
+  let store = configuration.makeParameters(moments: false)
+  store.initialize(seed: 2)
+  let lengths = [19, 1, 40, 16, 17]
+  let lane = makeLanes(configuration, lengths: lengths, lanes: 1)[0]
+  let V = configuration.labels
+  let expected = ScoringEngine(configuration, parameters: store, laneCapacity: 100, threads: 1)
+    .logProbabilities([lane])[0]
+  let engine = DecodingEngine(configuration, parameters: store, capacity: 8)
+  for _ in 0..<2 {
+    engine.reset(sequences: lengths.count)
+    var live = Array(lengths.indices)
+    var position = 0
+    while !live.isEmpty {
+      let inputs = live.flatMap { segment in
+        let row = lane.segmentOffsets[segment] + position
+        return lane.inputs[row * lane.tables..<(row + 1) * lane.tables]
+      }
+      engine.step(inputs: inputs, tables: lane.tables) { rows in
+        #expect(rows.count == live.count * V)
+        for (i, segment) in live.enumerated() {
+          let row = lane.segmentOffsets[segment] + position
+          for v in 0..<V { #expect(abs(rows[i * V + v] - expected[row * V + v]) < 2e-5) }
+        }
+      }
+      position += 1
+      let going = live.map { lengths[$0] > position }
+      engine.retain { going[$0] }
+      live = live.filter { lengths[$0] > position }
+      #expect(engine.live == live.count)
+    }
+  }
+}
+
 @Suite struct DecodingTests {
-  /// Decoding token by token, sequences leaving as they end, against packed scoring.
   @Test(arguments: [(16, 2), (20, 5), (64, 4), (32, 8)], Architecture.allCases)
   func agreesWithPackedScoring(
     sizes: (width: Int, heads: Int), architecture: Architecture
   ) throws {
-    let configuration = try smallConfiguration(
-      architecture, width: sizes.width, heads: sizes.heads)
-    let store = configuration.makeParameters(moments: false)
-    store.initialize(seed: 2)
-    let lengths = [19, 1, 40, 16, 17]
-    let lane = makeLanes(configuration, lengths: lengths, lanes: 1)[0]
-    let V = configuration.labels
-    let expected = ScoringEngine(configuration, parameters: store, laneCapacity: 100, threads: 1)
-      .logProbabilities([lane])[0]
-    let engine = DecodingEngine(configuration, parameters: store, capacity: 8)
-    for _ in 0..<2 {
-      engine.reset(sequences: lengths.count)
-      var live = Array(lengths.indices)
-      var position = 0
-      while !live.isEmpty {
-        let inputs = live.flatMap { segment in
-          let row = lane.segmentOffsets[segment] + position
-          return lane.inputs[row * lane.tables..<(row + 1) * lane.tables]
-        }
-        engine.step(inputs: inputs, tables: lane.tables) { rows in
-          #expect(rows.count == live.count * V)
-          for (i, segment) in live.enumerated() {
-            let row = lane.segmentOffsets[segment] + position
-            for v in 0..<V { #expect(abs(rows[i * V + v] - expected[row * V + v]) < 2e-5) }
-          }
-        }
-        position += 1
-        let going = live.map { lengths[$0] > position }
-        engine.retain { going[$0] }
-        live = live.filter { lengths[$0] > position }
-        #expect(engine.live == live.count)
-      }
-    }
+    expectDecodingAgrees(
+      try smallConfiguration(architecture, width: sizes.width, heads: sizes.heads))
   }
 
   /// Who else is in the batch, when a sequence joins, and where it lies in the caches change no bit,
@@ -168,113 +171,5 @@ import Testing
     }
     #expect(engine.computedRows == 3)
     #expect(rows[0] == rows[2] && rows[0] != rows[1])
-  }
-}
-
-@Suite struct ConfigurationTests {
-  @Test func parametersInClosedForm() throws {
-    for configuration in try [
-      smallConfiguration(), smallConfiguration(tied: true), smallConfiguration(width: 20, heads: 5),
-      smallConfiguration(.olmo2), smallConfiguration(.olmo2, tied: true),
-      smallConfiguration(.olmo2, width: 20, heads: 5),
-      .paperSmall(inputs: [InputTable(order: 1, rows: 5)], labels: 41, context: 768),
-    ] {
-      #expect(configuration.layout.parameterCount == configuration.parameterCount)
-    }
-    let large = try ModelConfiguration.paperLarge(
-      inputs: [InputTable(order: 1, rows: 5)], labels: 5, context: 768)
-    #expect(large.parameterCount == (5 + 768 + 5) * 768 + 12 * (12 * 768 * 768 + 13 * 768) + 1_536)
-    // The released 7B model, as transformers counts it.
-    let released = try ModelConfiguration(
-      layers: 32, width: 4096, heads: 32, context: 4096,
-      inputs: [InputTable(order: 1, rows: 100_352)], labels: 100_352,
-      olmo2: OLMo2Settings(hiddenWidth: 11_008))
-    #expect(released.parameterCount == 7_298_617_344)
-  }
-
-  @Test(arguments: [(64, 176), (128, 352), (48, 128), (1, 16), (4096, 10_928)])
-  func hiddenWidthOfOLMo2(width: Int, hidden: Int) throws {
-    let configuration = try ModelConfiguration(
-      layers: 1, width: 2 * width, heads: 1, context: 4, inputs: [InputTable(order: 1, rows: 2)],
-      labels: 2, olmo2: OLMo2Settings())
-    #expect(OLMo2Settings().hiddenWidth(of: width) == hidden)
-    #expect(configuration.hiddenWidth == OLMo2Settings().hiddenWidth(of: 2 * width))
-    var explicit = configuration
-    explicit.olmo2?.hiddenWidth = 33
-    #expect(explicit.hiddenWidth == 33)
-  }
-
-  @Test(arguments: Architecture.allCases)
-  func costsOfThePlan(architecture: Architecture) throws {
-    let configuration = try smallConfiguration(architecture, width: 64, heads: 4)
-    let plan = configuration.plan(.training, rows: 200)
-    let closed = configuration.forwardFLOPs(perTokenAt: 30) * 30
-    // The plan counts norms, activations and softmax as well.
-    #expect(plan.forwardFLOPs(sentence: 30) > closed)
-    #expect(plan.forwardFLOPs(sentence: 30) < 1.15 * closed)
-    #expect(plan.description.contains("causal attention"))
-    let scoring = configuration.plan(.scoring, rows: 200)
-    #expect(scoring.arenaCount < plan.arenaCount / 2)
-  }
-
-  @Test(arguments: [
-    ("width: 16", "width: 15", "width"), ("layers: 1", "layers: 0", "layers"),
-    ("tied: false", "tied: true", "tied"), ("order: 3", "order: 1", "distinct"),
-    ("rows: 41", "row: 41", "rows"),
-  ])
-  func rejects(part: String, replacement: String, named: String) throws {
-    let text = """
-      architecture: gpt2
-      layers: 1
-      width: 16
-      heads: 2
-      context: 10
-      inputs: [{order: 1, rows: 5}, {order: 3, rows: 41}]
-      labels: 5
-      tied: false
-      """
-    #expect(try configuration(text).labels == 5)
-    let error = #expect(throws: UserError.self) {
-      try configuration(text.replacingOccurrences(of: part, with: replacement))
-    }
-    #expect(error?.description.contains(named) == true)
-  }
-
-  @Test(arguments: [
-    ("heads: 2", "heads: 16", "even"), ("ropeTheta: 1e4", "ropeTheta: 0", "ropeTheta"),
-    ("ropeTheta: 1e4", "ropeTheta: .nan", "ropeTheta"),
-    ("normEpsilon: 1e-5", "normEpsilon: -1", "normEpsilon"),
-    ("hiddenWidth: 40", "hiddenWidth: -1", "hiddenWidth"),
-    ("hiddenWidth: 40", "hidenWidth: 40", "hiddenWidth"),
-    ("architecture: olmo2", "architecture: gpt2", "hiddenWidth"),
-    ("architecture: olmo2", "architecture: olmo", "olmo2"),
-  ])
-  func rejectsOfOLMo2(part: String, replacement: String, named: String) throws {
-    let text = """
-      architecture: olmo2
-      layers: 1
-      width: 16
-      heads: 2
-      hiddenWidth: 40
-      ropeTheta: 1e4
-      normEpsilon: 1e-5
-      context: 10
-      inputs: [{order: 1, rows: 5}]
-      labels: 5
-      """
-    #expect(
-      try configuration(text).olmo2
-        == OLMo2Settings(hiddenWidth: 40, ropeTheta: 1e4, normEpsilon: 1e-5))
-    let error = #expect(throws: UserError.self) {
-      try configuration(text.replacingOccurrences(of: part, with: replacement))
-    }
-    #expect(error?.description.contains(named) == true, "\(error?.description ?? "")")
-  }
-
-  private func configuration(_ text: String) throws -> ModelConfiguration {
-    var reader = try ConfigReader(ConfigValue.parse(yaml: text, source: "model"), source: "model")
-    let result = try ModelConfiguration(reader: &reader)
-    try reader.finish()
-    return result
   }
 }

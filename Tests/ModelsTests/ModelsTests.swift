@@ -13,20 +13,12 @@ func makeLanes(
     var stream = RandomStream(seed: seed, name: "sentence", index: UInt64(i))
     for _ in 0..<length {
       result[i % lanes].appendRow(label: Int32(stream.below(UInt32(configuration.labels)))) {
-        Int32(stream.below(UInt32(configuration.rows(ofColumn: $0))))
+        Int32(stream.below(UInt32(configuration.input.columnRows[$0])))
       }
     }
     result[i % lanes].endSegment()
   }
   return result
-}
-
-extension ModelConfiguration {
-  /// Rows of the table that a column of a lane's inputs is for.
-  func rows(ofColumn column: Int) -> Int {
-    column < inputs.count
-      ? inputs[column].rows : overEncoding?.layout.embedders[column - inputs.count].modulus ?? 0
-  }
 }
 
 func smallConfiguration(
@@ -38,8 +30,10 @@ func smallConfiguration(
     ? [InputTable(order: 1, rows: labels)]
     : [InputTable(order: 1, rows: 5), InputTable(order: 3, rows: 41)]
   return try ModelConfiguration(
-    layers: layers, width: width, heads: heads, context: 40, inputs: inputs, labels: labels,
-    tied: tied, olmo2: architecture == .olmo2 ? OLMo2Settings() : nil)
+    input: TableSum(inputs),
+    trunk: architecture.trunk.init(
+      TrunkSize(layers: layers, width: width, heads: heads, context: 40)),
+    labels: labels, tied: tied)
 }
 
 @Suite struct TrainingBitsTests {
@@ -99,7 +93,6 @@ func smallConfiguration(
 }
 
 @Suite struct GradientTests {
-  /// Central differences of the mean loss in a direction, against the analytic gradient.
   @Test(
     arguments: [(16, 2, false), (8, 1, true), (20, 5, false), (64, 4, true)], Architecture.allCases)
   func finiteDifferences(
@@ -107,39 +100,50 @@ func smallConfiguration(
   ) throws {
     let configuration = try smallConfiguration(
       architecture, width: model.width, heads: model.heads, tied: model.tied)
-    let engine = TrainingEngine(configuration, seed: 5, lanes: 2, laneCapacity: 200, threads: 1)
-    let store = engine.parameters
-    // Larger weights than at initialisation, so that no gradient is lost in rounding; larger still
-    // where a norm follows each product and bends the loss the more, the smaller the product.
-    let spread = architecture == .gpt2 ? 0.15 : 0.5
-    for slot in store.layout.slots {
-      var stream = RandomStream(seed: 9, name: slot.name)
-      store.withMutableFloats(slot, of: .weights) { floats in
-        for i in floats.indices { floats[i] += Float(spread * stream.normal()) }
-      }
+    try expectGradients(
+      of: TrainingEngine(configuration, seed: 5, lanes: 2, laneCapacity: 200, threads: 1),
+      makeLanes(configuration, lengths: [5, 17, 1, 20], lanes: 2),
+      spread: architecture == .gpt2 ? 0.15 : 0.5)
+  }
+}
+
+/// Central differences of the mean loss in the direction of each parameter's gradient, against that
+/// gradient.
+///
+/// - Parameters:
+///   - spread: deviation of what is added to the weights, so that they are larger than at
+///     initialisation and no gradient is lost in rounding; larger still where a norm follows each
+///     product and bends the loss the more, the smaller the product.
+///   - h: length of the step, the smaller the more the loss bends.
+func expectGradients(
+  of engine: TrainingEngine, _ batch: [PackedLane], spread: Double, step h: Double = 2.5e-3
+) throws {
+  let store = engine.parameters
+  for slot in store.layout.slots {
+    var stream = RandomStream(seed: 9, name: slot.name)
+    store.withMutableFloats(slot, of: .weights) { floats in
+      for i in floats.indices { floats[i] += Float(spread * stream.normal()) }
     }
-    let batch = makeLanes(configuration, lengths: [5, 17, 1, 20], lanes: 2)
-    _ = try engine.computeGradients(batch)
-    for slot in store.layout.slots {
-      let gradient = engine.gradient(of: slot)
-      let norm = gradient.reduce(0.0) { $0 + Double($1) * Double($1) }.squareRoot()
-      let original = store.values(slot)
-      // Along its own gradient the loss changes fastest: slope = |g|.
-      let h = 2.5e-3
-      func loss(_ sign: Double) throws -> Double {
-        store.withMutableFloats(slot, of: .weights) { floats in
-          for i in floats.indices {
-            floats[i] = original[i] + Float(sign * h * Double(gradient[i]) / max(norm, 1e-12))
-          }
+  }
+  _ = try engine.computeGradients(batch)
+  for slot in store.layout.slots {
+    let gradient = engine.gradient(of: slot)
+    let norm = gradient.reduce(0.0) { $0 + Double($1) * Double($1) }.squareRoot()
+    let original = store.values(slot)
+    // Along its own gradient the loss changes fastest: slope = |g|.
+    func loss(_ sign: Double) throws -> Double {
+      store.withMutableFloats(slot, of: .weights) { floats in
+        for i in floats.indices {
+          floats[i] = original[i] + Float(sign * h * Double(gradient[i]) / max(norm, 1e-12))
         }
-        return try engine.computeGradients(batch).meanLoss
       }
-      let slope = (try loss(1) - loss(-1)) / (2 * h)
-      store.withMutableFloats(slot, of: .weights) { floats in
-        for i in floats.indices { floats[i] = original[i] }
-      }
-      #expect(
-        abs(slope - norm) < 2e-2 * norm + 2e-4, "\(slot.name): slope \(slope), |gradient| \(norm)")
+      return try engine.computeGradients(batch).meanLoss
     }
+    let slope = (try loss(1) - loss(-1)) / (2 * h)
+    store.withMutableFloats(slot, of: .weights) { floats in
+      for i in floats.indices { floats[i] = original[i] }
+    }
+    #expect(
+      abs(slope - norm) < 2e-2 * norm + 2e-4, "\(slot.name): slope \(slope), |gradient| \(norm)")
   }
 }

@@ -17,12 +17,12 @@ func overEncoded(
     vocabulary: vocabulary, order: order, slices: slices, rows: rows, width: width,
     moduli: .coprime, columns: columns)
   return try ModelConfiguration(
-    layers: 2, width: width, heads: heads, context: 40,
-    inputs: [InputTable(order: 1, rows: vocabulary)], labels: vocabulary, tied: tied,
-    olmo2: architecture == .olmo2 ? OLMo2Settings() : nil,
-    overEncoding: OverEncoding(
+    input: OverEncoding(
       layout: layout, reduction: reduction, normalization: normalization, token: token,
-      deviation: deviation))
+      deviation: deviation),
+    trunk: architecture.trunk.init(
+      TrunkSize(layers: 2, width: width, heads: heads, context: 40)),
+    labels: vocabulary, tied: tied)
 }
 
 private let lengths = [19, 1, 33, 16, 17, 2, 40, 15, 7]
@@ -73,7 +73,7 @@ private func weights(_ store: ParameterStore) -> [Float] {
     #expect(plan.forwardFLOPs(sentence: 30) > closed)
     #expect(plan.forwardFLOPs(sentence: 30) < 1.4 * closed)
     let plain = try ModelConfiguration(
-      layers: 2, width: 16, heads: 2, context: 40, inputs: configuration.inputs, labels: 14)
+      input: TableSum(configuration.inputs), trunk: configuration.trunk, labels: 14)
     let extra = configuration.forwardFLOPs(perTokenAt: 9) - plain.forwardFLOPs(perTokenAt: 9)
     #expect(extra == 2 * 16 * 16)
   }

@@ -1,0 +1,182 @@
+import Engine
+import Support
+
+/// The middle of a model: from embedded rows (N, C) to the rows (N, C) that outputs read, blocks and
+/// last norm.
+///
+/// A trunk is a value. Two of one kind can be in one graph, of other sizes and under other prefixes:
+/// every parameter that it declares is named `<prefix>.…`. A new kind is a file with a conformance,
+/// and its case in `Architecture` if configurations are to name it.
+///
+/// `labels`, embedding and tying are not its business: `embed(_:in:)` and `ModelConfiguration` have
+/// those once for all trunks.
+package protocol Trunk: Sendable, Equatable {
+  associatedtype Settings: TrunkSettings
+
+  /// Prefix of the parameters of a model's own trunk: that of the published weights.
+  static var prefix: String { get }
+  /// The name, behind the prefix, of the table of tokens; a table of order n > 1 is `<name>_n`.
+  static var tokenTable: String { get }
+  /// Standard deviation at the start of the token tables and of an untied head.
+  static var deviation: Double { get }
+
+  var size: TrunkSize { get }
+  var settings: Settings { get }
+  var prefix: String { get }
+  init(_ size: TrunkSize, settings: Settings, prefix: String)
+
+  /// - Throws: `UserError` for settings that are wrong or do not go with the sizes, which are valid.
+  func validateSettings() throws
+
+  // MARK: Closed forms
+
+  /// Parameters of learned positions, blocks and last norm.
+  var parameterCount: Int { get }
+  /// Forward FLOPs of one position in the products with weights, a multiply-add counted as two.
+  var productFLOPs: Double { get }
+  /// Those of attention, averaged over the positions of a sentence of `length`.
+  func attentionFLOPs(perTokenAt length: Int) -> Double
+  /// Floats of a position that the backward pass reads: those of every block and of the last norm,
+  /// and the row that outputs read.
+  var savedColumns: Int { get }
+  /// Floats of keys and values that generation keeps of a position.
+  var cacheColumns: Int { get }
+
+  // MARK: Trace
+
+  /// Declares learned positions (T, C), which are added to the embedding; nil for a trunk without.
+  func positions(in g: inout GraphBuilder) -> Parameter?
+  /// Traces blocks and last norm over `x` (N, C).
+  func callAsFunction(_ x: Tensor, in g: inout GraphBuilder) -> Tensor
+}
+
+/// The keys of a kind of trunk, beside those of `TrunkSize`, in the object `model` of a configuration.
+package protocol TrunkSettings: Sendable, Equatable {
+  /// Every key's default.
+  init()
+  /// Reads the keys. Each of them has a default.
+  init(reader: inout ConfigReader) throws
+}
+
+/// Of a trunk that has no keys of its own.
+package struct NoSettings: TrunkSettings {
+  package init() {}
+  package init(reader: inout ConfigReader) {}
+}
+
+extension TrunkSettings {
+  /// The keys in alphabetical order: those that reading an empty object fills in.
+  static var keys: [String] {
+    get throws {
+      var reader = try ConfigReader(.object([:]), source: "defaults")
+      _ = try Self(reader: &reader)
+      guard case .object(let members) = reader.resolved else { return [] }
+      return members.keys.sorted()
+    }
+  }
+}
+
+extension Trunk {
+  package static var deviation: Double { 0.02 }
+
+  /// The default settings.
+  package init(_ size: TrunkSize, prefix: String = Self.prefix) {
+    self.init(size, settings: Settings(), prefix: prefix)
+  }
+
+  package init(_ size: TrunkSize, settings: Settings) {
+    self.init(size, settings: settings, prefix: Self.prefix)
+  }
+
+  /// Reads the trunk's own keys.
+  init(_ size: TrunkSize, reader: inout ConfigReader) throws {
+    self.init(size, settings: try Settings(reader: &reader), prefix: Self.prefix)
+  }
+
+  /// The keys that `init(_:reader:)` knows.
+  static var keys: [String] {
+    get throws { try Settings.keys }
+  }
+
+  package func validateSettings() throws {}
+
+  /// - Throws: `UserError` when sizes and settings do not make a trunk.
+  package func validate() throws {
+    try size.validate()
+    try validateSettings()
+  }
+
+  /// Causal attention with as many queries, keys and values as columns, over (length + 1)/2 positions
+  /// on average: 4·L·C·(length + 1)/2.
+  package func attentionFLOPs(perTokenAt length: Int) -> Double {
+    4 * Double(size.layers * size.width) * Double(length + 1) / 2
+  }
+
+  /// Keys and values of every layer, 2·L·C.
+  package var cacheColumns: Int { 2 * size.layers * size.width }
+
+  package func positions(in g: inout GraphBuilder) -> Parameter? { nil }
+
+  /// Declares the tables that `input` sums over, then learned positions, and traces the embedding.
+  ///
+  /// - Parameter tables: the tables to declare, in the order of a lane's columns: `input.tables`, or
+  ///   none where nothing reads them.
+  /// - Returns: the rows (N, C) that the trunk is to be called with, and the declared tables.
+  package func embed(
+    _ input: some Input, declaring tables: [InputTable], in g: inout GraphBuilder
+  ) -> (rows: Tensor, tables: [Parameter]) {
+    let declared = tables.map { table in
+      g.parameter(
+        "\(prefix).\(Self.tokenTable)\(table.order == 1 ? "" : "_\(table.order)").weight",
+        [table.rows, size.width], .normal(Self.deviation))
+    }
+    let positions = positions(in: &g)
+    let rows = input(
+      tables: declared, positions: positions, width: size.width, named: prefix, in: &g)
+    return (rows, declared)
+  }
+}
+
+/// The sizes that every trunk has.
+package struct TrunkSize: Sendable, Equatable {
+  /// L.
+  package var layers: Int
+  /// C.
+  package var width: Int
+  /// H.
+  package var heads: Int
+  /// T, positions of the longest sentence.
+  package var context: Int
+
+  package init(layers: Int, width: Int, heads: Int, context: Int) {
+    self.layers = layers
+    self.width = width
+    self.heads = heads
+    self.context = context
+  }
+
+  /// Reads the keys `layers`, `width`, `heads` and `context`.
+  init(reader: inout ConfigReader) throws {
+    layers = try reader.int("layers", in: 1...1_000)
+    width = try reader.int("width", in: 1...1_000_000)
+    heads = try reader.int("heads", in: 1...100_000)
+    context = try reader.int("context", in: 1...10_000_000)
+  }
+
+  /// D, columns of a head.
+  package var headColumns: Int { width / heads }
+
+  /// - Throws: `UserError` for sizes that no trunk can have.
+  func validate() throws {
+    for (name, value) in [
+      ("layers", layers), ("width", width), ("heads", heads), ("context", context),
+    ] where value < 1 {
+      throw UserError("model \(name)", expected: "at least 1", found: "\(value)")
+    }
+    if width % heads != 0 {
+      throw UserError(
+        "model width", expected: "a multiple of \(heads) heads", found: "\(width)",
+        remedy: "Change width or heads.")
+    }
+  }
+}

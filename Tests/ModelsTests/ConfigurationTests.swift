@@ -1,0 +1,90 @@
+import Models
+import Support
+import Testing
+
+@Suite struct ConfigurationTests {
+  @Test(arguments: [
+    ("width: 16", "width: 15", "width"), ("layers: 1", "layers: 0", "layers"),
+    ("heads: 2", "heads: 3", "a multiple of 3 heads"), ("context: 10", "context: 0", "context"),
+    ("labels: 5", "labels: 0", "labels"), ("tied: false", "tied: true", "tied"),
+    ("order: 3", "order: 1", "distinct"), ("rows: 41", "row: 41", "rows"),
+    ("{order: 1, rows: 5}, {order: 3, rows: 41}", "", "one or more tables"),
+    ("tied: false", "overEncoding: {order: 2, slices: 1, rows: 9}", "found order 1, order 3"),
+  ])
+  func rejects(part: String, replacement: String, named: String) throws {
+    let text = """
+      architecture: gpt2
+      layers: 1
+      width: 16
+      heads: 2
+      context: 10
+      inputs: [{order: 1, rows: 5}, {order: 3, rows: 41}]
+      labels: 5
+      tied: false
+      """
+    #expect(try configuration(text).labels == 5)
+    let error = #expect(throws: UserError.self) {
+      try configuration(text.replacing(part, with: replacement))
+    }
+    #expect(error?.description.contains(named) == true, "\(error?.description ?? "")")
+  }
+
+  @Test(arguments: [
+    ("heads: 2", "heads: 16", "even"), ("ropeTheta: 1e4", "ropeTheta: 0", "ropeTheta"),
+    ("ropeTheta: 1e4", "ropeTheta: .nan", "ropeTheta"),
+    ("normEpsilon: 1e-5", "normEpsilon: -1", "normEpsilon"),
+    ("hiddenWidth: 40", "hiddenWidth: -1", "hiddenWidth"),
+    ("hiddenWidth: 40", "hidenWidth: 40", "hiddenWidth"),
+    ("architecture: olmo2", "architecture: gpt2", "hiddenWidth"),
+    ("architecture: olmo2", "architecture: olmo", "olmo2"),
+  ])
+  func rejectsOfOLMo2(part: String, replacement: String, named: String) throws {
+    let text = """
+      architecture: olmo2
+      layers: 1
+      width: 16
+      heads: 2
+      hiddenWidth: 40
+      ropeTheta: 1e4
+      normEpsilon: 1e-5
+      context: 10
+      inputs: [{order: 1, rows: 5}]
+      labels: 5
+      """
+    let trunk = try #require(try configuration(text).trunk as? OLMo2)
+    #expect(
+      trunk.settings == OLMo2.Settings(hiddenWidth: 40, ropeTheta: 1e4, normEpsilon: 1e-5))
+    #expect(trunk.size == TrunkSize(layers: 1, width: 16, heads: 2, context: 10))
+    let error = #expect(throws: UserError.self) {
+      try configuration(text.replacing(part, with: replacement))
+    }
+    #expect(error?.description.contains(named) == true, "\(error?.description ?? "")")
+  }
+
+  /// Tables of 16 columns do not make the input of a trunk of 24.
+  @Test func anInputOfAnotherWidthIsRefused() throws {
+    let error = #expect(throws: UserError.self) {
+      try ModelConfiguration(
+        input: overEncoded(width: 16).input,
+        trunk: GPT2(TrunkSize(layers: 1, width: 24, heads: 2, context: 4)), labels: 14)
+    }
+    #expect(error?.description.contains("16 columns") == true, "\(error?.description ?? "")")
+  }
+
+  @Test func aTrunkSaysItsKeys() throws {
+    let own: [String: ConfigValue] = [
+      "hiddenWidth": 0, "ropeTheta": 5e5, "normEpsilon": 1e-6,
+    ]
+    let common: [String: ConfigValue] = ["architecture": "gpt2", "width": 16, "tied": false]
+    let all = common.merging(own) { first, _ in first }
+    #expect(try Architecture.gpt2.withoutKeysOfOthers(all) == common)
+    #expect(try Architecture.olmo2.withoutKeysOfOthers(all) == all)
+  }
+
+  private func configuration(_ text: String) throws -> ModelConfiguration {
+    var reader = try ConfigReader(ConfigValue.parse(yaml: text, source: "model"), source: "model")
+    let result = try ModelConfiguration(reader: &reader)
+    try reader.finish()
+    return result
+  }
+}

@@ -1,0 +1,217 @@
+import Engine
+import Kernels
+import Models
+import Support
+import Testing
+
+/// Every trunk of the product, and one that is none of its.
+let allTrunks: [any Trunk.Type] = Architecture.allCases.map(\.trunk) + [ForeignTrunk.self]
+
+/// A trunk from outside of Sources is as good as one of the house.
+@Suite struct ForeignTrunkTests {
+  private func model(
+    width: Int = 20, heads: Int = 5, tied: Bool = false
+  ) throws -> ModelConfiguration {
+    try ModelConfiguration(
+      input: TableSum(
+        tied
+          ? [InputTable(order: 1, rows: 14)]
+          : [InputTable(order: 1, rows: 5), InputTable(order: 3, rows: 41)]),
+      trunk: ForeignTrunk(TrunkSize(layers: 2, width: width, heads: heads, context: 40)),
+      labels: 14, tied: tied)
+  }
+
+  @Test(arguments: [(16, 2, false), (20, 5, true)])
+  func gradients(width: Int, heads: Int, tied: Bool) throws {
+    let model = try model(width: width, heads: heads, tied: tied)
+    let engine = TrainingEngine(model, seed: 5, lanes: 2, laneCapacity: 200, threads: 1)
+    try expectGradients(
+      of: engine, makeLanes(model, lengths: [5, 17, 1, 20], lanes: 2), spread: 0.15)
+  }
+
+  @Test func itLearns() throws {
+    let model = try model()
+    let engine = TrainingEngine(model, seed: 5, lanes: 2, laneCapacity: 200, threads: 2)
+    let batch = makeLanes(model, lengths: [5, 17, 1, 20], lanes: 2)
+    let losses = try (0..<30).map { _ in
+      try engine.step(batch, learningRate: 1e-2, optimizer: .init()).meanLoss
+    }
+    #expect(losses[29] < 0.5 * losses[0], "\(losses)")
+  }
+
+  @Test(arguments: [(16, 2), (20, 5)])
+  func decodingAgreesWithScoring(width: Int, heads: Int) throws {
+    try expectDecodingAgrees(model(width: width, heads: heads))
+  }
+
+  @Test func itsNamesAreItsOwn() throws {
+    let names = try model().layout.slots.map(\.name)
+    #expect(
+      names.prefix(3) == [
+        "foreign.tokens.weight", "foreign.tokens_3.weight", "foreign.0.norm.weight",
+      ])
+    #expect(names.suffix(2) == ["foreign.last.weight", "lm_head.weight"])
+  }
+
+  @Test func modelsAreEqualInAllTheirParts() throws {
+    #expect(try model() == model())
+    #expect(try model() != model(heads: 4))
+    #expect(try model() != model(tied: true))
+    let size = TrunkSize(layers: 2, width: 20, heads: 5, context: 40)
+    let other = try ModelConfiguration(input: model().input, trunk: GPT2(size), labels: 14)
+    #expect(try model() != other)
+    var settings = ForeignTrunk.Settings()
+    settings.expansion = 2
+    let narrow = try ModelConfiguration(
+      input: model().input, trunk: ForeignTrunk(size, settings: settings), labels: 14)
+    #expect(try model() != narrow)
+  }
+}
+
+/// A trunk is a value: a second one, of another size, computes the rows that are added to the first
+/// one's embedding, as the f-gram model of SCONE does.
+@Suite struct TwoTrunksTests {
+  private func plan(_ kind: any Trunk.Type, _ mode: GraphMode) -> Plan {
+    var g = GraphBuilder(mode: mode)
+    let outer = kind.init(TrunkSize(layers: 2, width: 16, heads: 2, context: 40))
+    let inner = kind.init(
+      TrunkSize(layers: 1, width: 24, heads: 3, context: 40), prefix: "fgrams")
+    let tokens = [InputTable(order: 1, rows: 5)]
+    let (base, _) = outer.embed(TableSum(tokens), declaring: tokens, in: &g)
+    let (rows, _) = inner.embed(TableSum(tokens), declaring: tokens, in: &g)
+    let x = g.linear(
+      inner(rows, in: &g), to: 16, named: "fgrams.projection", deviation: 0.02, residual: base)
+    let result = NextToken(labels: 14)(
+      outer(x, in: &g), tokens: nil, deviation: 0.02, in: &g)
+    return Plan(g, result: result, limits: Limits(rows: 200, segment: 40))
+  }
+
+  @Test(arguments: allTrunks.indices)
+  func namesDoNotClash(trunk: Int) {
+    let kind = allTrunks[trunk]
+    for mode in [GraphMode.training, .scoring, .decoding(context: 40)] {
+      let names = plan(kind, mode).layout.slots.map(\.name)
+      #expect(Set(names).count == names.count)
+      let inner = names.filter { $0.hasPrefix("fgrams.") }
+      let outer = names.filter { $0.hasPrefix(kind.prefix + ".") }
+      #expect(inner.count + outer.count == names.count - 1 && names.last == "lm_head.weight")
+      // Two layers in one, one in the other.
+      #expect(inner.count > 4 && outer.count > inner.count)
+    }
+  }
+
+  @Test(arguments: allTrunks.indices)
+  func gradients(trunk: Int) throws {
+    let plan = plan(allTrunks[trunk], .training)
+    let parameters = ParameterStore(layout: plan.layout, moments: true)
+    parameters.initialize(seed: 4)
+    let engine = TrainingEngine(plan: plan, parameters: parameters, lanes: 2, threads: 1)
+    let shape = try ModelConfiguration(
+      input: TableSum([InputTable(order: 1, rows: 5)]),
+      trunk: GPT2(TrunkSize(layers: 1, width: 16, heads: 2, context: 40)), labels: 14)
+    try expectGradients(
+      of: engine, makeLanes(shape, lengths: [5, 17, 1, 20], lanes: 2),
+      spread: allTrunks[trunk] == OLMo2.self ? 0.5 : 0.15, step: 1.5e-3)
+  }
+}
+
+@Suite struct ClosedFormTests {
+  private static let size = TrunkSize(layers: 3, width: 24, heads: 3, context: 40)
+
+  private static var trunks: [any Trunk] {
+    allTrunks.map { $0.init(size) } + [
+      OLMo2(size, settings: OLMo2.Settings(hiddenWidth: 33)),
+      GPT2(TrunkSize(layers: 1, width: 24, heads: 1, context: 7)),
+    ]
+  }
+
+  private static func inputs() throws -> [any Input] {
+    let tokens = InputTable(order: 1, rows: 14)
+    return [TableSum([tokens]), TableSum([InputTable(order: 3, rows: 41), tokens])]
+      + [
+        try overEncoded(width: 24), try overEncoded(width: 24, token: false),
+        try overEncoded(width: 24, order: 2, slices: 1, columns: 7),
+        try overEncoded(width: 24, normalization: .rms),
+      ].map(\.input)
+  }
+
+  /// Every trunk with every input and every output against the graph that it traces.
+  @Test func everyModelAgainstItsGraph() throws {
+    var models = 0
+    for trunk in Self.trunks {
+      for input in try Self.inputs() {
+        for tied in [false, true] where !tied || input.tables.count == 1 {
+          try expectClosedForms(
+            ModelConfiguration(input: input, trunk: trunk, labels: 14, tied: tied))
+          models += 1
+        }
+      }
+    }
+    #expect(models == 5 * 11)
+  }
+
+  private func expectClosedForms(_ model: ModelConfiguration) {
+    let name = "\(model.trunk) \(model.input) \(model.outputs)"
+    let plan = model.plan(.training, rows: 100)
+    #expect(plan.layout.parameterCount == model.parameterCount, "\(name)")
+    #expect(
+      plan.layout.tables.reduce(0) { $0 + $1.count } == model.tableParameterCount, "\(name)")
+    #expect(
+      plan.layout.slots.reduce(0) { $0 + $1.count } == model.denseParameterCount, "\(name)")
+
+    let factors = plan.operations.flatMap(\.factors).reduce(0) { $0 + $1.count }
+    #expect(2 * Double(factors) == model.productFLOPs, "\(name)")
+    let length = 17
+    let attention = plan.operations.filter { $0.name.contains("attention") }
+      .reduce(0) { $0 + $1.flops(position: Double(length + 1) / 2) }
+    #expect(
+      attention + 2 * Double(factors) == model.forwardFLOPs(perTokenAt: length), "\(name)")
+    #expect(
+      model.trainingFLOPs(perTokenAt: length) == 3 * model.forwardFLOPs(perTokenAt: length))
+
+    let saved = Set(plan.operations.flatMap(\.saved)).reduce(0) { $0 + $1.columns }
+    #expect(4 * saved == model.activationBytes, "\(name)")
+    #expect(plan.arenaCount >= saved * 100)
+
+    let caches = model.plan(.decoding(context: 40), rows: 100).operations
+      .filter { $0.name == "cached attention" }
+    #expect(
+      caches.reduce(0) { $0 + 8 * $1.outputs[0].columns } == model.cacheBytes, "\(name)")
+  }
+
+  @Test func namedModels() throws {
+    let large = try ModelConfiguration(
+      input: TableSum([InputTable(order: 1, rows: 5)]),
+      trunk: GPT2(TrunkSize(layers: 12, width: 768, heads: 12, context: 768)), labels: 5)
+    #expect(
+      large.parameterCount == (5 + 768 + 5) * 768 + 12 * (12 * 768 * 768 + 13 * 768) + 1_536)
+    // The released 7B model, as transformers counts it.
+    let released = try ModelConfiguration(
+      input: TableSum([InputTable(order: 1, rows: 100_352)]),
+      trunk: OLMo2(
+        TrunkSize(layers: 32, width: 4096, heads: 32, context: 4096),
+        settings: OLMo2.Settings(hiddenWidth: 11_008)),
+      labels: 100_352)
+    #expect(released.parameterCount == 7_298_617_344)
+  }
+
+  @Test(arguments: [(64, 176), (128, 352), (48, 128), (1, 16), (4096, 10_928)])
+  func hiddenWidthOfOLMo2(width: Int, hidden: Int) {
+    let size = TrunkSize(layers: 1, width: width, heads: 1, context: 4)
+    #expect(OLMo2(size).hiddenWidth == hidden)
+    #expect(OLMo2(size, settings: OLMo2.Settings(hiddenWidth: 33)).hiddenWidth == 33)
+  }
+
+  @Test(arguments: Architecture.allCases)
+  func costsOfThePlan(architecture: Architecture) throws {
+    let configuration = try smallConfiguration(architecture, width: 64, heads: 4)
+    let plan = configuration.plan(.training, rows: 200)
+    let closed = configuration.forwardFLOPs(perTokenAt: 30) * 30
+    // The plan counts norms, activations and softmax as well.
+    #expect(plan.forwardFLOPs(sentence: 30) > closed)
+    #expect(plan.forwardFLOPs(sentence: 30) < 1.15 * closed)
+    #expect(plan.description.contains("causal attention"))
+    let scoring = configuration.plan(.scoring, rows: 200)
+    #expect(scoring.arenaCount < plan.arenaCount / 2)
+  }
+}
