@@ -68,7 +68,7 @@ let package = Package(
     // MARK: Engine and models
     library("Kernels", ["COpenBLAS", "CKernels", "Support"]),
     library("Engine", ["Kernels", "Parallel", "Support"]),
-    library("Models", ["Engine", "Kernels", "NGrams", "Support"]),
+    library("Models", ["Engine", "Kernels", "NGrams", "Parallel", "Support"]),
     library("Checkpoints", ["Engine", "Kernels", "Parallel", "Support"]),
     library(
       "Training",

@@ -1,35 +1,98 @@
+/// Rows of one space, in segments laid end to end.
+package struct PackedRows: Sendable {
+  /// Columns of ids, G.
+  package let tables: Int
+  /// (rows, G).
+  package private(set) var inputs: [Int32] = []
+  package private(set) var rows = 0
+  /// First row of each segment, then the number of rows.
+  package private(set) var segmentOffsets: [Int] = [0]
+
+  package init(tables: Int) { self.tables = tables }
+
+  package var longestSegment: Int { longest(segmentOffsets) }
+
+  package mutating func removeAll() {
+    inputs.removeAll(keepingCapacity: true)
+    rows = 0
+    segmentOffsets.removeAll(keepingCapacity: true)
+    segmentOffsets.append(0)
+  }
+
+  /// Adds one row to the segment being written.
+  package mutating func appendRow(_ input: (_ table: Int) -> Int32) {
+    for table in 0..<tables { inputs.append(input(table)) }
+    rows += 1
+  }
+
+  /// Ends the segment being written; an empty one is dropped.
+  package mutating func endSegment() {
+    if segmentOffsets[segmentOffsets.count - 1] < rows { segmentOffsets.append(rows) }
+  }
+}
+
+private func longest(_ offsets: [Int]) -> Int {
+  var longest = 0
+  for i in 1..<max(offsets.count, 1) { longest = max(longest, offsets[i] - offsets[i - 1]) }
+  return longest
+}
+
 /// Whole sentences laid end to end, without padding: what one worker runs at a time.
 ///
 /// Positions restart with each sentence and attention never crosses into another. The buffers keep
 /// their memory across `removeAll()`.
 package struct PackedLane: Sendable {
+  /// The label of a row that nothing is predicted at: it has no loss and counts in no mean.
+  package static let noLabel: Int32 = -1
+
   /// Input tables, G.
   package let tables: Int
   /// (rows, G): the row id in each input table.
   package private(set) var inputs: [Int32] = []
-  /// (rows): the label to predict at each row.
+  /// (rows): the label to predict at each row, or `noLabel`.
   package private(set) var labels: [Int32] = []
+  /// (rows) each: the labels of further heads.
+  package private(set) var furtherLabels: [[Int32]]
   /// First row of each sentence, then the number of rows.
   package private(set) var segmentOffsets: [Int] = [0]
+  /// The rows of other spaces, in the order of their declaration.
+  package var spaces: [PackedRows]
+  /// (rows of its first space) each: see `RowLink`.
+  package var links: [[Int32]]
+  /// Rows with a label, by column.
+  private var labelled: [Int]
 
-  package init(tables: Int, capacity: Int = 0) {
-    precondition(tables >= 1, "a lane needs an input table")
+  /// - Parameters:
+  ///   - labelColumns: heads that have labels of their own.
+  ///   - spaces: columns of ids of each space whose rows the lane brings.
+  package init(
+    tables: Int, capacity: Int = 0, labelColumns: Int = 1, spaces: [Int] = [], links: Int = 0
+  ) {
+    precondition(tables >= 1 && labelColumns >= 1, "a lane needs an input table and labels")
     self.tables = tables
+    furtherLabels = Array(repeating: [], count: labelColumns - 1)
+    self.spaces = spaces.map { PackedRows(tables: $0) }
+    self.links = Array(repeating: [], count: links)
+    labelled = Array(repeating: 0, count: labelColumns)
     inputs.reserveCapacity(capacity * tables)
     labels.reserveCapacity(capacity)
+    for i in furtherLabels.indices { furtherLabels[i].reserveCapacity(capacity) }
   }
 
   package var rows: Int { labels.count }
   package var segments: Int { segmentOffsets.count - 1 }
-  package var longestSegment: Int {
-    var longest = 0
-    for i in 0..<segments { longest = max(longest, segmentOffsets[i + 1] - segmentOffsets[i]) }
-    return longest
-  }
+  package var longestSegment: Int { longest(segmentOffsets) }
+
+  /// Rows that have a label in `column`.
+  package func labelledRows(column: Int = 0) -> Int { labelled[column] }
 
   package mutating func removeAll() {
     inputs.removeAll(keepingCapacity: true)
     labels.removeAll(keepingCapacity: true)
+    for i in furtherLabels.indices { furtherLabels[i].removeAll(keepingCapacity: true) }
+    for i in spaces.indices { spaces[i].removeAll() }
+    for i in links.indices { links[i].removeAll(keepingCapacity: true) }
+    for i in labelled.indices { labelled[i] = 0 }
     segmentOffsets.removeAll(keepingCapacity: true)
     segmentOffsets.append(0)
   }
@@ -39,6 +102,12 @@ package struct PackedLane: Sendable {
   package mutating func appendRow(label: Int32, input: (_ table: Int) -> Int32) {
     for table in 0..<tables { appendInput(input(table)) }
     appendLabel(label)
+  }
+
+  /// Adds the label of the last row for another head, `column` counted from 1.
+  package mutating func appendLabel(_ label: Int32, column: Int) {
+    furtherLabels[column - 1].append(label)
+    if label != Self.noLabel { labelled[column] += 1 }
   }
 
   /// Ends the sentence being written; an empty one is dropped.
@@ -60,5 +129,8 @@ package struct PackedLane: Sendable {
   mutating func appendInput(_ id: Int32) { inputs.append(id) }
 
   @usableFromInline
-  mutating func appendLabel(_ label: Int32) { labels.append(label) }
+  mutating func appendLabel(_ label: Int32) {
+    labels.append(label)
+    if label != Self.noLabel { labelled[0] += 1 }
+  }
 }

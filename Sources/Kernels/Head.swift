@@ -36,7 +36,7 @@ private func isSmallHead(C: Int, V: Int) -> Bool { isSmallMatmul(K: C, M: padded
 /// - Parameters:
 ///   - labelLogProbabilities: (N), log p of each row's label in nats, or empty.
 ///   - logProbabilities: (N, V), or empty when the full rows are not wanted.
-///   - labels: (N), or empty when `labelLogProbabilities` is.
+///   - labels: (N), or empty when `labelLogProbabilities` is; −1 is no label, whose log p is 0.
 ///   - isRowwise: whether the bits of a row may not depend on the other rows of the call.
 package func head(
   labelLogProbabilities: inout MutableSpan<Float>, logProbabilities: inout MutableSpan<Float>,
@@ -60,7 +60,8 @@ package func head(
       let (largest, total) = softmaxSums(row, V: V)
       let normaliser = largest + logf(total)
       if wantsLabels {
-        perLabel[start &+ i] = row[checkedLabel(labels[start &+ i], V)] - normaliser
+        let label = checkedLabel(labels[start &+ i], V)
+        perLabel[start &+ i] = label.map { row[$0] - normaliser } ?? 0
       }
       if wantsRows {
         let to = perRow + (start &+ i) &* V
@@ -73,7 +74,8 @@ package func head(
 }
 
 /// Cross-entropy with gradients in one pass: `losses[n]` = −log p(labels[n]) in nats,
-/// dX = scale · (p − 1[label])·W, dW = or += scale · (p − 1[label])ᵀ·X.
+/// dX = or += scale · (p − 1[label])·W, dW = or += scale · (p − 1[label])ᵀ·X. A row without a label,
+/// −1, has neither loss nor gradient.
 ///
 /// - Parameters:
 ///   - packed: the packed form of W, for products of bfloat16 factors; or empty.
@@ -82,7 +84,8 @@ package func head(
 package func headCrossEntropy(
   losses: inout MutableSpan<Float>, dX: inout MutableSpan<Float>, dW: inout MutableSpan<Float>,
   _ x: Span<Float>, _ w: Span<Float>, packed: Span<Float>, labels: Span<Int32>, N: Int, C: Int,
-  V: Int, scale: Float, addingWeights: Bool, scratch: inout MutableSpan<Float>
+  V: Int, scale: Float, addingInput: Bool = false, addingWeights: Bool,
+  scratch: inout MutableSpan<Float>
 ) {
   precondition(
     x.count == N * C && dX.count == N * C && w.count == V * C && dW.count == V * C
@@ -99,7 +102,11 @@ package func headCrossEntropy(
     logits.compute(source + start * C, rows: count)
     for i in 0..<count {
       let row = logits.values + i * logits.stride
-      let label = checkedLabel(labels[start &+ i], V)
+      guard let label = checkedLabel(labels[start &+ i], V) else {
+        loss[start &+ i] = 0
+        row.update(repeating: 0, count: logits.stride)
+        continue
+      }
       let atLabel = row[label]
       let (largest, total) = exponentials(row, V: V)
       loss[start &+ i] = largest + logf(total) - atLabel
@@ -109,12 +116,13 @@ package func headCrossEntropy(
     }
     logits.backward(
       dX: gradient + start * C, dW: weightGradient, source + start * C, w.base, rows: count,
-      addingWeights: addingWeights || start > 0)
+      addingInput: addingInput, addingWeights: addingWeights || start > 0)
   }
 }
 
 @inline(__always)
-private func checkedLabel(_ label: Int32, _ V: Int) -> Int {
+private func checkedLabel(_ label: Int32, _ V: Int) -> Int? {
+  if label == -1 { return nil }
   precondition(label >= 0 && Int(label) < V, "head: label \(label) of \(V)")
   return Int(label)
 }
@@ -171,7 +179,7 @@ private struct Logits {
 
   func backward(
     dX: UnsafeMutablePointer<Float>, dW: UnsafeMutablePointer<Float>, _ x: UnsafePointer<Float>,
-    _ w: UnsafePointer<Float>, rows: Int, addingWeights: Bool
+    _ w: UnsafePointer<Float>, rows: Int, addingInput: Bool, addingWeights: Bool
   ) {
     let dLogits = UnsafePointer(values)
     if let packed {
@@ -180,11 +188,12 @@ private struct Logits {
         dW, dLogits, stride: stride, x, stride: C, rows: rows, K: V, M: C, adding: addingWeights,
         leftRows: room, scratch: room + chunk * pairs)
       ott_bf16_product(
-        dX, C, nil, nil, room, pairs, 1, packed.forward, pairs, C, 0, rows, pairs, C)
+        dX, C, addingInput ? UnsafePointer(dX) : nil, nil, room, pairs, 1, packed.forward, pairs, C,
+        0, rows, pairs, C)
     } else if isSmall {
       smallMatmul(
         dX, cRow: C, StridedMatrix(dLogits, row: stride), w, bRow: C, rows: rows, depth: V,
-        columns: C, adding: false)
+        columns: C, adding: addingInput)
       smallMatmul(
         dW, cRow: C, StridedMatrix(dLogits, row: 1, column: stride), x, bRow: C, rows: V,
         depth: rows, columns: C, adding: addingWeights)
@@ -192,7 +201,7 @@ private struct Logits {
       libraryMatmul(
         dX, cRow: C, MatrixOperand(base: dLogits, stride: stride),
         MatrixOperand(base: w, stride: C),
-        rows: rows, depth: V, columns: C, adding: false)
+        rows: rows, depth: V, columns: C, adding: addingInput)
       libraryMatmul(
         dW, cRow: C, MatrixOperand(base: dLogits, stride: stride, transposed: true),
         MatrixOperand(base: x, stride: C), rows: V, depth: rows, columns: C, adding: addingWeights)

@@ -1,5 +1,6 @@
 import Engine
 import Kernels
+import Parallel
 
 extension ModelConfiguration {
   /// Traces the model for `mode` and plans it for lanes of up to `rows` rows.
@@ -7,10 +8,9 @@ extension ModelConfiguration {
   /// - Parameter precision: of the matrix products; other than single only when training.
   package func plan(_ mode: GraphMode, rows: Int, precision: Precision = .float32) -> Plan {
     var builder = GraphBuilder(mode: mode)
-    let result = trace(in: &builder)
+    builder.addLoss("next", trace(in: &builder))
     return Plan(
-      builder, result: result,
-      limits: Limits(rows: rows, segment: min(rows, context), precision: precision))
+      builder, limits: Limits(rows: rows, segment: min(rows, context), precision: precision))
   }
 
   /// Traces embedding, trunk and head.
@@ -43,15 +43,17 @@ extension TrainingEngine {
   ///   - lanes: lanes of a batch, a power of two.
   ///   - laneCapacity: rows that a lane may have; untouched capacity costs no memory.
   ///   - tableMoments: the form of the moments of over-encoding's tables.
+  ///   - ranks: those that share the lanes.
   package convenience init(
     _ configuration: ModelConfiguration, seed: UInt64, lanes: Int, laneCapacity: Int, threads: Int,
-    precision: Precision = .float32, tableMoments: TableMoments = .float32
+    precision: Precision = .float32, tableMoments: TableMoments = .float32,
+    ranks: any Communicator = LocalCommunicator()
   ) {
     let plan = configuration.plan(.training, rows: laneCapacity, precision: precision)
     let parameters = ParameterStore(
       layout: plan.layout, moments: true, tableMoments: tableMoments)
     parameters.initialize(seed: seed, threads: threads)
-    self.init(plan: plan, parameters: parameters, lanes: lanes, threads: threads)
+    self.init(plan: plan, parameters: parameters, lanes: lanes, threads: threads, ranks: ranks)
   }
 }
 

@@ -21,13 +21,20 @@ package struct ResumeState: Sendable, Equatable {
 
   /// The form in a safetensors header. Doubles keep their bits.
   package var metadata: [String: String] {
-    let state: ConfigValue = [
+    var members: [String: ConfigValue] = [
       "step": .integer(progress.step), "sentences": .integer(progress.sentences),
       "rows": .integer(progress.rows), "characters": .integer(progress.characters),
       "windowLoss": .double(progress.windowLoss), "windowRows": .integer(progress.windowRows),
       "metricsBytes": .integer(metricsBytes), "metricsSha256": .string(metricsDigest),
       "snapshots": .array(snapshots.map(\.value)),
     ]
+    if !progress.furtherLosses.isEmpty {
+      members["losses"] = .array(
+        progress.furtherLosses.map {
+          ["name": .string($0.name), "sum": .double($0.sum), "rows": .integer($0.rows)]
+        })
+    }
+    let state = ConfigValue.object(members)
     return ["format": Self.format, "id": id, "state": state.canonicalJSON]
   }
 
@@ -59,6 +66,16 @@ package struct ResumeState: Sendable, Equatable {
     snapshots = try reader.objects("snapshots").map { entry in
       var entry = entry
       return try TrainingRunIndex.Snapshot(reader: &entry)
+    }
+    if reader.has("losses") {
+      progress.furtherLosses = try reader.objects("losses").map { entry in
+        var entry = entry
+        let loss = LossWindow(
+          name: try entry.string("name"), sum: try entry.double("sum"),
+          rows: try entry.int("rows", in: 0...Int.max))
+        try entry.finish()
+        return loss
+      }
     }
     try reader.finish()
   }

@@ -2,6 +2,7 @@ import Checkpoints
 import Engine
 import Foundation
 import Models
+import Parallel
 import Support
 
 /// How a call of `Trainer.run` ended.
@@ -24,7 +25,8 @@ package enum TrainingOutcome: Sendable, Equatable {
 ///     index.json                  written last
 ///
 /// Weights, metrics and index are functions of the configuration and the data: the same bytes for any
-/// number of threads, and after any number of interruptions, kills included.
+/// number of threads and ranks, and after any number of interruptions, kills included. Every rank runs
+/// this loop; rank 0 alone writes files, and decides when to stop.
 package final class Trainer {
   package static let stage = "train"
   package static let version = 1
@@ -46,6 +48,7 @@ package final class Trainer {
   /// Rows that a lane is laid out for.
   package let laneCapacity: Int
 
+  private let ranks: any Communicator
   private let threads: Int
   private let configuration: StageConfiguration
   private let modelValue: ConfigValue
@@ -57,6 +60,7 @@ package final class Trainer {
   private var batch: [Int] = []
   private var lengths: [Int] = []
   private var finalLoss = 0.0
+  private var finalFurtherLosses: [LossWindow] = []
 
   private var checkpointPath: String { "\(output)/checkpoint.safetensors" }
   private var metricsPath: String { "\(output)/metrics.jsonl" }
@@ -66,8 +70,10 @@ package final class Trainer {
   /// - Throws: `UserError` for parameters that are wrong in themselves or do not fit the data, and for
   ///   a checkpoint that is damaged or of another configuration.
   package init(
-    configuration: StageConfiguration, data: TrainingData, output: String, threads: Int
+    configuration: StageConfiguration, data: TrainingData, output: String, threads: Int,
+    ranks: any Communicator = LocalCommunicator()
   ) throws {
+    self.ranks = ranks
     var data = data
     if data.text != nil {
       data.cut(context: try TrainingParameters.context(of: configuration))
@@ -91,6 +97,12 @@ package final class Trainer {
         expected: "at least \(data.longestSentence) positions", found: "\(model.context)",
         remedy: "Raise context to \(data.longestSentence).")
     }
+    guard ranks.size <= parameters.lanes, ranks.size & (ranks.size - 1) == 0 else {
+      throw UserError(
+        "\(configuration.source): ranks",
+        expected: "a power of two of at most \(parameters.lanes), the lanes of a batch",
+        found: "\(ranks.size)", remedy: "Start fewer ranks or raise parameters.lanes.")
+    }
     let (lanes, sentences) = (parameters.lanes, parameters.batchSentences)
     let capacity = LaneAssignment.capacity(
       lengths: data.lengths, batchSentences: sentences, lanes: lanes)
@@ -108,7 +120,7 @@ package final class Trainer {
     }
     engine = TrainingEngine(
       model, seed: parameters.seed, lanes: lanes, laneCapacity: capacity, threads: threads,
-      precision: parameters.precision, tableMoments: moments)
+      precision: parameters.precision, tableMoments: moments, ranks: ranks)
     state = ResumeState(id: configuration.id)
     let path = "\(output)/checkpoint.safetensors"
     if FileBytes.exists(path) {
@@ -126,11 +138,13 @@ package final class Trainer {
         path, expected: "a step before \(parameters.steps)", found: "step \(resumedStep)",
         remedy: "Delete it to train from the start.")
     }
-    try removeLaterFiles()
+    if ranks.decides { try removeLaterFiles() }
+    // The checkpoint may be replaced only when every rank has read it.
+    try ranks.barrier()
   }
 
   /// Trains to the end, or until `shouldStop`, asked between steps with the number of steps done,
-  /// says so.
+  /// says so. With several ranks rank 0's answer counts.
   ///
   /// - Parameter report: called after every step.
   /// - Throws: `UserError` for a loss or gradient that is not finite, and for files that cannot be
@@ -138,16 +152,19 @@ package final class Trainer {
   package func run(
     shouldStop: (_ step: Int) -> Bool = { _ in false }, report: (Tick) -> Void = { _ in }
   ) throws -> TrainingOutcome {
-    var metrics = try MetricsLog(
-      path: metricsPath, bytes: state.metricsBytes, digest: state.metricsDigest)
-    // Checkpoints count on the name of the log.
-    try AtomicFile.syncDirectory(of: metricsPath)
+    var metrics: MetricsLog? = nil
+    if ranks.decides {
+      metrics = try MetricsLog(
+        path: metricsPath, bytes: state.metricsBytes, digest: state.metricsDigest)
+      // Checkpoints count on the name of the log.
+      try AtomicFile.syncDirectory(of: metricsPath)
+    }
     if state.progress.step == 0 && parameters.snapshots.steps.first == 0 && state.snapshots.isEmpty
     {
       try saveSnapshot()
     }
     while state.progress.step < parameters.steps {
-      if shouldStop(state.progress.step) {
+      if try ranks.broadcast(shouldStop(state.progress.step) ? 1 : 0) == 1 {
         try saveCheckpoint(metrics)
         return .stopped(step: state.progress.step)
       }
@@ -155,17 +172,20 @@ package final class Trainer {
       report(
         Tick(progress: state.progress, steps: parameters.steps, loss: statistics.meanLoss))
     }
-    try metrics.synchronize()
-    try writeIndex()
-    if FileBytes.exists(checkpointPath), unlink(checkpointPath) != 0 {
-      throw FileFault.error("cannot remove \(checkpointPath)")
+    if ranks.decides {
+      try metrics?.synchronize()
+      try writeIndex()
+      if FileBytes.exists(checkpointPath), unlink(checkpointPath) != 0 {
+        throw FileFault.error("cannot remove \(checkpointPath)")
+      }
     }
+    try ranks.barrier()
     return .finished
   }
 
   // MARK: - One step
 
-  private func step(_ metrics: inout MetricsLog) throws -> StepStatistics {
+  private func step(_ metrics: inout MetricsLog?) throws -> StepStatistics {
     let number = state.progress.step + 1
     let characters = packBatch(step: number)
     let rate = parameters.schedule.rate(step: number)
@@ -180,14 +200,21 @@ package final class Trainer {
     state.progress.add(
       sentences: batch.count, rows: statistics.rows, characters: characters,
       lossSum: statistics.lossSum)
+    for (number, loss) in engine.plan.losses.enumerated().dropFirst() {
+      let sum = engine.lossSum(number)
+      state.progress.add(loss: loss.name, sum: sum.sum, rows: sum.rows)
+    }
     if number % parameters.logEverySteps == 0 || number == parameters.steps {
+      finalFurtherLosses = state.progress.furtherLosses
       finalLoss = state.progress.closeWindow()
-      try metrics.append(
-        MetricsLine(
-          progress: state.progress, loss: finalLoss, gradientNorm: statistics.gradientNorm,
-          learningRate: rate, unit: data.unit))
-      state.metricsBytes = metrics.bytes
-      state.metricsDigest = metrics.digest
+      if ranks.decides {
+        try metrics?.append(
+          MetricsLine(
+            progress: state.progress, loss: finalLoss, furtherLosses: finalFurtherLosses,
+            gradientNorm: statistics.gradientNorm, learningRate: rate, unit: data.unit))
+        state.metricsBytes = metrics?.bytes ?? 0
+        state.metricsDigest = metrics?.digest ?? MetricsLog.emptyDigest
+      }
     }
     if parameters.snapshots.contains(number) { try saveSnapshot() }
     if number % parameters.checkpointEverySteps == 0 && number < parameters.steps {
@@ -234,6 +261,7 @@ package final class Trainer {
   // MARK: - Files
 
   private func saveSnapshot() throws {
+    guard ranks.decides else { return }
     let progress = state.progress
     let file = Self.snapshotName(step: progress.step)
     let digest = try ParameterFile.write(
@@ -247,8 +275,9 @@ package final class Trainer {
         rows: progress.rows, characters: progress.characters, unit: data.unit))
   }
 
-  private func saveCheckpoint(_ metrics: borrowing MetricsLog) throws {
-    try metrics.synchronize()
+  private func saveCheckpoint(_ metrics: borrowing MetricsLog?) throws {
+    guard ranks.decides else { return }
+    try metrics?.synchronize()
     try ParameterFile.write(
       engine.parameters, arrays: ParameterArray.allCases, metadata: state.metadata,
       isSealed: true, to: checkpointPath)
@@ -256,18 +285,18 @@ package final class Trainer {
 
   private func writeIndex() throws {
     let metrics = try StageIndex.describe(files: ["metrics.jsonl"], in: output)
-    try StageIndex.write(
-      to: output, configuration: configuration,
-      content: [
-        "model": modelValue, "data": data.metadata,
-        "parameterCount": .integer(engine.parameters.layout.parameterCount),
-        "steps": .integer(parameters.steps), "sentences": .integer(state.progress.sentences),
-        "rows": .integer(state.progress.rows),
-        data.unit.rawValue: .integer(state.progress.characters),
-        "finalLoss": .double(finalLoss), "seed": .integer(Int(parameters.seed)),
-        "dataSeed": .integer(Int(parameters.dataSeed)), "metrics": metrics,
-        "snapshots": .array(state.snapshots.map(\.value)),
-      ])
+    var content: [String: ConfigValue] = [
+      "model": modelValue, "data": data.metadata,
+      "parameterCount": .integer(engine.parameters.layout.parameterCount),
+      "steps": .integer(parameters.steps), "sentences": .integer(state.progress.sentences),
+      "rows": .integer(state.progress.rows),
+      data.unit.rawValue: .integer(state.progress.characters),
+      "finalLoss": .double(finalLoss), "seed": .integer(Int(parameters.seed)),
+      "dataSeed": .integer(Int(parameters.dataSeed)), "metrics": metrics,
+      "snapshots": .array(state.snapshots.map(\.value)),
+    ]
+    if !finalFurtherLosses.isEmpty { content["finalLosses"] = finalFurtherLosses.means }
+    try StageIndex.write(to: output, configuration: configuration, content: content)
   }
 
   private static func snapshotName(step: Int) -> String { "weights-\(step).safetensors" }

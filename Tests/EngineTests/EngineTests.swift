@@ -2,7 +2,7 @@ import Engine
 import Testing
 
 /// A residual block with a shared table: every rule of the planner at work.
-private func graph(_ mode: GraphMode) -> (GraphBuilder, Tensor) {
+private func graph(_ mode: GraphMode) -> GraphBuilder {
   var g = GraphBuilder(mode: mode)
   let table = g.parameter("table", [7, 16], .normal(0.5))
   let positions = g.parameter("positions", [12, 16], .normal(0.5))
@@ -14,13 +14,12 @@ private func graph(_ mode: GraphMode) -> (GraphBuilder, Tensor) {
     g.linear(
       g.layerNorm(y, named: "m"), to: 32, named: "f", deviation: 0.3, addsBiasLast: true),
     activation: .gelu, to: 16, named: "p", deviation: 0.3, residual: y)
-  let losses = g.labelHead(z, weight: table, labels: 7)
-  return (g, losses)
+  g.addLoss("next", g.labelHead(z, weight: table, labels: 7))
+  return g
 }
 
 private func engine(lanes: Int = 2, threads: Int = 1) -> TrainingEngine {
-  let (g, result) = graph(.training)
-  let plan = Plan(g, result: result, limits: Limits(rows: 64, segment: 12))
+  let plan = Plan(graph(.training), limits: Limits(rows: 64, segment: 12))
   let store = ParameterStore(layout: plan.layout, moments: true)
   store.initialize(seed: 4)
   return TrainingEngine(plan: plan, parameters: store, lanes: lanes, threads: threads)
@@ -45,8 +44,7 @@ private func state(_ engine: TrainingEngine) -> [[Float]] {
 
 @Suite struct PlanTests {
   @Test func sharedTableIsAddedToOnce() {
-    let (g, result) = graph(.training)
-    let plan = Plan(g, result: result, limits: Limits(rows: 64, segment: 12))
+    let plan = Plan(graph(.training), limits: Limits(rows: 64, segment: 12))
     let head = plan.accumulations[plan.operations.count - 1]
     let embedding = plan.accumulations[0]
     // The head comes first in the backward pass and overwrites; the embedding adds.
@@ -56,8 +54,7 @@ private func state(_ engine: TrainingEngine) -> [[Float]] {
   }
 
   @Test func residualsPassTheirGradientInPlace() {
-    let (g, result) = graph(.training)
-    let plan = Plan(g, result: result, limits: Limits(rows: 64, segment: 12))
+    let plan = Plan(graph(.training), limits: Limits(rows: 64, segment: 12))
     for (operation, accumulation) in zip(plan.operations, plan.accumulations)
     where operation.name == "linear + residual" {
       #expect(accumulation.sharesInput(1))
@@ -69,8 +66,7 @@ private func state(_ engine: TrainingEngine) -> [[Float]] {
   @Test func capacityChangesNoBit() {
     var losses: [Double] = []
     for rows in [28, 29, 64, 1000] {
-      let (g, result) = graph(.training)
-      let plan = Plan(g, result: result, limits: Limits(rows: rows, segment: 12))
+      let plan = Plan(graph(.training), limits: Limits(rows: rows, segment: 12))
       let store = ParameterStore(layout: plan.layout, moments: true)
       store.initialize(seed: 4)
       let engine = TrainingEngine(plan: plan, parameters: store, lanes: 1, threads: 1)

@@ -93,8 +93,8 @@ private func weights(_ store: ParameterStore) -> [Float] {
       positions: wpe, columns: 16, scale: encoding.scale, deviation: 0.5, projectionDeviation: 0.5,
       named: "t")
     let head = g.parameter("head", [14, 16], .normal(0.5))
-    let result = g.labelHead(x, weight: head, labels: 14)
-    let plan = Plan(g, result: result, limits: Limits(rows: 100, segment: 40))
+    g.addLoss("next", g.labelHead(x, weight: head, labels: 14))
+    let plan = Plan(g, limits: Limits(rows: 100, segment: 40))
     let store = ParameterStore(layout: plan.layout, moments: false)
     store.initialize(seed: 6)
     let lane = makeLanes(configuration, lengths: [7, 1, 20], lanes: 1)[0]

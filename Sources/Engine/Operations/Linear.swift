@@ -24,27 +24,11 @@ struct Linear: Operation {
   var saved: [Tensor] { [input] }
   var sharingGradient: Tensor? { residual }
   var sharingValue: Tensor? { residual }
-
+  /// The slope of an activation multiplies the whole gradient of its input.
+  func canAdd(toInput index: Int) -> Bool { index > 0 || activation == .none }
   var factors: [Parameter] { [weight] }
 
-  func scratch(_ limits: Limits) -> Int {
-    productScratch(K: K, M: M, activation: activation, limits)
-  }
   func flops(position: Double) -> Double {
     Double(2 * K * M + (activation == .none ? 0 : 20 * K))
-  }
-
-  func forward(_ w: borrowing Workspace) {
-    w.linear(
-      into: output, input, activation: activation, weight: weight, bias: bias,
-      addsBiasLast: addsBiasLast, residual: residual)
-  }
-
-  func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
-    w.linearBackward(
-      output, input: input, activation: activation, weight: weight, bias: bias,
-      addsInput: accumulation.addsInput(0), addsWeight: accumulation.addsParameter(0),
-      addsBias: accumulation.addsParameter(1))
-    if let residual { passGradient(w, w.gradient(output).span, to: residual, at: 1, accumulation) }
   }
 }

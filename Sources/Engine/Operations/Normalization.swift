@@ -1,5 +1,3 @@
-import Kernels
-
 /// Y = LayerNorm(X).
 struct Normalization: Operation {
   let input: Tensor
@@ -11,27 +9,10 @@ struct Normalization: Operation {
   var name: String { "layer norm" }
   var inputs: [Tensor] { [input] }
   var outputs: [Tensor] { [output, statistics] }
+  var auxiliary: [Tensor] { [statistics] }
   var parameters: [Parameter] { [weight, bias] }
   var saved: [Tensor] { [input, statistics] }
+  var parametersAddedTogether: Bool { true }
 
   func flops(position: Double) -> Double { Double(8 * input.columns) }
-
-  func forward(_ w: borrowing Workspace) {
-    var y = w.value(output).mutableSpan
-    var statistics = w.value(statistics).mutableSpan
-    layerNorm(
-      into: &y, statistics: &statistics, w.value(input).span, weight: w.weight(weight).span,
-      bias: w.weight(bias).span, N: w.rows, C: input.columns)
-  }
-
-  func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
-    var dX = w.gradient(input).mutableSpan
-    var dWeight = w.gradient(weight).mutableSpan
-    var dBias = w.gradient(bias).mutableSpan
-    layerNormBackward(
-      into: &dX, dWeight: &dWeight, dBias: &dBias, w.gradient(output).span, w.value(input).span,
-      statistics: w.value(statistics).span, weight: w.weight(weight).span, N: w.rows,
-      C: input.columns, adding: accumulation.addsInput(0),
-      addingParameters: accumulation.addsParameter(0))
-  }
 }

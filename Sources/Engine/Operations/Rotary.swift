@@ -29,24 +29,6 @@ struct Rotary: Operation {
   var outputs: [Tensor] { [output] }
   var parameters: [Parameter] { [] }
   var saved: [Tensor] { [] }
-
+  func canAdd(toInput index: Int) -> Bool { false }
   func flops(position: Double) -> Double { Double(6 * q.columns) }
-
-  func forward(_ w: borrowing Workspace) {
-    var qkv = w.value(output).mutableSpan
-    rotaryQKV(
-      into: &qkv, q: w.value(q).span, k: w.value(k).span, v: w.value(v).span,
-      rotations: angles.table.span, positions: w.lane.positions.span, H: H, D: D)
-  }
-
-  func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
-    precondition(
-      (0..<3).allSatisfy { !accumulation.addsInput($0) }, "rotary does not share its inputs")
-    var dQ = w.gradient(q).mutableSpan
-    var dK = w.gradient(k).mutableSpan
-    var dV = w.gradient(v).mutableSpan
-    rotaryQKVBackward(
-      dQ: &dQ, dK: &dK, dV: &dV, w.gradient(output).span, rotations: angles.table.span,
-      positions: w.lane.positions.span, H: H, D: D)
-  }
 }

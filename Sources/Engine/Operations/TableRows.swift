@@ -1,5 +1,3 @@
-import Kernels
-
 /// X[n] = the rows that position n looks up, one of each table, side by side: (N, Σ widths).
 ///
 /// The gradient of each lookup goes to the batch, which adds up those of one row.
@@ -14,31 +12,4 @@ struct TableRows: Operation {
   var saved: [Tensor] { [] }
 
   func flops(position: Double) -> Double { 0 }
-
-  func forward(_ w: borrowing Workspace) {
-    let view = w.tableView
-    var x = w.value(output).mutableSpan
-    var column = 0
-    for table in tables {
-      gatherRows(
-        into: &x, C: output.columns, column: column, table: view.bases[table.id],
-        width: table.width, rows: view.rows[table.id], ids: view.ids, idWidth: view.idWidth,
-        idColumn: view.firstColumn + table.id)
-      column += table.width
-    }
-  }
-
-  func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
-    let dX = w.gradient(output)
-    var target = UnsafeMutableBufferPointer(start: w.tableView.gradients, count: dX.count)
-      .mutableSpan
-    copy(dX.span, into: &target)
-  }
-}
-
-extension Workspace {
-  fileprivate var tableView: TableView {
-    guard let view = lane.tableView else { preconditionFailure("a lane without its tables") }
-    return view
-  }
 }

@@ -27,31 +27,26 @@ package struct StepProfile: Sendable, Equatable {
 
 /// Seconds of each operation in the runs of one executor.
 final class OperationProfile {
-  var forward: [Double]
-  var backward: [Double]
+  private(set) var forward: [Double]
+  private(set) var backward: [Double]
 
   init(operations: Int) {
     forward = [Double](repeating: 0, count: operations)
     backward = forward
   }
-}
 
-extension Executor {
-  /// The operations of a training plan, forward and backward, each timed into `profile`.
-  func runTimed(_ workspace: borrowing Workspace, _ profile: OperationProfile) {
-    var before = Host.monotonicSeconds
-    for index in plan.operations.indices {
-      plan.operations[index].forward(workspace)
-      let now = Host.monotonicSeconds
-      profile.forward[index] += now - before
-      before = now
-    }
-    if !plan.isTraining { return }
-    for index in plan.operations.indices.reversed() {
-      backward(index, workspace)
-      let now = Host.monotonicSeconds
-      profile.backward[index] += now - before
-      before = now
-    }
+  var now: Double { Host.monotonicSeconds }
+
+  /// Counts the time since `before` for an operation; returns now.
+  func addForward(_ index: Int, since before: Double) -> Double {
+    let now = now
+    forward[index] += now - before
+    return now
+  }
+
+  func addBackward(_ index: Int, since before: Double) -> Double {
+    let now = now
+    backward[index] += now - before
+    return now
   }
 }

@@ -40,14 +40,14 @@ extension Workspace {
       var scratch = self.scratch.mutableSpan
       matmul(
         into: &y, value(input).span, packed: packed.span, bias: shift.span,
-        residual: optional(residual).span, N: rows, K: K, M: M, activation: activation,
+        residual: optional(residual).span, N: rows(of: input), K: K, M: M, activation: activation,
         scratch: &scratch)
       return
     }
     if let residual, !areShared(residual, output) { copy(value(residual).span, into: &y) }
     matmul(
       into: &y, activated(input, activation).span, self.weight(weight).span, bias: shift.span,
-      N: rows, K: K, M: M, adding: residual != nil, addsBiasLast: addsBiasLast,
+      N: rows(of: input), K: K, M: M, adding: residual != nil, addsBiasLast: addsBiasLast,
       isRowwise: isDecoding)
   }
 
@@ -79,16 +79,18 @@ extension Workspace {
     var scratch = self.scratch.mutableSpan
     if let packed = packed(weight) {
       matmulBackward(
-        dX: &dX, dW: &dW, dBias: &dBias, dY, value(input).span, packed: packed.span, N: rows, K: K,
+        dX: &dX, dW: &dW, dBias: &dBias, dY, value(input).span, packed: packed.span,
+        N: rows(of: input), K: K,
         M: M, addingInput: addsInput, addingWeights: addsWeight, addingBias: addsBias,
         activation: activation, scratch: &scratch)
       return
     }
-    if bias != nil { biasBackward(into: &dBias, dY, N: rows, M: M, adding: addsBias) }
+    if bias != nil { biasBackward(into: &dBias, dY, N: rows(of: input), M: M, adding: addsBias) }
     matmulBackwardWeight(
-      into: &dW, activated(input, activation).span, dY, N: rows, K: K, M: M, adding: addsWeight)
+      into: &dW, activated(input, activation).span, dY, N: rows(of: input), K: K, M: M,
+      adding: addsWeight)
     matmulBackwardInput(
-      into: &dX, dY, self.weight(weight).span, N: rows, K: K, M: M, adding: addsInput,
+      into: &dX, dY, self.weight(weight).span, N: rows(of: input), K: K, M: M, adding: addsInput,
       scratch: &scratch)
     if activation == .gelu { geluBackward(inPlace: &dX, value(input).span) }
   }

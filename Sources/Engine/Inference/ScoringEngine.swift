@@ -9,23 +9,26 @@ package final class ScoringEngine: @unchecked Sendable {
   package let labels: Int
   private let pool: WorkerPool
   private let executors: [Executor]
+  private let weights: Executor.Weights
 
   package init(plan: Plan, parameters: ParameterStore, labels: Int, threads: Int) {
     precondition(plan.mode == .scoring, "scoring needs a scoring plan")
-    precondition(plan.layout == parameters.layout, "the parameters are another model's")
+    precondition(parameters.layout.has(plan.layout), "the parameters are another model's")
     self.plan = plan
     self.parameters = parameters
     self.labels = labels
     pool = WorkerPool(threads: max(threads, 1))
-    executors = (0..<max(threads, 1)).map { _ in Executor(plan) }
+    executors = (0..<max(threads, 1)).map { _ in
+      Executor(CPUProgram(plan), store: parameters.layout)
+    }
+    weights = Executor.Weights(
+      base: UnsafePointer(parameters.weights.base), tables: parameters.sources(of: plan.layout))
   }
 
   /// log p(label) in nats for every row of every lane; lanes run in parallel.
   package func labelLogProbabilities(_ lanes: [PackedLane]) -> [[Float]] {
     score(lanes, columns: 1) { executor, lane, buffer in
-      _ = executor.run(
-        lane, weights: self.parameters.weights.base, tables: self.parameters.tableSources,
-        labelLogProbabilities: buffer)
+      executor.score(lane, self.weights, labelLogProbabilities: buffer)
     }
   }
 
@@ -33,9 +36,7 @@ package final class ScoringEngine: @unchecked Sendable {
   /// lanes' labels are not read.
   package func logProbabilities(_ lanes: [PackedLane]) -> [[Float]] {
     score(lanes, columns: labels) { executor, lane, buffer in
-      _ = executor.run(
-        lane, weights: self.parameters.weights.base, tables: self.parameters.tableSources,
-        logProbabilities: buffer)
+      executor.score(lane, self.weights, logProbabilities: buffer)
     }
   }
 

@@ -5,6 +5,7 @@ import Parallel
 ///
 /// 1. `stage`: the rows that the batch uses are grouped, copied once each and brought up to date.
 /// 2. Lanes look up those copies, and leave the gradient of every lookup (occurrences, Σ widths).
+///    `gather`: each rank gets the gradients of the others' lanes.
 /// 3. `sumGradients`: the gradients of each row's lookups are added up in the order of the lanes and
 ///    of the rows in them.
 /// 4. `update`: one AdamW step on the copies, which go back into the table.
@@ -96,6 +97,20 @@ final class TableBatch: @unchecked Sendable {
     return sources.view(
       UnsafeBufferPointer(start: slots + first * stores.count, count: rows * stores.count),
       width: stores.count, gradients: gradients.floats.base + first * columns)
+  }
+
+  /// Gathers the gradients of all ranks' lookups, each rank having run the lanes of its part. Lookups
+  /// lie in the order of the lanes, so the ranks' parts are in their places, and what follows is the
+  /// same on every rank.
+  func gather(_ ranks: any Communicator) throws {
+    if ranks.size == 1 { return }
+    let lanes = (starts.count - 1) / ranks.size
+    let parts = (0..<ranks.size).map { rank in
+      starts[rank * lanes] * columns * MemoryLayout<Float>.stride..<starts[(rank + 1) * lanes]
+        * columns * MemoryLayout<Float>.stride
+    }
+    try ranks.allGather(
+      UnsafeMutableRawBufferPointer(gradients.floats.buffer), parts: parts)
   }
 
   /// Adds up the gradients of every row's lookups; returns Σ g² of all tables.

@@ -2,75 +2,6 @@ import Kernels
 import Parallel
 import Support
 
-/// A parameter as operations hold it: where it lies in every flat array of the store.
-package struct Parameter: Hashable, Sendable {
-  package let id: Int
-  let offset: Int
-  package let count: Int
-}
-
-/// How a parameter starts.
-package enum Initializer: Sendable, Equatable {
-  case zeros
-  case ones
-  /// Independent normal draws of mean 0 and this standard deviation, from a stream named after the
-  /// parameter: adding a layer changes no other draw.
-  case normal(Double)
-}
-
-/// A named array in the store.
-package struct ParameterSlot: Sendable, Equatable {
-  /// The name that Hugging Face's GPT-2 gives it, where it has one.
-  package let name: String
-  package let shape: [Int]
-  /// First float in the flat arrays; a multiple of 16.
-  package let offset: Int
-  package let count: Int
-  /// Whether AdamW decays it: matrices and tables do, biases and norms do not.
-  package let decay: Bool
-  package let initializer: Initializer
-
-  package var range: Range<Int> { offset..<offset + count }
-}
-
-/// Names, shapes and places of all parameters of a model.
-package struct ParameterLayout: Sendable, Equatable {
-  package private(set) var slots: [ParameterSlot] = []
-  /// Tables outside of the flat arrays, in the order of their columns of ids.
-  package private(set) var tables: [TableSlot] = []
-  /// Floats of a flat array, alignment gaps included.
-  package private(set) var count = 0
-
-  package init() {}
-
-  /// Number of parameters, without gaps, tables included.
-  package var parameterCount: Int {
-    slots.reduce(0) { $0 + $1.count } + tables.reduce(0) { $0 + $1.count }
-  }
-
-  package func slot(named name: String) -> ParameterSlot? { slots.first { $0.name == name } }
-
-  mutating func add(_ name: String, _ shape: [Int], _ initializer: Initializer, decay: Bool)
-    -> Parameter
-  {
-    precondition(slot(named: name) == nil, "parameter \(name) is declared twice")
-    let size = shape.reduce(1, *)
-    let slot = ParameterSlot(
-      name: name, shape: shape, offset: count, count: size, decay: decay, initializer: initializer)
-    slots.append(slot)
-    count += (size + 15) & ~15
-    return Parameter(id: slots.count - 1, offset: slot.offset, count: size)
-  }
-
-  mutating func addTable(_ slot: TableSlot) -> Table {
-    precondition(
-      self.slot(named: slot.name) == nil && !tables.contains { $0.name == slot.name },
-      "table \(slot.name) is declared twice")
-    tables.append(slot)
-    return Table(id: tables.count - 1, width: slot.width)
-  }
-}
-
 /// The flat arrays that a checkpoint is made of.
 package enum ParameterArray: String, CaseIterable, Sendable {
   case weights
@@ -89,9 +20,7 @@ package final class ParameterStore: @unchecked Sendable {
   /// One for each table of the layout.
   package let tables: [TableStore]
   /// The steps that rows of tables may have to catch up with.
-  package internal(set) var tableHistory = AdamWHistory()
-  /// The tables as they are, for lookups; nil without tables.
-  let tableSources: TableSources?
+  package private(set) var tableHistory = AdamWHistory()
 
   /// All zeros.
   ///
@@ -100,10 +29,6 @@ package final class ParameterStore: @unchecked Sendable {
     self.layout = layout
     hasMoments = moments
     tables = layout.tables.map { TableStore($0, moments: moments ? tableMoments : nil) }
-    tableSources =
-      tables.isEmpty
-      ? nil
-      : TableSources(tables.map { (UnsafePointer($0.memoryOfWeights), $0.slot.rows) })
     weights = FloatBuffer(count: layout.count)
     firstMoment = FloatBuffer(count: moments ? layout.count : 0)
     secondMoment = FloatBuffer(count: moments ? layout.count : 0)
@@ -134,8 +59,17 @@ package final class ParameterStore: @unchecked Sendable {
     secondMoment.buffer.update(repeating: 0)
   }
 
+  /// The tables of a model as they are here, for its lookups; nil without tables.
+  func sources(of layout: ParameterLayout) -> TableSources? {
+    let used = layout.tables.compactMap { slot in tables.first { $0.slot.name == slot.name } }
+    return used.isEmpty
+      ? nil : TableSources(used.map { (UnsafePointer($0.memoryOfWeights), $0.slot.rows) })
+  }
+
   /// Makes `history` the steps that the tables' rows may have missed: those up to the engine's step.
   package func restoreTableHistory(_ history: AdamWHistory) { tableHistory = history }
+
+  func appendToTableHistory(_ step: AdamWScalars) { tableHistory.append(step) }
 
   /// Makes room for `steps` steps in all, so that a training step asks for no memory.
   package func reserveTableHistory(steps: Int) {
@@ -147,7 +81,8 @@ package final class ParameterStore: @unchecked Sendable {
     withFloats(slot, of: array) { Array($0) }
   }
 
-  /// Lends the floats of one slot for reading.
+  /// Lends the floats of one slot for reading: the memory itself, or a copy of it where an executor
+  /// keeps the parameters on a device.
   package func withFloats<R>(
     _ slot: ParameterSlot, of array: ParameterArray,
     _ body: (UnsafeBufferPointer<Float>) throws -> R
@@ -155,7 +90,8 @@ package final class ParameterStore: @unchecked Sendable {
     try body(UnsafeBufferPointer(start: base(of: array) + slot.offset, count: slot.count))
   }
 
-  /// Lends the floats of one slot for writing. Not while an engine runs on the store.
+  /// Lends room for the floats of one slot, as they are, and takes what `body` leaves there. Not while
+  /// an engine runs on the store.
   package func withMutableFloats<R>(
     _ slot: ParameterSlot, of array: ParameterArray,
     _ body: (UnsafeMutableBufferPointer<Float>) throws -> R

@@ -18,6 +18,7 @@ package final class DecodingEngine {
   /// Rows that steps have computed so far; the others were remembered.
   package private(set) var computedRows = 0
   private let executor: Executor
+  private let weights: Executor.Weights
   private let layers, heads, headColumns: Int
   private let caches: FloatBuffer
   private let cacheStride: Int
@@ -56,14 +57,16 @@ package final class DecodingEngine {
     guard case .decoding(let context) = plan.mode else {
       preconditionFailure("decoding needs a decoding plan")
     }
-    precondition(plan.layout == parameters.layout, "the parameters are another model's")
+    precondition(parameters.layout.has(plan.layout), "the parameters are another model's")
     self.plan = plan
     self.parameters = parameters
     self.labels = labels
     self.context = context
     (self.layers, self.heads, self.headColumns) = (layers, heads, headColumns)
     capacity = plan.limits.rows
-    executor = Executor(plan)
+    executor = Executor(CPUProgram(plan), store: parameters.layout)
+    weights = Executor.Weights(
+      base: UnsafePointer(parameters.weights.base), tables: parameters.sources(of: plan.layout))
     cacheStride = capacity * attentionCache(context: context, H: heads, D: headColumns)
     caches = FloatBuffer(count: layers * cacheStride)
     rows = [Float](repeating: 0, count: capacity * labels)
@@ -181,14 +184,11 @@ package final class DecodingEngine {
         slots.withUnsafeBufferPointer { slots in
           positions.withUnsafeBufferPointer { positions in
             let view = LaneView(
-              inputs: inputs, tables: tables,
-              tableView: parameters.tableSources?.view(inputs, width: tables),
-              positions: positions,
-              labels: UnsafeBufferPointer(start: nil, count: 0),
-              offsets: UnsafeBufferPointer(start: nil, count: 0), slots: slots,
+              tableView: weights.tables?.view(inputs, width: tables), slots: slots,
               caches: caches.buffer, cacheStride: cacheStride,
               logProbabilities: UnsafeMutableBufferPointer(rebasing: rows[..<(count * labels)]))
-            _ = executor.run(view, rows: count, weights: parameters.weights.base)
+            executor.decode(
+              view, inputs: inputs, tables: tables, positions: positions, weights)
           }
         }
       }

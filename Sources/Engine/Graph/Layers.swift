@@ -4,10 +4,10 @@ import Kernels
 /// its operations.
 extension GraphBuilder {
   /// Σ of one row of each table and, where there is one, of the position table.
-  package mutating func embeddingSum(tables: [Parameter], positions: Parameter?, columns: Int)
-    -> Tensor
-  {
-    let output = tensor(columns: columns)
+  package mutating func embeddingSum(
+    tables: [Parameter], positions: Parameter?, columns: Int, space: RowSpace = .positions
+  ) -> Tensor {
+    let output = tensor(columns: columns, space: space)
     append(EmbeddingSum(tables: tables, positions: positions, output: output))
     return output
   }
@@ -40,12 +40,12 @@ extension GraphBuilder {
   }
 
   package mutating func layerNorm(_ x: Tensor, named name: String) -> Tensor {
-    let output = tensor(columns: x.columns)
+    let output = tensor(columns: x.columns, space: x.space)
     append(
       Normalization(
         input: x, weight: parameter(name + ".weight", [x.columns], .ones),
         bias: parameter(name + ".bias", [x.columns], .zeros), output: output,
-        statistics: tensor(columns: 2)))
+        statistics: tensor(columns: 2, space: x.space)))
     return output
   }
 
@@ -53,11 +53,11 @@ extension GraphBuilder {
   package mutating func rmsNorm(
     _ x: Tensor, named name: String, epsilon: Double, residual: Tensor? = nil
   ) -> Tensor {
-    let output = tensor(columns: x.columns)
+    let output = tensor(columns: x.columns, space: x.space)
     append(
       RMSNormalization(
         input: x, weight: parameter(name + ".weight", [x.columns], .ones), residual: residual,
-        epsilon: Float(epsilon), output: output, scales: tensor(columns: 1)))
+        epsilon: Float(epsilon), output: output, scales: tensor(columns: 1, space: x.space)))
     return output
   }
 
@@ -69,7 +69,7 @@ extension GraphBuilder {
     deviation: Double, bias: Bool = true, addsBiasLast: Bool = false, residual: Tensor? = nil
   ) -> Tensor {
     precondition(!addsBiasLast || residual == nil, "a residual comes after the bias")
-    let output = tensor(columns: columns)
+    let output = tensor(columns: columns, space: x.space)
     append(
       Linear(
         input: x, activation: activation,
@@ -82,7 +82,7 @@ extension GraphBuilder {
   /// silu(gate) ∘ up.
   package mutating func swiGLU(gate: Tensor, up: Tensor) -> Tensor {
     precondition(gate.columns == up.columns, "\(gate.columns) gates for \(up.columns) columns")
-    let output = tensor(columns: up.columns)
+    let output = tensor(columns: up.columns, space: up.space)
     append(SwiGLU(gate: gate, up: up, output: output))
     return output
   }
@@ -92,7 +92,7 @@ extension GraphBuilder {
     precondition(
       q.columns == k.columns && q.columns == v.columns && q.columns % angles.D == 0,
       "\(q.columns), \(k.columns) and \(v.columns) columns for heads of \(angles.D)")
-    let output = tensor(columns: 3 * q.columns)
+    let output = tensor(columns: 3 * q.columns, space: q.space)
     append(Rotary(q: q, k: k, v: v, angles: angles, output: output))
     return output
   }
@@ -100,25 +100,49 @@ extension GraphBuilder {
   /// Causal attention of packed sentences, or over caches when decoding.
   package mutating func attention(qkv: Tensor, heads: Int) -> Tensor {
     precondition(qkv.columns % (3 * heads) == 0, "\(qkv.columns) columns for \(heads) heads")
-    let output = tensor(columns: qkv.columns / 3)
-    if case .decoding(let context) = mode {
+    let output = tensor(columns: qkv.columns / 3, space: qkv.space)
+    if case .decoding(let context) = mode, qkv.space == .positions {
       append(
         CachedAttention(
           qkv: qkv, heads: heads, context: context, cache: nextCache(), output: output))
     } else {
       append(
-        Attention(qkv: qkv, heads: heads, output: output, logSumExp: tensor(columns: heads)))
+        Attention(
+          qkv: qkv, heads: heads, output: output,
+          logSumExp: tensor(columns: heads, space: qkv.space)))
     }
     return output
   }
 
-  /// Softmax over V labels with W (V, C); the result is the row losses when training.
-  package mutating func labelHead(_ x: Tensor, weight: Parameter, labels V: Int) -> Tensor {
+  /// Softmax over V labels with W (V, C): the row losses, in nats, when training. Rows whose label in
+  /// that column of the lane is `PackedLane.noLabel` have none.
+  package mutating func labelHead(
+    _ x: Tensor, weight: Parameter, labels V: Int, column: Int = 0
+  ) -> Tensor {
+    precondition(x.space == .positions, "labels belong to positions")
     let losses = tensor(columns: 1)
     append(
       LabelHead(
-        input: x, weight: weight, V: V, losses: losses, isTraining: mode == .training,
-        isDecoding: mode.isDecoding))
+        input: x, weight: weight, V: V, labelColumn: column, losses: losses,
+        isTraining: mode == .training, isDecoding: mode.isDecoding))
     return losses
+  }
+
+  /// y[r] = x[the row that r stands for], 0 where it stands for none; x lies in the link's second
+  /// space, y in its first.
+  package mutating func gather(_ x: Tensor, _ link: RowLink) -> Tensor {
+    precondition(x.space == link.to, "gather from space \(x.space.id) by a link to \(link.to.id)")
+    let output = tensor(columns: x.columns, space: link.from)
+    append(Gather(input: x, link: link, output: output))
+    return output
+  }
+
+  /// y[r] = Σ of x over the rows that stand for r, in their order; x lies in the link's first space,
+  /// y in its second.
+  package mutating func scatterSum(_ x: Tensor, _ link: RowLink) -> Tensor {
+    precondition(x.space == link.from, "rows of space \(x.space.id) by a link of \(link.from.id)")
+    let output = tensor(columns: x.columns, space: link.to)
+    append(ScatterSum(input: x, link: link, output: output))
+    return output
   }
 }

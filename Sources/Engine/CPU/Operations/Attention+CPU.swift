@@ -1,0 +1,45 @@
+import Kernels
+
+extension Attention: CPUOperation {
+  func scratch(_ limits: Limits) -> Int {
+    attentionScratch(T: limits.segment, D: D, limits.precision)
+  }
+
+  func forward(_ w: borrowing Workspace) {
+    var o = w.value(output).mutableSpan
+    var logSumExp = w.value(logSumExp).mutableSpan
+    var scratch = w.scratch.mutableSpan
+    causalAttention(
+      into: &o, logSumExp: &logSumExp, qkv: w.value(qkv).span, offsets: w.segments(of: qkv).span,
+      H: heads, D: D, precision: w.precision, scratch: &scratch)
+  }
+
+  func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
+    var dQKV = w.gradient(qkv).mutableSpan
+    var scratch = w.scratch.mutableSpan
+    causalAttentionBackward(
+      into: &dQKV, w.gradient(output).span, o: w.value(output).span,
+      logSumExp: w.value(logSumExp).span, qkv: w.value(qkv).span, offsets: w.segments(of: qkv).span,
+      H: heads, D: D, precision: w.precision, scratch: &scratch)
+  }
+}
+
+extension CachedAttention: CPUOperation {
+  func scratch(_ limits: Limits) -> Int { cachedAttentionScratch(context: context, H: heads) }
+
+  func forward(_ w: borrowing Workspace) {
+    var o = w.value(output).mutableSpan
+    var scratch = w.scratch.mutableSpan
+    let stride = w.lane.cacheStride
+    let caches = UnsafeMutableBufferPointer(
+      rebasing: w.lane.caches[cache * stride..<(cache + 1) * stride])
+    var layerCache = caches.mutableSpan
+    cachedAttention(
+      into: &o, cache: &layerCache, qkv: w.value(qkv).span, slots: w.lane.slots.span,
+      positions: w.positions(of: qkv).span, context: context, H: heads, D: D, scratch: &scratch)
+  }
+
+  func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
+    preconditionFailure("cached attention has no backward pass")
+  }
+}

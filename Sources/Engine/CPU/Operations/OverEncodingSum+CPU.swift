@@ -1,0 +1,47 @@
+import Kernels
+
+extension OverEncodingSum: CPUOperation {
+  func scratch(_ limits: Limits) -> Int { productScratch(K: K, M: C, limits) }
+
+  func forward(_ w: borrowing Workspace) {
+    w.linear(into: output, rows, weight: projection)
+    var x = w.value(output).mutableSpan
+    let (ids, width) = w.ids(of: output)
+    if let tokens {
+      embedding(
+        into: &x, w.weight(tokens).span, IDColumn(ids.span, width: width), C: C,
+        adding: true)
+    }
+    if scale != 1 { multiply(&x, by: scale) }
+    if let positions {
+      embedding(
+        into: &x, w.weight(positions).span, IDColumn(w.positions(of: output).span), C: C,
+        adding: true)
+    }
+  }
+
+  func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
+    let dX = w.gradient(output)
+    let (ids, width) = w.ids(of: output)
+    if let positions {
+      var dPositions = w.gradient(positions).mutableSpan
+      embeddingBackward(
+        into: &dPositions, dX.span, IDColumn(w.positions(of: output).span), C: C,
+        adding: accumulation.addsParameter(tokens == nil ? 1 : 2))
+    }
+    // The last use of dX: from here on it is the gradient of the sum.
+    if scale != 1 {
+      var dSum = dX.mutableSpan
+      multiply(&dSum, by: scale)
+    }
+    if let tokens {
+      var dTokens = w.gradient(tokens).mutableSpan
+      embeddingBackward(
+        into: &dTokens, dX.span, IDColumn(ids.span, width: width), C: C,
+        adding: accumulation.addsParameter(1))
+    }
+    w.linearBackward(
+      output, input: rows, weight: projection, addsInput: accumulation.addsInput(0),
+      addsWeight: accumulation.addsParameter(0))
+  }
+}

@@ -1,0 +1,30 @@
+import Kernels
+
+extension TableRows: CPUOperation {
+  func forward(_ w: borrowing Workspace) {
+    let view = w.tableView
+    var x = w.value(output).mutableSpan
+    var column = 0
+    for table in tables {
+      gatherRows(
+        into: &x, C: output.columns, column: column, table: view.bases[table.id],
+        width: table.width, rows: view.rows[table.id], ids: view.ids, idWidth: view.idWidth,
+        idColumn: view.firstColumn + table.id)
+      column += table.width
+    }
+  }
+
+  func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
+    let dX = w.gradient(output)
+    var target = UnsafeMutableBufferPointer(start: w.tableView.gradients, count: dX.count)
+      .mutableSpan
+    copy(dX.span, into: &target)
+  }
+}
+
+extension Workspace {
+  fileprivate var tableView: TableView {
+    guard let view = lane.tableView else { preconditionFailure("a lane without its tables") }
+    return view
+  }
+}

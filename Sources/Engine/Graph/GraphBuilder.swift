@@ -1,0 +1,61 @@
+/// Collects the operations of a model as it is traced.
+package struct GraphBuilder {
+  package let mode: GraphMode
+  package private(set) var layout = ParameterLayout()
+  package private(set) var operations: [any Operation] = []
+  package private(set) var losses: [Loss] = []
+  /// Of every space behind the positions.
+  package private(set) var spaces: [RowCount] = []
+  package private(set) var links: [RowLink] = []
+  private(set) var tensors: [Tensor] = []
+  private var caches = 0
+
+  package init(mode: GraphMode) { self.mode = mode }
+
+  /// Declares a parameter. Matrices and tables decay, vectors do not.
+  package mutating func parameter(_ name: String, _ shape: [Int], _ initializer: Initializer)
+    -> Parameter
+  {
+    layout.add(name, shape, initializer, decay: shape.count > 1)
+  }
+
+  /// Declares a table outside of the flat arrays. The last columns of a lane's inputs are row ids, one
+  /// column for each table in the order of declaration.
+  package mutating func table(_ name: String, rows: Int, width: Int, deviation: Double) -> Table {
+    layout.addTable(TableSlot(name: name, rows: rows, width: width, deviation: deviation))
+  }
+
+  /// Declares another space of rows.
+  package mutating func space(_ count: RowCount) -> RowSpace {
+    spaces.append(count)
+    return RowSpace(id: spaces.count)
+  }
+
+  /// Declares what rows of one space stand for in another.
+  package mutating func link(from: RowSpace, to: RowSpace) -> RowLink {
+    let link = RowLink(id: links.count, from: from, to: to)
+    links.append(link)
+    return link
+  }
+
+  package mutating func tensor(columns: Int, space: RowSpace = .positions) -> Tensor {
+    let tensor = Tensor(id: tensors.count, columns: columns, space: space)
+    tensors.append(tensor)
+    return tensor
+  }
+
+  package mutating func append(_ operation: some Operation) { operations.append(operation) }
+
+  /// Makes the rows of `tensor` (rows, 1) a loss. The first one is the next-token loss.
+  ///
+  /// - Parameter weight: of its mean in what is minimised; a finite number.
+  package mutating func addLoss(_ name: String, _ tensor: Tensor, weight: Double = 1) {
+    losses.append(Loss(name: name, tensor: tensor, weight: weight))
+  }
+
+  /// The number of the next attention cache.
+  package mutating func nextCache() -> Int {
+    defer { caches += 1 }
+    return caches
+  }
+}

@@ -1,0 +1,167 @@
+import Kernels
+import Parallel
+import Support
+
+/// Data-parallel training over lanes, on the workers of one or several ranks.
+///
+/// The batch's gradient is that of Σ over losses of weight · (mean over all rows of the batch that
+/// count). Every lane runs forward and backward on one worker (`GradientSource`); the lanes' gradients
+/// are summed in a fixed order (`LaneSum`); then every rank makes the same step (`AdamWUpdate`). So
+/// every bit of the weights depends on the lanes, not on the number of threads or ranks.
+// Unchecked: the loops below give each worker its own part of the arrays.
+package final class TrainingEngine: @unchecked Sendable {
+  package let plan: Plan
+  package let parameters: ParameterStore
+  package let lanes: Int
+  /// The ranks that share the lanes.
+  package let ranks: any Communicator
+  /// Steps done; the next one is `step + 1`. Restored by checkpoints.
+  package var step = 0
+
+  private let pool: WorkerPool
+  private let source: GradientSource
+  private let sum: LaneSum
+  private let update: AdamWUpdate
+  private let tables: TableBatch?
+  private var phases: StepProfile?
+
+  /// - Parameters:
+  ///   - lanes: lanes of a batch, a power of two.
+  ///   - threads: workers; more than this rank's lanes are of no use.
+  ///   - ranks: a power of two of them, at most the lanes; all have the same parameters.
+  ///   - sharesPairs: whether two lanes fill one gradient; nil: where it is large. It changes no bit.
+  package init(
+    plan: Plan, parameters: ParameterStore, lanes: Int, threads: Int,
+    ranks: any Communicator = LocalCommunicator(), sharesPairs: Bool? = nil
+  ) {
+    precondition(
+      lanes > 0 && lanes & (lanes - 1) == 0, "lanes must be a power of two, got \(lanes)")
+    precondition(
+      ranks.size & (ranks.size - 1) == 0 && ranks.size <= lanes,
+      "\(ranks.size) ranks for \(lanes) lanes")
+    precondition(plan.isTraining && parameters.hasMoments, "training needs its plan and moments")
+    precondition(plan.layout == parameters.layout, "the parameters are another model's")
+    self.plan = plan
+    self.parameters = parameters
+    self.lanes = lanes
+    self.ranks = ranks
+    let workers = min(max(threads, 1), lanes / ranks.size)
+    pool = WorkerPool(threads: workers)
+    source = GradientSource(
+      CPUProgram(plan), parameters: parameters, lanes: lanes, workers: workers)
+    sum = LaneSum(plan, lanes: lanes, workers: workers, ranks: ranks, sharesPairs: sharesPairs)
+    update = AdamWUpdate(parameters)
+    tables =
+      parameters.tables.isEmpty
+      ? nil
+      : TableBatch(parameters.tables, lanes: lanes, capacity: lanes * plan.limits.rows)
+  }
+
+  /// One whole step: gradients, clipping, AdamW.
+  ///
+  /// - Parameters:
+  ///   - batch: exactly `lanes` lanes, the same on every rank; empty ones are welcome.
+  ///   - tableOptimizer: for parameters that are tables; the norm that clips is over all parameters.
+  /// - Throws: `NonFiniteError` before any weight is changed, and `RanksAborted`.
+  package func step(
+    _ batch: [PackedLane], learningRate: Double, optimizer: OptimizerConstants,
+    tableOptimizer: TableOptimizer = TableOptimizer()
+  ) throws -> StepStatistics {
+    let statistics = try computeGradients(batch)
+    let clip = min(1, optimizer.gradientClip / (statistics.gradientNorm + 1e-6))
+    step += 1
+    let start = clock()
+    update.apply(
+      sum.total, tables, step: step, learningRate: learningRate, clip: clip, optimizer,
+      tableOptimizer, pool)
+    let seconds = clock() - start
+    phases?.optimizer += seconds
+    phases?.steps += 1
+    return statistics
+  }
+
+  /// Leaves the gradient of the batch's weighted mean losses in place and returns loss and norm.
+  ///
+  /// - Throws: `NonFiniteError` when one is not finite, and `RanksAborted`.
+  package func computeGradients(_ batch: [PackedLane]) throws -> StepStatistics {
+    precondition(batch.count == lanes, "a batch of \(batch.count) lanes for \(lanes)")
+    let start = clock()
+    source.prepare(batch, pool)
+    if let tables {
+      precondition(
+        parameters.tableHistory.count == step,
+        "tables know \(parameters.tableHistory.count) steps of \(step)")
+      tables.stage(batch, parameters.tableHistory, pool)
+    }
+    sum.run(pool) { [source, tables] worker, lane, gradients in
+      source.run(
+        lane, of: batch, on: worker, staged: tables?.view(lane: lane), into: gradients)
+    } _: { [source, tables] worker, lane, gradients in
+      source.run(
+        lane, of: batch, on: worker, staged: tables?.view(lane: lane), into: gradients)
+    }
+    let forwardBackward = clock()
+    try source.sumLosses(lanes: lanes, ranks)
+    try tables?.gather(ranks)
+    let norm = (try sum.finish(pool) + (tables?.sumGradients(pool) ?? 0)).squareRoot()
+    let reduced = clock()
+    phases?.lanes += forwardBackward - start
+    phases?.reduction += reduced - forwardBackward
+    let badLoss = source.firstBadLoss
+    if badLoss != nil || !norm.isFinite {
+      throw NonFiniteError(step: step + 1, tensor: firstBadTensor() ?? badLoss ?? "gradient norm")
+    }
+    return StepStatistics(nextToken: source.loss(0), gradientNorm: norm)
+  }
+
+  // MARK: - What a step left
+
+  /// Loss number `number` of the plan, of the last step.
+  package func lossSum(_ number: Int) -> LossSum { source.loss(number) }
+
+  /// The gradient of one slot that the last `computeGradients` or `step` left, before clipping.
+  package func gradient(of slot: ParameterSlot) -> [Float] {
+    Array(UnsafeBufferPointer(start: sum.total + slot.offset, count: slot.count))
+  }
+
+  /// The rows of table `table` that the last `computeGradients` or `step` used, ascending, and their
+  /// gradients (rows, width), before clipping.
+  package func tableGradient(_ table: Int) -> (rows: [Int32], values: [Float]) {
+    tables?.gradient(table: table) ?? ([], [])
+  }
+
+  /// Different rows of table `table` that the last step used.
+  package func tableRows(_ table: Int) -> Int { tables?.rowCount(table: table) ?? 0 }
+
+  private func firstBadTensor() -> String? {
+    for slot in parameters.layout.slots
+    where !parameters.values(slot).allSatisfy(\.isFinite) { return "weight \(slot.name)" }
+    for slot in parameters.layout.slots
+    where !gradient(of: slot).allSatisfy(\.isFinite) { return "gradient of \(slot.name)" }
+    return tables?.firstBadTensor()
+  }
+
+  // MARK: - Costs
+
+  /// Workers of this rank, at most its lanes.
+  package var threads: Int { pool.threads }
+
+  /// Bytes of activations, gradients and packed weights at capacity, all workers together.
+  package var workingBytes: Int { source.bytes + sum.bytes + (tables?.bytes ?? 0) }
+
+  /// Starts a new profile of the steps to come, or ends profiling. Costs two clock readings an
+  /// operation while on, nothing while off.
+  package func setProfiling(_ isOn: Bool) {
+    phases = isOn ? StepProfile(operations: plan.operations.count) : nil
+    source.setProfiling(isOn)
+  }
+
+  /// Where the time of the steps since `setProfiling(true)` went; nil when profiling is off.
+  package var profile: StepProfile? {
+    guard var result = phases else { return nil }
+    source.addProfiles(to: &result)
+    return result
+  }
+
+  private func clock() -> Double { phases == nil ? 0 : Host.monotonicSeconds }
+}
