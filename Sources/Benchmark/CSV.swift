@@ -8,9 +8,7 @@ package enum CSV {
 
   /// Writes `path` atomically, its directory too.
   package static func write(_ rows: [[String]], to path: String) throws {
-    if let slash = path.lastIndex(of: "/") {
-      try AtomicFile.makeDirectory(String(path[..<slash]))
-    }
+    try AtomicFile.makeDirectory(AtomicFile.parent(of: path))
     try AtomicFile.write(text(rows), to: path)
   }
 

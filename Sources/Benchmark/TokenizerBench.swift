@@ -39,16 +39,16 @@ package struct TokenizerBench {
   /// - Parameter report: called after each pass.
   package func encode(
     _ model: BytePairModel, passes: Int, findsSpecialTokens: Bool,
-    report: (_ pass: Int, EncodingPass) -> Void
-  ) -> Encoded {
+    report: (_ pass: Int, EncodingPass) throws -> Void
+  ) rethrows -> Encoded {
     let encoder = BatchEncoder(model, pool: pool, findsSpecialTokens: findsSpecialTokens)
-    return bytes.withUnsafeBufferPointer { bytes in
+    return try bytes.withUnsafeBufferPointer { bytes in
       let views = DocumentViews(bytes, offsets: offsets)
       var groups: [BatchEncoder.Group] = []
       for pass in 0..<passes {
         groups = []
         let seconds = Self.seconds { groups = encoder.encode(views) }
-        report(
+        try report(
           pass,
           EncodingPass(
             seconds: seconds, ids: groups.reduce(0) { $0 + $1.buffer.count },

@@ -23,7 +23,11 @@ int ott_spawn(int *id, const char *program, char *const arguments[], char *const
   sigset_t none;
   sigemptyset(&none);
   posix_spawnattr_setsigmask(&attributes, &none);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+  sigset_t ordinary;
+  sigemptyset(&ordinary);
+  sigaddset(&ordinary, SIGPIPE);
+  posix_spawnattr_setsigdefault(&attributes, &ordinary);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
   pid_t child = 0;
   int status = posix_spawnp(&child, program, &actions, &attributes, arguments,
                             environment ? environment : environ);

@@ -322,17 +322,12 @@ package final class SafeTensorsFile {
   private static func read(
     _ descriptor: Int32, path: String, at offset: Int, into buffer: UnsafeMutableRawBufferPointer
   ) throws {
-    var filled = 0
-    while filled < buffer.count {
-      let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[filled...])
-      let got = pread(descriptor, rest.baseAddress, rest.count, off_t(offset + filled))
-      if got < 0 && errno == EINTR { continue }
-      guard got >= 0 else { throw FileFault.error("cannot read \(path)") }
-      guard got > 0 else {
-        throw UserError(
-          path, expected: "\(buffer.count) bytes at \(offset)", found: "\(filled) (truncated?)")
-      }
-      filled += got
+    guard let filled = Descriptor.fill(buffer, from: descriptor, at: offset) else {
+      throw FileFault.error("cannot read \(path)")
+    }
+    guard filled == buffer.count else {
+      throw UserError(
+        path, expected: "\(buffer.count) bytes at \(offset)", found: "\(filled) (truncated?)")
     }
   }
 }

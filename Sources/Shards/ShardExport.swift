@@ -14,7 +14,7 @@ package enum ShardExport: String, CaseIterable, Sendable {
   /// Writes column `name` of `set`; returns the files written.
   ///
   /// - Parameter path: the file to write; for megatron the prefix of `.bin` and `.idx`.
-  /// - Throws: `UserError` when the layout cannot hold the ids or their number.
+  /// - Throws: `UserError` when the layout cannot hold the ids or their number, and where the set lies.
   package func write(_ set: ShardSet, column name: String, to path: String) throws -> [String] {
     guard let column = set.columns.firstIndex(where: { $0.name == name }) else {
       throw UserError(
@@ -24,11 +24,13 @@ package enum ShardExport: String, CaseIterable, Sendable {
       )
     }
     let source = Source(set: set, column: column)
+    let files = self == .megatron ? [path + ".bin", path + ".idx"] : [path]
+    let inputs = [set.directory] + set.shards.map { "\(set.directory)/\($0.name)" }
+    for file in files { try OutputPath.require(file: file, apartFrom: inputs) }
     switch self {
     case .nanogpt:
       try source.require(self, at: path, fits: 1 << 16)
       try AtomicFile.write(to: path) { try source.copy(to: &$0, width: 2) }
-      return [path]
     case .llmc:
       let isNarrow = source.cardinality.map { $0 <= 1 << 16 } ?? (set.element.width <= 2)
       try source.require(self, at: path, fits: 1 << 32)
@@ -41,19 +43,17 @@ package enum ShardExport: String, CaseIterable, Sendable {
         try $0.append(littleEndian(head + [Int32](repeating: 0, count: 253)))
         try source.copy(to: &$0, width: isNarrow ? 2 : 4)
       }
-      return [path]
     case .megatron:
       try source.require(self, at: path, fits: 1 << 31)
-      try AtomicFile.write(to: path + ".bin") { try source.copy(to: &$0, width: set.element.width) }
-      try AtomicFile.write(to: path + ".idx") { try source.writeMegatronIndex(to: &$0) }
-      return [path + ".bin", path + ".idx"]
+      try AtomicFile.write(to: files[0]) { try source.copy(to: &$0, width: set.element.width) }
+      try AtomicFile.write(to: files[1]) { try source.writeMegatronIndex(to: &$0) }
     case .npy:
       try AtomicFile.write(to: path) {
         try $0.append(npyHeader(set.element, count: set.elements))
         try source.copy(to: &$0, width: set.element.width)
       }
-      return [path]
     }
+    return files
   }
 
   /// Magic, version 1.0, and a dictionary padded with spaces so that the data begin at 64 bytes.

@@ -188,17 +188,11 @@ package final class ShardFile: Sendable {
     _ descriptor: Int32, path: String, offset: Int, count: Int
   ) throws -> [UInt8] {
     let bytes = try [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
-      while filled < count {
-        let got = pread(
-          descriptor, buffer.baseAddress.map { $0 + filled }, count - filled, off_t(offset + filled)
-        )
-        if got < 0 {
-          if errno == EINTR { continue }
-          throw FileFault.error("cannot read \(path)")
-        }
-        if got == 0 { break }
-        filled += got
-      }
+      guard
+        let got = Descriptor.fill(
+          UnsafeMutableRawBufferPointer(buffer), from: descriptor, at: offset)
+      else { throw FileFault.error("cannot read \(path)") }
+      filled = got
     }
     guard bytes.count == count else {
       throw ShardFault.error(

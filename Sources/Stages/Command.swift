@@ -10,10 +10,13 @@ package enum ExitStatus {
   package static let usage: Int32 = 2
   /// 130 for SIGINT, 143 for SIGTERM.
   package static func interrupted(by signal: Int32) -> Int32 { 128 + signal }
+  /// Nobody reads standard output any more: what SIGPIPE does to `cat`.
+  package static let readerGone = interrupted(by: SIGPIPE)
 }
 
-/// An executable of this package: exit 0, or 1 with one message for what its reader can mend, 2 for a
-/// wrong command line, 130 and 143 for SIGINT and SIGTERM.
+/// An executable of this package: exit 0, or 1 with one message for what its reader can mend (output
+/// that does not arrive is such), 2 for a wrong command line, 130 and 143 for SIGINT and SIGTERM, and
+/// 141 without a word where the reader of its standard output has gone away.
 ///
 ///     @main struct Sample: Command {
 ///       static let configuration = CommandConfiguration(
@@ -25,19 +28,36 @@ package protocol Command: ParsableCommand {}
 
 extension Command {
   package static func main() {
+    StandardOutput.install()
     Interruption.installImmediate()
     Resources.installFaultHandlers()
     do {
       try Host.requireBuildFeatures()
       var command = try parseAsRoot()
       try command.run()
+      try StandardOutput.finish()
     } catch {
       Foundation.exit(report(error))
     }
   }
 
-  /// Prints what there is to say about `error` and returns the exit status it stands for.
+  /// Says what there is to say about `error` and returns the exit status it stands for.
   package static func report(_ error: any Error) -> Int32 {
+    guard exitCode(for: error) == .success else {
+      // What was said before comes first. Whether it arrives, nobody asks now.
+      try? StandardOutput.finish()
+      return complain(of: error)
+    }
+    do {
+      try StandardOutput.line(fullMessage(for: error))
+      try StandardOutput.finish()
+      return 0
+    } catch {
+      return complain(of: error)
+    }
+  }
+
+  private static func complain(of error: any Error) -> Int32 {
     switch error {
     case let error as UserError:
       complain(error.description)
@@ -45,24 +65,19 @@ extension Command {
     case let error as InterruptedError:
       complain(error.description)
       return ExitStatus.interrupted(by: error.signal)
+    case is ReaderGone:
+      return ExitStatus.readerGone
     case let error as CocoaError:
       complain(UserError(error).description)
       return ExitStatus.userError
     default:
-      let code = exitCode(for: error)
-      let text = fullMessage(for: error)
-      if code == .success {
-        print(text)
-        return 0
-      }
-      FileHandle.standardError.write(Data((text + "\n").utf8))
-      return code == .validationFailure ? ExitStatus.usage : ExitStatus.userError
+      StandardError.write(fullMessage(for: error) + "\n")
+      return exitCode(for: error) == .validationFailure
+        ? ExitStatus.usage : ExitStatus.userError
     }
   }
 
-  private static func complain(_ text: String) {
-    FileHandle.standardError.write(Data("error: \(text)\n".utf8))
-  }
+  private static func complain(_ text: String) { StandardError.write("error: \(text)\n") }
 }
 
 /// What `--version` prints: "ott-x 0.1.0 stage-version 1"; without a stage only the first two words.

@@ -16,7 +16,7 @@ package struct StageContext {
 
   /// Prints one line to standard output unless the user wants quiet.
   package func say(_ line: String) {
-    if !isQuiet { print("\(title): \(line)") }
+    if !isQuiet { StandardOutput.say("\(title): \(line)") }
   }
 
   /// Says what a stage has done, and records its rates.
@@ -60,7 +60,7 @@ package func runStage(
   defer { lock.release() }
   if isFinished(options.output, configuration) {
     if !options.quiet {
-      print("\(title): \(options.output) is finished; delete it to run it again")
+      StandardOutput.say("\(title): \(options.output) is finished; delete it to run it again")
     }
     return
   }
@@ -86,7 +86,7 @@ package func runStage(
 private func takeLock(
   of options: StageOptions, for configuration: StageConfiguration, title: String
 ) throws -> DirectoryLock {
-  let name = options.output.split(separator: "/").last.map(String.init) ?? ""
+  let name = AtomicFile.name(of: options.output)
   guard !StageConfiguration.isID(name) || name == configuration.id else {
     throw UserError(
       options.config, expected: "the configuration of \(name), the output's name",
@@ -94,11 +94,12 @@ private func takeLock(
       remedy:
         "Delete it and write the configurations anew: make figure2, or choose another --output.")
   }
+  try OutputPath.require(
+    directory: options.output, apartFrom: configuration.inputs.values.map(\.path).sorted())
   try AtomicFile.makeDirectory(AtomicFile.parent(of: options.output))
   return try DirectoryLock(of: options.output) {
     guard !options.quiet else { return }
-    FileHandle.standardError.write(
-      Data("\(title): another process makes \(options.output); waiting for it\n".utf8))
+    StandardError.write("\(title): another process makes \(options.output); waiting for it\n")
   }
 }
 

@@ -1,7 +1,8 @@
 import Foundation
 
 /// Files that appear whole or not at all: written under a temporary name in the same directory,
-/// synced, renamed, and the directory synced.
+/// synced, renamed, and the directory synced. Where a path leads elsewhere than to a file, `Destination`
+/// says what happens.
 package enum AtomicFile {
   package static func write(_ text: String, to path: String) throws {
     try write(Array(text.utf8), to: path)
@@ -25,28 +26,34 @@ package enum AtomicFile {
   package static func write<Result>(
     to path: String, syncingDirectory: Bool = true, _ body: (inout FileWriter) throws -> Result
   ) throws -> Result {
-    let temporary = temporaryPath(for: path)
-    var writer = try FileWriter(creating: temporary)
-    do {
+    switch try Destination(path) {
+    case .stream(let descriptor):
+      var writer = FileWriter(stream: descriptor, path: path)
       let result = try body(&writer)
       try writer.syncAndClose()
-      guard rename(temporary, path) == 0 else {
-        throw FileFault.error("cannot rename to \(path)")
-      }
-      if syncingDirectory { try syncDirectory(of: path) }
       return result
-    } catch {
-      writer.abandon()
-      unlink(temporary)
-      throw error
+    case .file(let target, let mode):
+      let temporary = temporaryPath(for: target)
+      var writer = try FileWriter(creating: temporary, for: path, mode: mode)
+      do {
+        let result = try body(&writer)
+        try writer.syncAndClose()
+        guard rename(temporary, target) == 0 else {
+          throw FileFault.error("cannot rename to \(path)")
+        }
+        if syncingDirectory { try syncDirectory(of: target) }
+        return result
+      } catch {
+        writer.abandon()
+        unlink(temporary)
+        throw error
+      }
     }
   }
 
   /// `directory/.name.tmp-PID`.
   package static func temporaryPath(for path: String) -> String {
-    let directory = parent(of: path)
-    let name = path.split(separator: "/").last.map(String.init) ?? path
-    return "\(directory)/.\(name).tmp-\(getpid())"
+    "\(parent(of: path))/.\(name(of: path)).tmp-\(getpid())"
   }
 
   /// Deletes temporary files in `directory` whose writer is gone (or is this process).
@@ -85,7 +92,7 @@ package enum AtomicFile {
   package static func makeDirectory(_ path: String) throws {
     var status = stat()
     if stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR { return }
-    let trimmed = path.hasSuffix("/") && path != "/" ? String(path.dropLast()) : path
+    let trimmed = String(Substring(withoutLastSlash(path)))
     let parent = parent(of: trimmed)
     if parent != trimmed, parent != "." { try makeDirectory(parent) }
     // Another process may have made it in between.
@@ -104,9 +111,24 @@ package enum AtomicFile {
 
   /// The directory that `path` lies in: "." for a plain name.
   package static func parent(of path: String) -> String {
-    let path = path.count > 1 && path.hasSuffix("/") ? path.dropLast() : path[...]
-    guard let slash = path.lastIndex(of: "/") else { return "." }
-    return slash == path.startIndex ? "/" : String(path[..<slash])
+    // By bytes: a slash before a combining character is a slash.
+    let bytes = withoutLastSlash(path)
+    guard let slash = bytes.lastIndex(of: UInt8(ascii: "/")) else { return "." }
+    return slash == bytes.startIndex ? "/" : String(path[..<slash])
+  }
+
+  /// The last component of `path`.
+  package static func name(of path: String) -> String {
+    let bytes = withoutLastSlash(path)
+    guard let slash = bytes.lastIndex(of: UInt8(ascii: "/")), bytes.count > 1 else {
+      return String(Substring(bytes))
+    }
+    return String(Substring(bytes[bytes.index(after: slash)...]))
+  }
+
+  private static func withoutLastSlash(_ path: String) -> Substring.UTF8View {
+    let bytes = path[...].utf8
+    return bytes.count > 1 && bytes.last == UInt8(ascii: "/") ? bytes.dropLast() : bytes
   }
 }
 

@@ -20,7 +20,7 @@ package final class DirectoryLock {
   /// - Throws: `UserError` when the lock file cannot be made, or on a file system without locks;
   ///   `InterruptedError` when a signal comes while waiting.
   package init(of directory: String, waiting: () -> Void = {}) throws {
-    let path = DirectoryLock.path(of: directory)
+    let path = try DirectoryLock.path(of: directory)
     var hadToWait = false
     while true {
       let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
@@ -58,10 +58,15 @@ package final class DirectoryLock {
     descriptor = -1
   }
 
-  /// `<parent>/.<name>.lock`.
-  package static func path(of directory: String) -> String {
-    let name = directory.split(separator: "/").last.map(String.init) ?? "root"
-    return "\(AtomicFile.parent(of: directory))/.\(name).lock"
+  /// `<parent>/.<name>.lock`, the same for every spelling of the directory.
+  package static func path(of directory: String) throws -> String {
+    var directory = try Destination.target(of: directory)
+    if let real = realpath(directory, nil) {
+      defer { free(real) }
+      directory = String(cString: real)
+    }
+    let name = AtomicFile.name(of: directory)
+    return "\(AtomicFile.parent(of: directory))/.\(name == "/" ? "root" : name).lock"
   }
 
   private static func acquire(_ descriptor: Int32, path: String, busy: () -> Void) throws {

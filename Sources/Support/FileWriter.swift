@@ -3,18 +3,35 @@ import Foundation
 /// An open file being written from its start; the owner of one descriptor.
 package struct FileWriter: ~Copyable {
   private var descriptor: Int32
+  /// What messages call it.
   package let path: String
   /// Bytes appended so far.
   package private(set) var count = 0
+  /// A device, pipe or socket, or a descriptor that others write to as well: bytes only follow bytes.
+  private let isStream: Bool
 
-  /// Creates (or empties) the file at `path`.
-  package init(creating path: String) throws {
+  /// Creates (or empties) the file at `temporary`, which will be called `path`.
+  ///
+  /// - Parameter mode: permissions that it gets; nil for those of any new file.
+  package init(creating temporary: String, for path: String, mode: mode_t? = nil) throws {
     self.path = path
-    descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+    isStream = false
+    let flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW
+    descriptor = open(temporary, flags, 0o644)
     guard descriptor >= 0 else {
       throw FileFault.error(
         "cannot write \(path)", remedy: "Choose another directory or change its permissions.")
     }
+    if let mode, fchmod(descriptor, mode) != 0 {
+      throw FileFault.error("cannot write \(path)")
+    }
+  }
+
+  /// Takes an open descriptor of what is no file of its own.
+  init(stream descriptor: Int32, path: String) {
+    self.path = path
+    self.descriptor = descriptor
+    isStream = true
   }
 
   deinit {
@@ -22,7 +39,7 @@ package struct FileWriter: ~Copyable {
   }
 
   package mutating func append(_ bytes: UnsafeRawBufferPointer) throws {
-    try write(bytes) { Foundation.write(descriptor, $0, $1) }
+    try check(Descriptor.write(bytes, to: descriptor))
     count += bytes.count
   }
 
@@ -31,27 +48,25 @@ package struct FileWriter: ~Copyable {
   }
 
   /// Overwrites bytes that were appended before (a header whose fields are known only at the end).
+  ///
+  /// - Throws: also `UserError` where there is no going back.
   package mutating func overwrite(_ bytes: [UInt8], at offset: Int) throws {
     precondition(offset >= 0 && offset + bytes.count <= count, "overwrite past the end of \(path)")
-    var position = offset
-    try bytes.withUnsafeBytes { bytes in
-      try write(bytes) {
-        let written = pwrite(descriptor, $0, $1, off_t(position))
-        position += max(0, written)
-        return written
-      }
+    guard !isStream else {
+      throw UserError(
+        path, expected: "a regular file: the beginning of this format is written last",
+        found: "a stream", remedy: "Write a file and copy it there.")
     }
+    try check(bytes.withUnsafeBytes { Descriptor.write($0, to: descriptor, at: offset) })
   }
 
-  /// Makes the content durable and closes the file.
-  package mutating func syncAndClose() throws {
-    guard fsync(descriptor) == 0 else { throw FileFault.error("cannot sync \(path)") }
-    try close()
-  }
-
-  /// Closes the file; its content becomes durable when the system likes, or by `DurableRename`.
-  package mutating func close() throws {
-    let closed = Foundation.close(descriptor)
+  /// Makes the content durable, where there is a disk behind it, and closes the file.
+  mutating func syncAndClose() throws {
+    // Pipes and most devices say EINVAL.
+    guard fsync(descriptor) == 0 || (isStream && (errno == EINVAL || errno == EROFS)) else {
+      throw FileFault.error("cannot sync \(path)")
+    }
+    let closed = close(descriptor)
     descriptor = -1
     guard closed == 0 else { throw FileFault.error("cannot close \(path)") }
   }
@@ -62,18 +77,12 @@ package struct FileWriter: ~Copyable {
     descriptor = -1
   }
 
-  private func write(
-    _ bytes: UnsafeRawBufferPointer, by call: (UnsafeRawPointer?, Int) -> Int
-  ) throws {
-    var rest = bytes
-    while !rest.isEmpty {
-      let written = call(rest.baseAddress, rest.count)
-      if written < 0 {
-        if errno == EINTR { continue }
-        throw FileFault.error("cannot write \(path)")
-      }
-      rest = UnsafeRawBufferPointer(rebasing: rest[written...])
-    }
+  /// Throws what a write that ended with `fault` means.
+  private func check(_ fault: Int32) throws {
+    if fault == 0 { return }
+    if fault == EPIPE { throw ReaderGone() }
+    errno = fault
+    throw FileFault.error("cannot write \(path)")
   }
 }
 
@@ -90,15 +99,9 @@ package enum FileBytes {
     }
     let size = Int(status.st_size)
     return try [UInt8](unsafeUninitializedCapacity: size) { buffer, filled in
-      while filled < size {
-        let got = Foundation.read(descriptor, buffer.baseAddress.map { $0 + filled }, size - filled)
-        if got < 0 {
-          if errno == EINTR { continue }
-          throw FileFault.error("cannot read \(path)")
-        }
-        if got == 0 { break }
-        filled += got
-      }
+      guard let count = Descriptor.fill(UnsafeMutableRawBufferPointer(buffer), from: descriptor)
+      else { throw FileFault.error("cannot read \(path)") }
+      filled = count
     }
   }
 

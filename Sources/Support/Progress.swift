@@ -42,13 +42,13 @@ package struct Progress {
     guard now - lastShown >= interval else { return }
     lastShown = now
     let text = line(done: done, seconds: now - start, detail: detail())
-    write(isTerminal ? "\r\u{1B}[K" + text : text + "\n")
+    StandardError.write(isTerminal ? "\r\u{1B}[K" + text : text + "\n")
     hasLine = true
   }
 
   /// Removes the line from a terminal.
   package mutating func finish() {
-    if hasLine && isTerminal { write("\r\u{1B}[K") }
+    if hasLine && isTerminal { StandardError.write("\r\u{1B}[K") }
     hasLine = false
   }
 
@@ -80,9 +80,5 @@ package struct Progress {
     return hours > 0
       ? String(format: "%d:%02d:%02d", hours, minutes, rest)
       : String(format: "%d:%02d", minutes, rest)
-  }
-
-  private func write(_ text: String) {
-    FileHandle.standardError.write(Data(text.utf8))
   }
 }

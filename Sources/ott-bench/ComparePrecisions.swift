@@ -1,5 +1,6 @@
 import ArgumentParser
 import Benchmark
+import Support
 
 struct ComparePrecisions: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -11,15 +12,16 @@ struct ComparePrecisions: ParsableCommand {
   @Option(help: "CSV file to write.") var output: String?
 
   func run() throws {
+    if let output { try OutputPath.require(file: output, apartFrom: [float32, bfloat16]) }
     let study = try PrecisionStudy(float32: float32, bfloat16: bfloat16)
     let rows = study.csv
     for row in rows.filter({ $0[3] == "mean" }) {
       let interval = row[7].isEmpty ? "" : " [\(row[7]), \(row[8])]"
-      print(
+      try StandardOutput.line(
         "\(row[0]), \(row[1]): \(row[2]) \(row[4]) in float32, \(row[5]) in bfloat16, "
           + "difference \(row[6])\(interval)")
     }
-    print(study.summary)
+    try StandardOutput.line(study.summary)
     if let output { try CSV.write(rows, to: output) }
   }
 }

@@ -31,6 +31,10 @@ struct Generate: ParsableCommand {
   }
 
   func run() throws {
+    let inputs = [tokens, weights].compactMap { $0 }
+    for file in [ids, uniforms].compactMap({ $0 }) {
+      try OutputPath.require(file: file, apartFrom: inputs)
+    }
     try BLAS.configure()
     let workload = try options.workload()
     let sentences = try Sentences(path: tokens)
@@ -42,7 +46,7 @@ struct Generate: ParsableCommand {
       }
       try AtomicFile.write(bytes, to: uniforms)
     }
-    tell("ready \(workload.model.parameterCount)")
+    try tell("ready \(workload.model.parameterCount)")
     let positions = (0..<sentences.count).reduce(0) { $0 + sentences.rows($1) }
     var number = 0
     var last: [[Int32]] = []
@@ -51,11 +55,11 @@ struct Generate: ParsableCommand {
         let (ids, seconds) = try bench.run()
         number += 1
         last = ids
-        tell("step \(number) \(sentences.count) \(positions) \(seconds)")
+        try tell("step \(number) \(sentences.count) \(positions) \(seconds)")
       }
       if !paced { break }
     }
     if let ids { try Sentences(last).write(to: ids) }
-    tell("peak \(Host.peakResidentBytes)")
+    try tell("peak \(Host.peakResidentBytes)")
   }
 }

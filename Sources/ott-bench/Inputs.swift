@@ -25,6 +25,7 @@ struct Tokens: ParsableCommand {
   func run() throws {
     let made: Sentences
     if let path = grammar {
+      try OutputPath.require(file: output, apartFrom: [path])
       var grammar = try Grammar(bytes: FileBytes.read(path), source: path)
       if let root { grammar = try grammar.rooted(at: root) }
       made = Sentences.sampled(grammar, count: sentences, seed: seed)
@@ -34,7 +35,7 @@ struct Tokens: ParsableCommand {
         count: sentences, length: workload.length, vocabulary: workload.model.labels, seed: seed)
     }
     try made.write(to: output)
-    print("\(made.count) sentences, the longest of \(made.longest) positions")
+    try StandardOutput.line("\(made.count) sentences, the longest of \(made.longest) positions")
   }
 }
 
@@ -50,6 +51,6 @@ struct Weights: ParsableCommand {
     let parameters = try options.workload().model.makeParameters(moments: false)
     parameters.initialize(seed: seed)
     try ParameterFile.write(parameters, arrays: [.weights], to: output)
-    print("\(parameters.layout.parameterCount) parameters")
+    try StandardOutput.line("\(parameters.layout.parameterCount) parameters")
   }
 }

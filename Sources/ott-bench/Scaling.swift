@@ -29,8 +29,8 @@ struct Scaling: ParsableCommand {
         try ScalingBench.measure(
           varied, workload, threads: threads, rates: rates, seconds: seconds))
       let rows = ScalingBench.csv(points)
-      if points.count == 1 { tell(rows[0].joined(separator: ",")) }
-      tell(rows[points.count].joined(separator: ","))
+      if points.count == 1 { try tell(rows[0].joined(separator: ",")) }
+      try tell(rows[points.count].joined(separator: ","))
     }
     if let output { try CSV.write(ScalingBench.csv(points), to: output) }
   }

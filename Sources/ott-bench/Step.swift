@@ -18,6 +18,7 @@ struct Step: ParsableCommand {
   }
 
   func run() throws {
+    if let output, let tokens { try OutputPath.require(file: output, apartFrom: [tokens]) }
     try BLAS.configure()
     let workload = try options.workload()
     let sentences =
@@ -32,10 +33,10 @@ struct Step: ParsableCommand {
       let cells = zip(row, widths).map { cell, width in
         cell + String(repeating: " ", count: width - cell.count)
       }
-      print(cells.joined(separator: "  "))
+      try StandardOutput.line(cells.joined(separator: "  "))
     }
     let text = { (value: Double) in value.formatted(.number.precision(.significantDigits(3))) }
-    print(
+    try StandardOutput.line(
       "\(text(table.wallSeconds * 1e3)) ms a step, \(text(table.tokensPerSecond)) tokens/s, "
         + "\(text(100 * table.productShare)) % of the product ceiling of "
         + "\(text(table.roofline.product / 1e9)) GFLOP/s; memory "

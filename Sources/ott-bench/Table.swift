@@ -41,6 +41,7 @@ struct Table: ParsableCommand {
   }
 
   func run() throws {
+    if let output, let map { try OutputPath.require(file: output, apartFrom: [map]) }
     try BLAS.configure()
     if trafficBytes > 0 { try printTraffic() }
     let workload = try options.workload()
@@ -49,11 +50,11 @@ struct Table: ParsableCommand {
       source: try source(workload))
     let batches = [1, 8, 64]
     var table = [OverEncodingBench.Row.header(batches: batches)]
-    print(table[0].joined(separator: ","))
+    try StandardOutput.line(table[0].joined(separator: ","))
     for m in sizes ?? [] {
       let row = try bench.measure(rows: m, steps: steps, batches: batches)
       table.append(row.cells)
-      print(row.cells.joined(separator: ","))
+      try StandardOutput.line(row.cells.joined(separator: ","))
     }
     if let output { try CSV.write(table, to: output) }
   }
@@ -85,7 +86,7 @@ struct Table: ParsableCommand {
       let traffic = TableTraffic.measure(
         rows: rows, width: width, moments: moments, threads: threads)
       let text = { (value: Double) in value.formatted(.number.precision(.significantDigits(3))) }
-      print(
+      try StandardOutput.line(
         "rows of \(width), \(threads) threads: \(text(traffic.update / 1e9)) GB/s "
           + "(\(text(traffic.update / 1e9 / Double(threads))) a thread), "
           + "\(text(100 * traffic.share)) % of the \(text(traffic.limit / 1e9)) GB/s of moving them; "

@@ -35,23 +35,24 @@ struct Train: ParsableCommand {
     let bench = try TrainingBench(
       workload, sentences: sentences, weights: weights, learningRate: learningRate,
       threads: options.threads)
-    tell("ready \(workload.model.parameterCount)")
+    try tell("ready \(workload.model.parameterCount)")
     var number = 0
     while let group = try paced ? nextGroup() : steps {
       for _ in 0..<group {
         let step = try bench.step()
         number += 1
-        tell("step \(number) \(step.loss) \(step.rows) \(step.seconds)")
+        try tell("step \(number) \(step.loss) \(step.rows) \(step.seconds)")
       }
       if !paced { break }
     }
-    tell("peak \(Host.peakResidentBytes)")
+    try tell("peak \(Host.peakResidentBytes)")
   }
 }
 
 /// The number of steps that the next line of standard input asks for; nil at its end.
 func nextGroup() throws -> Int? {
-  guard let line = readLine() else { return nil }
+  guard let bytes = try StandardInput.line() else { return nil }
+  let line = String(decoding: bytes, as: UTF8.self)
   guard let count = Int(line), count >= 0 else {
     throw UserError("standard input", expected: "a number of steps a line", found: "'\(line)'")
   }
@@ -59,6 +60,4 @@ func nextGroup() throws -> Int? {
 }
 
 /// Prints a line at once, also into a pipe.
-func tell(_ line: String) {
-  FileHandle.standardOutput.write(Data((line + "\n").utf8))
-}
+func tell(_ line: String) throws { try StandardOutput.line(line, atOnce: true) }

@@ -34,10 +34,11 @@ struct StatisticsCommand: ParsableCommand {
   }
 
   func run() throws {
+    if let output { try OutputPath.require(file: output, apartFrom: [tokens]) }
     let sharing = try RowSharing(
       tokens: tokens, order: order, slices: slices,
       rows: rows.split(separator: ",").compactMap { Int($0) }, moduli: moduli, threads: threads)
-    print(sharing.table)
+    try StandardOutput.line(sharing.table)
     if let output { try AtomicFile.write(sharing.value.prettyJSON, to: output) }
   }
 }

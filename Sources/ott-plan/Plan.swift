@@ -43,7 +43,7 @@ struct Show: ParsableCommand {
 
   func run() throws {
     let plan = try Plan(options.graph(), rates: Calibration.rates(), cores: threads)
-    print(try plan.text(), terminator: "")
+    try StandardOutput.write(try plan.text())
   }
 }
 
@@ -83,7 +83,9 @@ struct List: ParsableCommand {
         "--stage", expected: "one of \(names.joined(separator: ", "))", found: "'\(self.stage)'",
         remedy: EditDistance.nearest(to: self.stage, among: names).map { "Did you mean '\($0)'?" })
     }
-    for node in try options.graph().nodes(of: stage, run: runName) { print(node.id, node.label) }
+    for node in try options.graph().nodes(of: stage, run: runName) {
+      try StandardOutput.line("\(node.id) \(node.label)")
+    }
   }
 }
 
@@ -99,11 +101,11 @@ struct Explain: ParsableCommand {
   func run() throws {
     let experiment = try Experiment(figure: options.figure, preset: options.preset)
     let run = try runName.map(experiment.run) ?? experiment.runs[0]
-    print(run.name)
+    try StandardOutput.line(run.name)
     var table = TextTable(["setting", "value", "from"])
     for (path, entry) in run.settings.entries.sorted(by: { $0.key < $1.key }) {
       table.add([path, entry.value.canonicalJSON, entry.origin])
     }
-    print(table.text, terminator: "")
+    try StandardOutput.write(table.text)
   }
 }

@@ -26,7 +26,9 @@ struct Explain: ParsableCommand {
   var preset = "laptop"
 
   func run() throws {
-    for line in try Explanation(NumberAddress(number, preset: preset)).lines { print(line) }
+    for line in try Explanation(NumberAddress(number, preset: preset)).lines {
+      try StandardOutput.line(line)
+    }
   }
 }
 
@@ -54,12 +56,14 @@ struct Verify: ParsableCommand {
     var verification = Verification(threads: threads)
     try verification.check(cache: data)
     try verification.check(results: results)
-    for path in verification.unchecked { print("\(path): no evidence vouches for it, not checked") }
-    print(
+    for path in verification.unchecked {
+      try StandardOutput.line("\(path): no evidence vouches for it, not checked")
+    }
+    try StandardOutput.line(
       "\(verification.outputs) outputs, \(verification.files) files, \(verification.bytes) bytes: "
         + (verification.faults.isEmpty ? "ok" : "\(verification.faults.count) faults"))
     guard let first = verification.faults.first else { return }
-    for fault in verification.faults.dropFirst() { print(fault) }
+    for fault in verification.faults.dropFirst() { try StandardOutput.line(fault) }
     throw UserError(first)
   }
 }

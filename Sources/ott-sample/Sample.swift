@@ -101,7 +101,7 @@ struct Draw: ParsableCommand {
       for index in first..<first + count {
         var sentence: [UInt8] = []
         sampler.appendSentence(index, to: &sentence)
-        Swift.print(text.line(sentence))
+        try StandardOutput.line(text.line(sentence))
       }
       return
     }

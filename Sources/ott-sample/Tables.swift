@@ -1,5 +1,6 @@
 import ArgumentParser
 import Grammar
+import Support
 
 /// Membership, derivations and probability of the strings on standard input.
 struct Parse: ParsableCommand {
@@ -12,8 +13,10 @@ struct Parse: ParsableCommand {
   func run() throws {
     let text = SentenceText(try grammar.load())
     var table = ParseTable(text)
-    print(ParseTable.header)
-    while let line = readLine() { print(table.row(line)) }
+    try StandardOutput.line(ParseTable.header)
+    while let line = try StandardInput.line() {
+      try StandardOutput.line(table.row(String(decoding: line, as: UTF8.self)))
+    }
   }
 }
 
@@ -28,11 +31,13 @@ struct Next: ParsableCommand {
   func run() throws {
     let text = SentenceText(try grammar.load())
     var table = PrefixTable(text)
-    print(table.header)
+    try StandardOutput.line(table.header)
     var number = 0
-    while let line = readLine() {
+    while let line = try StandardInput.line() {
       number += 1
-      for row in table.rows(line, number: number) { print(row) }
+      for row in table.rows(String(decoding: line, as: UTF8.self), number: number) {
+        try StandardOutput.line(row)
+      }
     }
   }
 }
@@ -58,7 +63,7 @@ struct Describe: ParsableCommand {
 
   func run() throws {
     for line in GrammarDescription(try grammar.load(), samples: samples, seed: seed).lines {
-      print(line)
+      try StandardOutput.line(line)
     }
   }
 }

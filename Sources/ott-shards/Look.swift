@@ -1,6 +1,6 @@
 import ArgumentParser
-import Foundation
 import Shards
+import Support
 
 struct Info: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -10,7 +10,9 @@ struct Info: ParsableCommand {
   var path: String
 
   func run() throws {
-    for line in try ShardDescription.lines(of: path) { print(line) }
+    for line in try ShardDescription.lines(of: path) {
+      try StandardOutput.line(line)
+    }
   }
 }
 
@@ -30,7 +32,7 @@ struct Cat: ParsableCommand {
   func run() throws {
     let text = try ShardText(
       ShardSet(directory: directory), column: column, documents: documents?.range)
-    try text.forEachDocument { FileHandle.standardOutput.write(Data($0.utf8)) }
+    try text.forEachDocument { try StandardOutput.write($0) }
   }
 }
 

@@ -27,7 +27,7 @@ struct Verify: ParsableCommand {
   func run() throws {
     let set = try ShardSet(directory: directory)
     let bytes = try set.verify(threads: threads)
-    print(
+    try StandardOutput.line(
       "\(directory): \(set.shards.count) shards, \(set.documents) documents, \(bytes) raw bytes: ok"
     )
   }
@@ -52,7 +52,7 @@ struct Export: ParsableCommand {
   func run() throws {
     let set = try ShardSet(directory: directory)
     let files = try to.write(set, column: column ?? set.columns[0].name, to: output)
-    print("\(set.elements) elements in \(files.joined(separator: " and "))")
+    try StandardOutput.line("\(set.elements) elements in \(files.joined(separator: " and "))")
   }
 }
 
@@ -86,15 +86,15 @@ struct Bench: ParsableCommand {
       ShardSet(directory: directory), limit: megabytes * 1_000_000, level: level,
       repetitions: repetitions)
     let line = { (name: String, ours: Double, plain: Double) in
-      print(
+      try StandardOutput.line(
         "\(name) \(fixed(ours / 1e6, 0)) MB/s, plain zstd \(fixed(plain / 1e6, 0)) MB/s, "
           + "ratio \(fixed(ours / plain, 2))")
     }
-    print(
+    try StandardOutput.line(
       "\(fixed(Double(result.rawBytes) / 1e6, 1)) MB raw, level \(result.level), "
         + "compressed \(fixed(result.compression, 2))×, zstd \(Zstd.version); a CPU second of one thread:"
     )
-    line("write", result.writeRate, result.plainWriteRate)
-    line("read ", result.readRate, result.plainReadRate)
+    try line("write", result.writeRate, result.plainWriteRate)
+    try line("read ", result.readRate, result.plainReadRate)
   }
 }

@@ -53,14 +53,17 @@ struct TrainCommand: ParsableCommand {
       vocabularySize: vocabulary, pattern: pattern, specialTokens: special,
       minimumCount: minimumCount)
     try training.validate()
+    let texts = try Corpus(corpus)
+    try OutputPath.require(file: "\(output)/\(BytePairModel.fileName)", apartFrom: corpus)
     let start = Host.monotonicSeconds
     let result = try TokenizerTraining(
-      training, on: CorpusReader(try Corpus(corpus), split: split.value), threads: threads)
+      training, on: CorpusReader(texts, split: split.value), threads: threads)
     try AtomicFile.makeDirectory(output)
     _ = try result.write(to: output)
-    print("\(result.text) in \(Int((Host.monotonicSeconds - start) * 1000)) ms")
+    try StandardOutput.line("\(result.text) in \(Int((Host.monotonicSeconds - start) * 1000)) ms")
     if result.trained.tokens.count < vocabulary {
-      print("no more pairs occur \(minimumCount) times: \(vocabulary) tokens were asked for")
+      try StandardOutput.line(
+        "no more pairs occur \(minimumCount) times: \(vocabulary) tokens were asked for")
     }
   }
 }
@@ -83,7 +86,7 @@ struct EncodeCommand: ParsableCommand {
 
   func run() throws {
     let encoder = BytePairEncoder(try options.load(), findsSpecialTokens: !ordinary)
-    let text = [UInt8](FileHandle.standardInput.readDataToEndOfFile())
+    let text = try StandardInput.rest()
     var line = ""
     if offsets {
       let (ids, ranges) = encoder.encodeWithOffsets(text)
@@ -92,7 +95,7 @@ struct EncodeCommand: ParsableCommand {
     } else {
       line = encoder.encode(text).map(String.init).joined(separator: " ")
     }
-    Swift.print(line)
+    try StandardOutput.line(line)
   }
 }
 
@@ -104,7 +107,7 @@ struct DecodeCommand: ParsableCommand {
 
   func run() throws {
     let model = try options.load()
-    let text = String(decoding: FileHandle.standardInput.readDataToEndOfFile(), as: UTF8.self)
+    let text = String(decoding: try StandardInput.rest(), as: UTF8.self)
     let ids = try text.split(whereSeparator: \.isWhitespace).map { word in
       guard let id = UInt32(word), Int(id) < model.vocabularySize else {
         throw UserError(
@@ -112,7 +115,7 @@ struct DecodeCommand: ParsableCommand {
       }
       return id
     }
-    try FileHandle.standardOutput.write(contentsOf: Data(model.decode(ids)))
+    try StandardOutput.write(model.decode(ids))
   }
 }
 
@@ -153,9 +156,11 @@ struct ConfigureCommand: ParsableCommand {
       "parameters": configuration.parameters,
       "inputs": .object(inputs.mapValues { ["id": .string($0.id), "path": .string($0.path)] }),
     ]
+    let path = "\(output)/\(configuration.id).json"
+    try OutputPath.require(file: path, apartFrom: [tokenizer, corpus])
     try AtomicFile.makeDirectory(output)
-    try AtomicFile.write(file.prettyJSON, to: "\(output)/\(configuration.id).json")
-    print(configuration.id)
+    try AtomicFile.write(file.prettyJSON, to: path)
+    try StandardOutput.line(configuration.id)
   }
 }
 

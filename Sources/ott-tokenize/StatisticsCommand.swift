@@ -20,10 +20,12 @@ struct StatisticsCommand: ParsableCommand {
   }
 
   func run() throws {
+    let texts = try Corpus(corpus)
+    try OutputPath.require(file: output, apartFrom: [options.tokenizer] + corpus + texts.files)
     let csv = try VocabularyCurve.csv(
-      of: Corpus(corpus), options.load(), tokenizer: options.tokenizer, orders: orders,
+      of: texts, options.load(), tokenizer: options.tokenizer, orders: orders,
       threads: threads)
     try AtomicFile.write(csv, to: output)
-    print("wrote \(output)")
+    try StandardOutput.line("wrote \(output)")
   }
 }

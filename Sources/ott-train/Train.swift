@@ -45,7 +45,7 @@ struct Train: Command {
       let text = summary.text(output: context.output)
       guard summary.outcome == .finished else {
         if Interruption.requested {
-          FileHandle.standardError.write(Data((text + "\n").utf8))
+          StandardError.write(text + "\n")
           try Interruption.check()
         }
         throw CleanExit.message(text)

@@ -12,8 +12,10 @@ import Testing
     _ layout: ShardExport, column: String = "b", element: ElementType = .u8
   ) throws -> [[UInt8]] {
     let directory = try TemporaryDirectory()
+    try AtomicFile.makeDirectory(directory.path + "/set")
     let set = try write(
-      documents, to: directory.path, element: element, columns: columns, perShard: 2, frameRows: 2)
+      documents, to: directory.path + "/set", element: element, columns: columns, perShard: 2,
+      frameRows: 2)
     let files = try layout.write(set, column: column, to: directory.path + "/exported")
     return try files.map(FileBytes.read)
   }
@@ -65,8 +67,10 @@ import Testing
     #expect(megatron[0] == values)
     #expect(megatron[1][17] == 5)
     let directory = try TemporaryDirectory()
+    try AtomicFile.makeDirectory(directory.path + "/set")
     let set = try write(
-      [[1]], to: directory.path, element: .u64, columns: [Column("gram", cardinality: 1 << 40)])
+      [[1]], to: directory.path + "/set", element: .u64,
+      columns: [Column("gram", cardinality: 1 << 40)])
     let error = #expect(throws: UserError.self) {
       try ShardExport.llmc.write(set, column: "gram", to: directory.path + "/x")
     }
@@ -75,8 +79,9 @@ import Testing
 
   @Test func whatALayoutCannotHoldIsRefused() throws {
     let directory = try TemporaryDirectory()
+    try AtomicFile.makeDirectory(directory.path + "/set")
     let set = try write(
-      [[70_000]], to: directory.path, element: .u32,
+      [[70_000]], to: directory.path + "/set", element: .u32,
       columns: [Column("wide", cardinality: 70_001)])
     let wide = #expect(throws: UserError.self) {
       try ShardExport.nanogpt.write(set, column: "wide", to: directory.path + "/x")
@@ -87,5 +92,31 @@ import Testing
     }
     #expect(missing?.description.contains("expected one of wide") == true)
     #expect(!FileBytes.exists(directory.path + "/x"))
+  }
+
+  /// An export into its own source would overwrite what it reads, or leave a stray file in it.
+  @Test(arguments: ShardExport.allCases)
+  func theSourceIsNoPlaceForAnExport(layout: ShardExport) throws {
+    let directory = try TemporaryDirectory()
+    try AtomicFile.makeDirectory(directory.path + "/set")
+    let path = directory.path + "/set"
+    let set = try write(
+      documents, to: path, element: .u8, columns: columns, perShard: 2, frameRows: 2)
+    let shard = try FileBytes.read(path + "/00000.shard")
+    try FileManager.default.createSymbolicLink(
+      atPath: directory.path + "/door", withDestinationPath: "set")
+    try FileManager.default.createSymbolicLink(
+      atPath: directory.path + "/shard.bin", withDestinationPath: "set/00000.shard")
+    var targets = ["set/00000.shard", "set/exported", "door/00001.shard", "door/../set/x"]
+    if layout != .megatron { targets.append("shard.bin") } else { targets.append("shard") }
+    for target in targets {
+      let error = #expect(throws: UserError.self, "\(target)") {
+        try layout.write(set, column: "a", to: "\(directory.path)/\(target)")
+      }
+      #expect(error?.description.contains("cannot be the output") == true)
+    }
+    #expect(try FileBytes.read(path + "/00000.shard") == shard)
+    let names = try AtomicFile.names(in: path).sorted()
+    #expect(names == ["00000.shard", "00001.shard", "index.json"])
   }
 }

@@ -157,12 +157,32 @@ import Testing
     #expect(throws: UserError("broken")) {
       try room.run { context in
         let temporary = AtomicFile.temporaryPath(for: context.output + "/x")
-        var writer = try FileWriter(creating: temporary)
+        var writer = try FileWriter(creating: temporary, for: temporary)
         try writer.append([1, 2, 3])
         throw UserError("broken")
       }
     }
     #expect(try room.files == ["evidence.json"])
+  }
+
+  /// A stage fills its output directory and removes what does not belong there: never an input.
+  @Test(arguments: ["out/a", "out", "out/a/deep", "link"])
+  func anInputIsNoPlaceForTheOutput(input: String) throws {
+    let room = try Room(
+      "{stage: map, version: 2, inputs: {tokens: {id: 0123456789ab, path: ROOM/\(input)}}}")
+    try AtomicFile.makeDirectory("\(room.path)/out/a/deep")
+    try FileManager.default.createSymbolicLink(
+      atPath: room.path + "/link", withDestinationPath: "out/a")
+    let text = String(decoding: try FileBytes.read(room.path + "/config.yaml"), as: UTF8.self)
+    try AtomicFile.write(
+      text.replacing("ROOM", with: room.path), to: room.path + "/config.yaml")
+    try AtomicFile.write("mine", to: room.path + "/out/a/00000.shard")
+    let error = #expect(throws: UserError.self) {
+      try room.run { _ in Issue.record("the work was begun") }
+    }
+    #expect(error?.description.contains("cannot be the output") == true)
+    #expect(try room.files == ["00000.shard", "deep"])
+    #expect(try AtomicFile.names(in: room.path + "/out") == ["a"])
   }
 
   @Test func staleTemporariesGo() throws {
@@ -225,6 +245,7 @@ import Testing
     #expect(Probe.report(UserError("a fault")) == 1)
     #expect(Probe.report(InterruptedError(signal: 2)) == 130)
     #expect(Probe.report(InterruptedError(signal: 15)) == 143)
+    #expect(Probe.report(ReaderGone()) == 141)
     #expect(Probe.report(ValidationError("no")) == 2)
     for (arguments, status) in [
       (["--number", "x"], 2), ([], 2), (["--help"], 0), (["--version"], 0),

@@ -55,4 +55,23 @@ import Testing
     let error = #expect(throws: UserError.self) { try DirectoryLock(of: "/nowhere/a") }
     #expect(error?.description.contains("/nowhere/.a.lock") == true)
   }
+
+  /// Two names of one directory are one lock.
+  @Test func spellingMakesNoOtherLock() throws {
+    let room = try AtomicFileTests.Room()
+    try AtomicFile.makeDirectory(room.path + "/b/a")
+    try FileManager.default.createSymbolicLink(
+      atPath: room.path + "/link", withDestinationPath: "b/a")
+    try FileManager.default.createSymbolicLink(
+      atPath: room.path + "/dangling", withDestinationPath: "b/new")
+    for spelling in ["b/a", "b/a/", "link", "link/", "b/a/.", "b/../b/a", "link/../a"] {
+      let lock = try DirectoryLock(of: "\(room.path)/\(spelling)")
+      #expect(
+        try AtomicFile.names(in: room.path + "/b").sorted() == [".a.lock", "a"], "\(spelling)")
+      lock.release()
+    }
+    let lock = try DirectoryLock(of: "\(room.path)/dangling")
+    #expect(FileBytes.exists(room.path + "/b/.new.lock"))
+    lock.release()
+  }
 }

@@ -39,10 +39,16 @@ void ott_sha256_blocks_pair(
 
 // MARK: Programs
 
-/// Starts `program`, found in PATH if it has no slash, with no signal blocked and an empty standard
-/// input. Null stands for this process's own environment, directory and streams. Returns 0 or an errno.
+/// Starts `program`, found in PATH if it has no slash, with no signal blocked, a broken pipe fatal as
+/// usual, and an empty standard input. Null stands for this process's own environment, directory and streams. Returns 0 or an errno.
 int ott_spawn(int *id, const char *program, char *const arguments[], char *const environment[],
               const char *directory, const char *output, const char *errors);
+
+// MARK: Standard streams
+
+/// Takes the numbers of standard streams that are closed, so that no file gets them: reading and writing
+/// them stays an error. A write to a pipe without a reader is an error of the call from now on (EPIPE).
+void ott_streams_install(void);
 
 // MARK: Faults
 
