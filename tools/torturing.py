@@ -1,6 +1,5 @@
 """What tools/torture is made of: the table of faults, checkouts to torment, and how a program ends."""
 
-import csv
 import json
 import os
 import resource
@@ -11,6 +10,7 @@ import time
 from pathlib import Path
 
 from published import identity
+from writing import write_csv
 
 PROJECT = Path(__file__).resolve().parent.parent
 STAGES = ["sample", "vocabulary", "tokenize", "map", "train", "evaluate", "report"]
@@ -50,13 +50,8 @@ class Table:
         print(f"{'all':<63} {sums[0]:>8} {sums[1]:>8} {sums[2]:>5}")
 
     def write(self, path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".part")
-        with open(temporary, "w", newline="") as file:
-            out = csv.writer(file, lineterminator="\n")
-            out.writerow(["fault", "target", "injected", "survived", "lost"])
-            out.writerows([*key, *row[:3]] for key, row in self.rows.items())
-        temporary.rename(path)
+        write_csv(path, [["fault", "target", "injected", "survived", "lost"]]
+                  + [[*key, *row[:3]] for key, row in self.rows.items()])
 
 
 class Workplace:

@@ -8,6 +8,10 @@ width. `F.pad(input_ids, i-1)` is read as a shift to the right by i - 1 places t
 
 import json
 import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parents[2] / "tools"))
+from writing import write
 
 
 def pad(input_ids, i):
@@ -48,5 +52,4 @@ for V, m, n, k, count in [
     cases.append(
         {"V": V, "m": m, "n": n, "k": k, "input_ids": input_ids, "rows": forward(input_ids, V, m, n, k)}
     )
-with open(sys.argv[1], "w") as file:
-    file.write("[\n" + ",\n".join(json.dumps(case) for case in cases) + "\n]\n")
+write(sys.argv[1], "[\n" + ",\n".join(json.dumps(case) for case in cases) + "\n]\n")

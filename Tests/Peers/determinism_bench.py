@@ -9,11 +9,10 @@ turns, group by group; the ratio is the rate of the fixed cut by the rate of the
 """
 
 import argparse
-import csv
 import os
 import statistics
 
-from race import Racer
+from race import Racer, write_csv
 
 MODELS = {"laptop-small": 300, "laptop-large": 60, "d128": 1}
 LANES = (4, 16)
@@ -52,13 +51,8 @@ def main():
                          f"{min(ratios):.3f}", f"{max(ratios):.3f}", len(ratios)])
             print(f"{model}, {lanes} lanes on {options.threads} threads: {rows[-1][3]} "
                   f"[{rows[-1][4]}, {rows[-1][5]}] of the rate with a lane a thread", flush=True)
-    os.makedirs(os.path.dirname(options.output) or ".", exist_ok=True)
-    temporary = f"{options.output}.{os.getpid()}.tmp"
-    with open(temporary, "w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["model", "lanes", "threads", "ratio", "ratio_low", "ratio_high", "runs"])
-        writer.writerows(rows)
-    os.replace(temporary, options.output)
+    write_csv(options.output, [
+        ["model", "lanes", "threads", "ratio", "ratio_low", "ratio_high", "runs"], *rows])
 
 
 main()

@@ -16,10 +16,14 @@ import base64
 import json
 import math
 import sys
+from pathlib import Path
 
 import torch
 from torch import nn
 from transformers import Olmo2Config, Olmo2ForCausalLM
+
+sys.path.append(str(Path(__file__).resolve().parents[2] / "tools"))
+from writing import write
 
 torch.manual_seed(0)
 torch.set_num_threads(1)
@@ -269,9 +273,7 @@ def make(path, model, lengths, tables=dict(learningRateMultiplier=1.0, weightDec
     header = dict(model=model, sentences=sentences, optimizer=o, losses=losses, norms=norms, learningRates=rates)
     if is_over_encoded:
         header |= dict(tables=tables, batches=batches)
-    with open(path, "w") as file:
-        file.write(json.dumps(header) + "\n")
-        file.writelines(arrays)
+    write(path, json.dumps(header) + "\n" + "".join(arrays))
 
 
 def main(directory):

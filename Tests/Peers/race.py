@@ -4,6 +4,11 @@ import csv
 import os
 import statistics
 import subprocess
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parents[2] / "tools"))
+from writing import write_csv
 
 HEADER = ["work", "unit", "ours", "peer", "peer_mode", "ratio", "ratio_low", "ratio_high", "runs"]
 
@@ -78,10 +83,4 @@ def write_table(path, rows, order):
             kept = {row[0]: row for row in list(csv.reader(file))[1:]}
     kept.update({row[0]: row for row in rows})
     place = {work: i for i, work in enumerate(order)}
-    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-    temporary = f"{path}.{os.getpid()}.tmp"
-    with open(temporary, "w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(HEADER)
-        writer.writerows(sorted(kept.values(), key=lambda row: place.get(row[0], len(place))))
-    os.replace(temporary, path)
+    write_csv(path, [HEADER] + sorted(kept.values(), key=lambda row: place.get(row[0], len(place))))

@@ -22,6 +22,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).resolve().parents[2] / "tools"))
+from writing import write_csv
+
 # A child process: argument 1 names the work; prints "seconds digest" for each pass.
 CHILD = r'''
 import hashlib, json, os, sys, time
@@ -214,12 +217,9 @@ def main():
                        f"{f(ratios):.3g}" for f in (statistics.median, min, max)), arguments.runs]
             bench.rows.append(row)
             print(*row, sep=",", flush=True)
-        arguments.output.parent.mkdir(parents=True, exist_ok=True)
-        with open(arguments.output, "w", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(["work", "unit", "ours", "peer", "peer_mode", "ratio", "ratio_low",
-                             "ratio_high", "runs"])
-            writer.writerows(bench.rows)
+        write_csv(arguments.output, [
+            ["work", "unit", "ours", "peer", "peer_mode", "ratio", "ratio_low", "ratio_high", "runs"],
+            *bench.rows])
     sys.exit(bench.failed)
 
 
