@@ -48,6 +48,7 @@ let package = Package(
     .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
     .target(name: "CSupport"),
     .target(name: "CKernels"),
+    .target(name: "CFuzzing"),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .target(name: "CTokenization"),
 
@@ -97,7 +98,7 @@ let package = Package(
       "Fuzzing",
       [
         "Support", "Shards", "Checkpoints", "Training", "Tokenization", "Grammar", "Parallel",
-        "CZlib", "CZstd",
+        "CFuzzing", "CZlib", "CZstd",
       ]),
 
     // MARK: Executables
@@ -163,13 +164,15 @@ let package = Package(
         "Statistics", "Support",
       ]),
     tests("Provenance", ["Provenance", "Shards", "Stages", "Support"]),
-    tests("Fuzzing", ["Fuzzing", "Support"], resources: [.copy("Resources")]),
+    tests(
+      "Fuzzing", ["Fuzzing", "Support"], resources: [.copy("Resources"), .copy("Corpus")]),
     .testTarget(
       name: "CommandTests",
       dependencies: [
-        "Support", "Shards", "NGrams", "Tokenization", "Planning", "ott-sample", "ott-vocabulary",
+        "Support", "Shards", "NGrams", "Tokenization", "Planning", "Fuzzing", "ott-sample",
+        "ott-vocabulary",
         "ott-tokenize", "ott-map", "ott-train", "ott-evaluate", "ott-plan", "ott-report",
-        "ott-shards", "ott-provenance",
+        "ott-shards", "ott-provenance", "ott-bench", "ott-fuzz", "ott-bench-tokenizers",
       ], swiftSettings: settings),
   ]
 )

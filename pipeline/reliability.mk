@@ -3,13 +3,15 @@
 
 NUMBER ?= figure2.json:claims/0/accuracy/effect## of explain: FILE:PLACE of a result, or FILE.csv:LINE/COLUMN
 TORTURE_MINUTES ?= 20## of torture
-MINUTES ?= 10## of fuzz
+MINUTES ?= 10## of fuzz and fuzz-guided
+READER ?=## of fuzz and fuzz-guided: only these readers (default: all)
+INPUTS ?=## of fuzz: leave out readers of which results/fuzz.csv counts so many
 SEED ?= 1## of torture and fuzz: other faults, other inputs
 CACHES ?=## of archive: `yes` packs the outputs of all stages too
 
-RELIABILITY_VARIABLES := NUMBER TORTURE_MINUTES MINUTES SEED CACHES
+RELIABILITY_VARIABLES := NUMBER TORTURE_MINUTES MINUTES READER INPUTS SEED CACHES
 
-.PHONY: explain torture fuzz sanitize archive archive-check
+.PHONY: explain torture fuzz fuzz-guided sanitize archive archive-check
 
 explain: $(BUILT) ## where a number of results/ comes from: settings, seeds, digests, code, machine
 	@$(BIN)/ott-provenance explain '$(NUMBER)' --preset $(PRESET)
@@ -17,8 +19,20 @@ explain: $(BUILT) ## where a number of results/ comes from: settings, seeds, dig
 torture: $(BUILT) ## kill, damage, starve and race the smoke experiments: results/torture.csv
 	tools/torture --bin $(BIN) --minutes $(TORTURE_MINUTES) --seed $(SEED) --output results/torture.csv
 
-fuzz: $(BUILT) ## feed damaged files to every reader for MINUTES: results/fuzz.csv
-	$(BIN)/ott-fuzz --minutes $(MINUTES) --seed $(SEED) --output results/fuzz.csv
+# Every run adds its counts, and reads inputs that no run with the same SEED has read.
+fuzz: $(BUILT) ## feed damaged files to every reader for MINUTES: adds to results/fuzz.csv
+	$(BIN)/ott-fuzz --minutes $(MINUTES) --seed $(SEED) $(addprefix --reader ,$(READER)) \
+	  $(addprefix --inputs ,$(INPUTS)) --output results/fuzz.csv
+
+# A build of its own, instrumented for libFuzzer, which brings a `main` that ours goes before.
+GUIDED_FLAGS := --scratch-path .build-guided -c $(CONFIGURATION) -Xcc -march=native \
+  -Xcc -fsanitize=fuzzer-no-link -Xswiftc -sanitize=fuzzer -Xlinker -z -Xlinker muldefs
+fuzz-guided: | $(INSTALLED) ## the same, guided by coverage: keeps a few inputs in Tests/FuzzingTests/Corpus
+	swift build $(GUIDED_FLAGS) --product ott-fuzz
+	.build-guided/$(CONFIGURATION)/ott-fuzz guide --minutes $(MINUTES) --seed $(SEED) \
+	  $(addprefix --reader ,$(READER)) --output results/fuzz.csv
+	.build-guided/$(CONFIGURATION)/ott-fuzz guide $(addprefix --reader ,$(READER)) \
+	  --keep Tests/FuzzingTests/Corpus
 
 sanitize: $(addprefix sanitize-,thread address) ## thread and address sanitizer over worker pool, shards and files
 

@@ -9,43 +9,70 @@ package struct FuzzCampaign {
   private let workers: Int
   private let scratch: String
   private let findings: String
+  /// Where counts are added up; nil for nowhere but here.
+  private let output: String?
 
-  private var rows: [String] = []
-  private var problems = 0
-  private var total: UInt64 = 0
+  private var table = FuzzTable()
+  private var sums: [String: FuzzCounts] = [:]
 
   /// Seconds without a new input after which a reader hangs.
   private static let patience = 20.0
+  /// Seconds after which counts are added to the file, at most: what an end by force can lose.
+  private static let longestSlice = 60.0
 
   /// - Parameters:
   ///   - program: an executable whose command `worker` calls `FuzzWorker.run`.
   ///   - scratch: a folder for what the processes share.
   ///   - findings: a folder for inputs that ended a worker.
-  package init(program: String, seed: UInt64, workers: Int, scratch: String, findings: String) {
+  ///   - output: a CSV that the counts are added to.
+  /// - Throws: `UserError` when the CSV is another file.
+  package init(
+    program: String, seed: UInt64, workers: Int, scratch: String, findings: String, output: String?
+  ) throws {
     self.program = program
     self.seed = seed
     self.workers = workers
     self.scratch = scratch
     self.findings = findings
+    self.output = output
+    if let output { table = try FuzzTable(path: output) }
   }
 
-  private struct Counts {
-    var accepted: UInt64 = 0
-    var refused: UInt64 = 0
-    var crashes = 0
-    var hangs = 0
+  /// Fuzzes each of `readers` for the same share of `seconds`, or until `goal` inputs of it are counted
+  /// in the table; prints a line of each.
+  package mutating func fuzz(_ readers: [String], seconds: Double, goal: UInt64?) throws {
+    let share = seconds / Double(readers.count)
+    let slices = max(1, Int((share / FuzzCampaign.longestSlice).rounded(.up)))
+    StandardOutput.say(FuzzCampaign.heading)
+    for reader in readers {
+      for _ in 0..<slices where goal.map({ table.inputs(reader) < $0 }) ?? true {
+        let (counts, end) = try slice(reader, seconds: share / Double(slices))
+        if let output {
+          table = try FuzzTable.add(counts, reader: reader, seed: seed, end: end, to: output)
+        } else {
+          table.add(counts, reader: reader, seed: seed, end: end)
+        }
+        sums[reader, default: FuzzCounts()] += counts
+        try Interruption.check()
+      }
+      if let counts = sums[reader] { report(reader, counts) }
+    }
   }
 
-  /// Fuzzes one reader and prints its line.
-  package mutating func fuzz(_ name: String, seconds: Double) throws {
+  /// Fuzzes one reader behind the last input that the table knows of; returns what it made of them, and
+  /// the number of the first input that was not reached.
+  private func slice(_ name: String, seconds: Double) throws -> (FuzzCounts, end: UInt64) {
     let start = Host.monotonicSeconds
+    let first = table.end(name, seed: seed)
     var lanes: [Lane] = []
     for number in 0..<workers {
       lanes.append(
-        try Lane(number: number, of: workers, state: "\(scratch)/state-\(name)-\(number)"))
+        try Lane(
+          first: first + UInt64(number), stride: UInt64(workers),
+          state: "\(scratch)/state-\(name)-\(number)"))
       try lanes[number].launch(program, name, seed: seed, seconds: seconds)
     }
-    var counts = Counts()
+    var counts = FuzzCounts()
     while lanes.contains(where: { !$0.isDone }) {
       usleep(20_000)
       for number in lanes.indices where !lanes[number].isDone {
@@ -54,15 +81,19 @@ package struct FuzzCampaign {
       }
       if Interruption.requested { for lane in lanes { lane.stop() } }
     }
+    var end = first
     for lane in lanes {
       counts.accepted += lane.state.accepted
       counts.refused += lane.state.refused
+      end = max(end, lane.state.current + 1)
     }
-    report(name, counts, seconds: Host.monotonicSeconds - start)
+    counts.inputs = counts.accepted + counts.refused + counts.crashes + counts.hangs
+    counts.seconds = Host.monotonicSeconds - start
+    return (counts, end)
   }
 
   private func watch(
-    _ lane: inout Lane, _ name: String, secondsLeft: Double, _ counts: inout Counts
+    _ lane: inout Lane, _ name: String, secondsLeft: Double, _ counts: inout FuzzCounts
   ) throws {
     if lane.isRunning {
       guard lane.hangs(after: FuzzCampaign.patience) else { return }
@@ -90,35 +121,32 @@ package struct FuzzCampaign {
     try AtomicFile.makeDirectory(findings)
     let path = "\(findings)/\(name)-\(seed)-\(number)"
     try AtomicFile.write(target.input(number, target.mutator(seed: seed)).bytes, to: path)
-    say("\(name) input \(number): \(problem); kept as \(path)")
+    StandardOutput.say("\(name) input \(number): \(problem); kept as \(path)")
   }
 
-  private mutating func report(_ name: String, _ counts: Counts, seconds: Double) {
-    let inputs = counts.accepted + counts.refused + UInt64(counts.crashes + counts.hangs)
-    let rate = Double(inputs) / seconds
+  private static let heading =
+    "reader             inputs     refused    accepted  inputs/s  crashes  hangs  all inputs"
+
+  private func report(_ name: String, _ counts: FuzzCounts) {
     let label = name + String(repeating: " ", count: max(0, 15 - name.count))
-    let millions = [inputs, counts.refused, counts.accepted].map { Double($0) / 1e6 }
-    say(
+    let millions = [counts.inputs, counts.refused, counts.accepted].map { Double($0) / 1e6 }
+    let rate = Double(counts.inputs) / max(counts.seconds, 1e-3)
+    StandardOutput.say(
       label
         + String(
-          format: "%8.3f M  %8.3f M  %8.3f M  %8.0f  %7d  %5d", millions[0], millions[1],
-          millions[2], rate, counts.crashes, counts.hangs))
-    rows.append(
-      "\(name),\(seed),\(inputs),\(counts.refused),\(counts.accepted),\(counts.crashes),"
-        + "\(counts.hangs),\(String(format: "%.1f", seconds))")
-    total += inputs
-    problems += counts.crashes + counts.hangs
+          format: "%8.3f M  %8.3f M  %8.3f M  %8.0f  %7ld  %5ld  %8.3f M", millions[0],
+          millions[1], millions[2], rate, Int(counts.crashes), Int(counts.hangs),
+          Double(table.inputs(name)) / 1e6))
   }
 
-  /// Prints the sum, writes the CSV, and fails when something was found.
-  package func finish(csv path: String?) throws {
-    say(
-      String(format: "all            %8.3f M inputs, %d findings", Double(total) / 1e6, problems))
-    if let path {
-      try AtomicFile.makeDirectory(AtomicFile.parent(of: path))
-      let heading = "reader,seed,inputs,refused,accepted,crashes,hangs,seconds\n"
-      try AtomicFile.write(heading + rows.joined(separator: "\n") + "\n", to: path)
-    }
+  /// Prints the sum, and fails when something was found.
+  package func finish() throws {
+    let total = sums.values.reduce(into: FuzzCounts()) { $0 += $1 }
+    let problems = Int(total.crashes + total.hangs)
+    StandardOutput.say(
+      String(
+        format: "all            %8.3f M inputs, %ld findings", Double(total.inputs) / 1e6, problems)
+    )
     guard problems == 0 else {
       throw UserError(
         "\(problems) findings", expected: "readers that return or refuse", found: findings,
@@ -131,18 +159,19 @@ package struct FuzzCampaign {
 private struct Lane {
   let state: FuzzState
   var isDone = false
-  private let number: Int
-  private let stride: Int
+  private let first: UInt64
+  private let stride: UInt64
   private let statePath: String
   private var process: ChildProcess?
   private var seen: UInt64 = 0
   private var seenAt = 0.0
 
-  init(number: Int, of stride: Int, state path: String) throws {
-    self.number = number
+  init(first: UInt64, stride: UInt64, state path: String) throws {
+    self.first = first
     self.stride = stride
     statePath = path
     state = try FuzzState(path: path)
+    state.reset(to: first)
   }
 
   var isRunning: Bool { process?.isRunning ?? false }
@@ -159,14 +188,14 @@ private struct Lane {
   mutating func launch(
     _ program: String, _ name: String, seed: UInt64, seconds: Double, isBehind: Bool = false
   ) throws {
-    let first = isBehind ? state.current + UInt64(stride) : UInt64(number)
+    let next = isBehind ? state.current + stride : first
     seen = .max
     seenAt = Host.monotonicSeconds
     // A trap writes a long backtrace; the parent says what is worth knowing.
     process = try ChildProcess(
       program,
       [
-        "worker", name, "--seed", "\(seed)", "--first", "\(first)", "--stride", "\(stride)",
+        "worker", name, "--seed", "\(seed)", "--first", "\(next)", "--stride", "\(stride)",
         "--seconds", "\(seconds)", "--state", statePath,
       ],
       environment: ProcessInfo.processInfo.environment.merging(["SWIFT_BACKTRACE": "enable=no"]) {
@@ -184,9 +213,4 @@ private struct Lane {
   }
 
   func stop() { process?.send(SIGKILL) }
-}
-
-/// Prints a line at once, also into a file: a campaign takes minutes.
-package func say(_ line: String) {
-  FileHandle.standardOutput.write(Data((line + "\n").utf8))
 }

@@ -94,8 +94,9 @@ final class ScratchFile {
 package final class ScratchDirectory {
   package let path: String
 
-  package init() throws {
-    let base = FileBytes.exists("/dev/shm") ? "/dev/shm" : NSTemporaryDirectory()
+  /// - Parameter base: where it lies; nil for memory.
+  package init(in base: String? = nil) throws {
+    let base = base ?? (FileBytes.exists("/dev/shm") ? "/dev/shm" : NSTemporaryDirectory())
     path = "\(base)/ott-fuzz-\(getpid())-\(UUID().uuidString.prefix(8))"
     try AtomicFile.makeDirectory(path)
   }

@@ -25,6 +25,13 @@ package final class FuzzState {
 
   deinit { munmap(base, FuzzState.size) }
 
+  /// Nothing counted yet, and `first` the next input.
+  package func reset(to first: UInt64) {
+    current = first
+    accepted = 0
+    refused = 0
+  }
+
   private func word(_ position: Int) -> UnsafeMutablePointer<UInt64> {
     (base + 8 * position).assumingMemoryBound(to: UInt64.self)
   }

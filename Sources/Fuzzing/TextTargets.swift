@@ -51,6 +51,32 @@ enum TextTargets {
     ]
   }
 
+  /// Any bytes as text, through every pattern's scanner and a small vocabulary, and back.
+  static func texts(_ scratch: ScratchDirectory) throws -> FuzzTarget {
+    let directory = try scratch.directory("text")
+    try AtomicFile.write(String(repeating: text, count: 4), to: "\(directory)/corpus.txt")
+    let encoders = try PretokenPattern.allCases.map { pattern in
+      let counter = try PretokenCounter.count(
+        CorpusReader(Corpus(["\(directory)/corpus.txt"])), pattern: pattern,
+        pool: WorkerPool(threads: 1))
+      let trained = try BytePairTrainer.train(
+        BytePairTraining(vocabularySize: 270, pattern: pattern), on: counter)
+      try AtomicFile.write(trained.huggingFaceJSON, to: "\(directory)/tokenizer.json")
+      let model = try BytePairModel.load(path: "\(directory)/tokenizer.json")
+      return (pattern, model, BytePairEncoder(model, findsSpecialTokens: false))
+    }
+    let words = ["'s", "'LL", "\r\n", "  ", "\u{A0}", "\u{2028}", "123", "\u{301}", "K", "ſ"]
+    return FuzzTarget("text", seeds: [Array(text.utf8)], words: words) { bytes in
+      for (pattern, model, encoder) in encoders {
+        let (ids, ranges) = encoder.encodeWithOffsets(bytes)
+        let isWhole = ranges.reduce((true, 0)) { ($0.0 && $1.lowerBound == $0.1, $1.upperBound) }
+        guard model.decode(ids) == bytes, isWhole.0, isWhole.1 == bytes.count else {
+          throw Finding(target: "text", problem: "\(pattern.rawValue): other text came back")
+        }
+      }
+    }
+  }
+
   /// The two files of a tokenizer as older tools write them.
   private static func split(
     _ trained: TrainedTokenizer
@@ -155,7 +181,7 @@ package enum FuzzTargets {
       JSONTargets.configuration(), JSONTargets.yaml(), try JSONTargets.state(scratch),
       try JSONTargets.metrics(scratch),
     ] + (try TextTargets.tokenizers(scratch)) + (try TextTargets.corpora(scratch)) + [
-      TextTargets.grammar()
+      TextTargets.grammar(), try TextTargets.texts(scratch),
     ]
   }
 }

@@ -12,9 +12,11 @@ struct Fuzz: Command {
     discussion: """
       Inputs are numbered: number i of a reader is a function of --seed, the reader's name and i, so \
       `ott-fuzz show READER i` gives any of them again. A worker process reads them; when one ends it, \
-      the input is kept and the next worker goes on behind it.
+      the input is kept and the next worker goes on behind it. With --output, a run begins behind the \
+      last input that the file counts, and adds its own.
       """,
-    version: versionText("ott-fuzz"), subcommands: [All.self, Worker.self, Show.self],
+    version: versionText("ott-fuzz"),
+    subcommands: [All.self, Worker.self, Show.self, Guide.self, Guided.self],
     defaultSubcommand: All.self)
 }
 
@@ -29,34 +31,41 @@ struct All: ParsableCommand {
   @Option(help: "Another seed is another sequence of inputs.")
   var seed: UInt64 = 1
 
-  @Option(help: "Only this reader.")
-  var reader: String?
+  @Option(help: "Only this reader; can be given several times.")
+  var reader: [String] = []
+
+  @Option(help: "Leave out readers of which --output counts so many inputs.")
+  var inputs: UInt64?
 
   @Option(help: "Worker processes at a time.")
   var workers = Host.threads
 
-  @Option(help: "CSV of the counts.")
+  @Option(help: "CSV that the counts are added to. Inputs that it counts are not read again.")
   var output: String?
 
   @Option(help: "Folder for inputs that ended a worker.")
   var findings = "data/fuzz"
 
+  func validate() throws {
+    guard (1...1024).contains(workers) else {
+      throw ValidationError("--workers: expected 1...1024, found \(workers).")
+    }
+    guard minutes > 0, minutes <= 1e6 else {
+      throw ValidationError("--minutes: expected more than 0, found \(minutes).")
+    }
+  }
+
   func run() throws {
     Interruption.install()
     let scratch = try ScratchDirectory()
-    let names = try FuzzTargets.all(scratch).map(\.name).filter { reader ?? $0 == $0 }
-    guard !names.isEmpty else {
-      throw UserError("--reader", expected: "the name of a reader", found: reader ?? "")
-    }
-    var campaign = FuzzCampaign(
+    for name in reader { _ = try FuzzTargets.named(name, scratch) }
+    let names = try FuzzTargets.all(scratch).map(\.name)
+      .filter { reader.isEmpty || reader.contains($0) }
+    var campaign = try FuzzCampaign(
       program: CommandLine.arguments[0], seed: seed, workers: workers, scratch: scratch.path,
-      findings: findings)
-    say("reader             inputs     refused    accepted  inputs/s  crashes  hangs")
-    for name in names {
-      try campaign.fuzz(name, seconds: minutes * 60 / Double(names.count))
-      try Interruption.check()
-    }
-    try campaign.finish(csv: output)
+      findings: findings, output: output)
+    try campaign.fuzz(names, seconds: minutes * 60, goal: inputs)
+    try campaign.finish()
   }
 }
 
@@ -101,12 +110,11 @@ struct Show: ParsableCommand {
     let scratch = try ScratchDirectory()
     let target = try FuzzTargets.named(reader, scratch)
     let input = target.input(number, target.mutator(seed: seed))
-    guard read else { return FileHandle.standardOutput.write(Data(input.bytes)) }
-    do {
-      try target.read(input.bytes)
-      print("accepted")
-    } catch {
-      print("\(error)")
+    guard read else { return try StandardOutput.write(input.bytes) }
+    let result = Result { try target.read(input.bytes) }
+    switch result {
+    case .success: try StandardOutput.line("accepted")
+    case .failure(let error): try StandardOutput.line("\(error)")
     }
   }
 }
