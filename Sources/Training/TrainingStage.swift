@@ -1,6 +1,7 @@
 import Checkpoints
 import Engine
 import Kernels
+import Parallel
 import Support
 
 /// What a call of the stage has to say when it is over.
@@ -57,11 +58,27 @@ package enum TrainingStage {
   ///
   /// - Parameters:
   ///   - stopAfter: step after which to write a checkpoint and stop, unless it is the last.
+  ///   - ranks: those that share the lanes; each calls this. Rank 0 alone writes and tells people.
   ///   - shouldStop: asked between steps; true stops likewise.
-  /// - Throws: as `TrainingData` and `Trainer`.
+  /// - Throws: as `TrainingData` and `Trainer`; an error of one rank ends the others.
   package static func run(
     _ configuration: StageConfiguration, output: String, threads: Int, isQuiet: Bool,
-    title: String = Trainer.stage, stopAfter: Int? = nil, shouldStop: () -> Bool = { false }
+    title: String = Trainer.stage, stopAfter: Int? = nil,
+    ranks: any Communicator = LocalCommunicator(), shouldStop: () -> Bool = { false }
+  ) throws -> TrainingSummary {
+    do {
+      return try train(
+        configuration, output: output, threads: threads, isQuiet: isQuiet || !ranks.decides,
+        title: title, stopAfter: stopAfter, ranks: ranks, shouldStop: shouldStop)
+    } catch {
+      ranks.abort("\(error)")
+      throw error
+    }
+  }
+
+  private static func train(
+    _ configuration: StageConfiguration, output: String, threads: Int, isQuiet: Bool,
+    title: String, stopAfter: Int?, ranks: any Communicator, shouldStop: () -> Bool
   ) throws -> TrainingSummary {
     guard configuration.inputs.count == 1 else {
       throw UserError(
@@ -70,7 +87,7 @@ package enum TrainingStage {
     }
     let data = try TrainingData(configuration.input("data"), threads: threads)
     let trainer = try Trainer(
-      configuration: configuration, data: data, output: output, threads: threads)
+      configuration: configuration, data: data, output: output, threads: threads, ranks: ranks)
     let before = trainer.state.progress
     let steps = trainer.parameters.steps
     let start = Host.monotonicSeconds

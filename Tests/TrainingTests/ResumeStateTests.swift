@@ -23,6 +23,15 @@ import Training
     #expect(read.metadata == state.metadata)
   }
 
+  @Test func furtherLossesSurvive() throws {
+    var state = state
+    for _ in 0..<3 { state.progress.add(loss: "balance", sum: 0.1, rows: 7) }
+    let read = try ResumeState(metadata: state.metadata, id: state.id, path: "x")
+    #expect(read == state)
+    #expect(
+      read.progress.furtherLosses == [LossWindow(name: "balance", sum: 0.1 + 0.1 + 0.1, rows: 21)])
+  }
+
   @Test func anotherConfigurationIsRefusedWithBothIds() throws {
     let error = #expect(throws: UserError.self) {
       _ = try ResumeState(metadata: state.metadata, id: "ba9876543210", path: "run/checkpoint")
