@@ -54,7 +54,6 @@ let package = Package(
 
     // MARK: Ground floor: files, streams, shards
     library("Support", ["CSupport", yams]),
-    library("Stages", ["Support", argumentParser]),
     library("Shards", ["Support", "Parallel", "CZstd"]),
     library("Parallel", ["Support"]),
     library("Statistics"),
@@ -63,53 +62,62 @@ let package = Package(
     library("Grammar", ["Support"]),
     library("Tokenization", ["Support", "Parallel", "CTokenization", "CZlib", "CZstd"]),
     library("NGrams", ["Shards", "Support", "Tokenization"]),
+    library("Contracts", ["NGrams", "Support", "Tokenization"]),
+    library("Stages", ["Contracts", "Support", argumentParser]),
     library(
-      "DataStages", ["Grammar", "NGrams", "Parallel", "Shards", "Support", "Tokenization"]),
+      "DataStages",
+      ["Contracts", "Grammar", "NGrams", "Parallel", "Shards", "Support", "Tokenization"]),
 
     // MARK: Engine and models
     library("Kernels", ["COpenBLAS", "CKernels", "Support"]),
     library("Engine", ["Kernels", "Parallel", "Support"]),
     library("Models", ["Engine", "Kernels", "NGrams", "Parallel", "Support"]),
-    library("Checkpoints", ["Engine", "Kernels", "Parallel", "Support"]),
+    library("Checkpoints", ["Contracts", "Engine", "Kernels", "Parallel", "Support"]),
     library(
       "Training",
-      ["Models", "Checkpoints", "Engine", "Kernels", "NGrams", "Parallel", "Shards", "Support"]),
+      [
+        "Models", "Checkpoints", "Contracts", "Engine", "Kernels", "NGrams", "Parallel", "Shards",
+        "Support",
+      ]),
     library(
       "Evaluation",
       [
-        "Models", "Checkpoints", "Engine", "Parallel", "Grammar", "Tokenization", "NGrams",
+        "Models", "Checkpoints", "Contracts", "Engine", "Parallel", "Grammar", "Tokenization",
+        "NGrams",
         "Shards",
         "Statistics", "Support",
       ]),
 
     // MARK: Experiments
-    library("Planning", ["Support", "Grammar", "Tokenization", "NGrams", "Models", "Kernels"]),
+    library(
+      "Planning",
+      ["Contracts", "Support", "Grammar", "Tokenization", "NGrams", "Models", "Kernels"]),
     library("Provenance", ["Support", "Shards"]),
-    library("Reporting", ["Support", "Statistics"]),
+    library("Reporting", ["Contracts", "Support", "Statistics"]),
     library(
       "Benchmark",
       [
-        "Training", "Evaluation", "Planning", "Models", "Checkpoints", "Engine", "Kernels",
-        "NGrams", "Parallel", "Grammar", "Tokenization", "Statistics", "Support",
+        "Training", "Evaluation", "Planning", "Contracts", "Models", "Checkpoints", "Engine",
+        "Kernels", "NGrams", "Parallel", "Grammar", "Tokenization", "Statistics", "Support",
       ]),
 
     // MARK: Faults
     library(
       "Fuzzing",
       [
-        "Support", "Shards", "Checkpoints", "Training", "Tokenization", "Grammar", "Parallel",
-        "CFuzzing", "CZlib", "CZstd",
+        "Contracts", "Support", "Shards", "Checkpoints", "Training", "Tokenization", "Grammar",
+        "Parallel", "CFuzzing", "CZlib", "CZstd",
       ]),
 
     // MARK: Executables
-    stage("ott-sample", ["DataStages", "Grammar", "Shards", "Support"]),
-    stage("ott-tokenize", ["DataStages", "Tokenization", "Shards", "Support"]),
-    stage("ott-vocabulary", ["DataStages"]),
-    stage("ott-map", ["DataStages", "NGrams", "Shards", "Support"]),
-    stage("ott-train", ["Training", "Kernels", "Support"]),
-    stage("ott-evaluate", ["Evaluation", "Kernels", "Shards", "Support"]),
-    stage("ott-plan", ["Planning", "Support"]),
-    stage("ott-report", ["Reporting", "Support"]),
+    stage("ott-sample", ["Contracts", "DataStages", "Grammar", "Shards", "Support"]),
+    stage("ott-tokenize", ["Contracts", "DataStages", "Tokenization", "Shards", "Support"]),
+    stage("ott-vocabulary", ["Contracts", "DataStages"]),
+    stage("ott-map", ["Contracts", "DataStages", "NGrams", "Shards", "Support"]),
+    stage("ott-train", ["Contracts", "Training", "Kernels", "Support"]),
+    stage("ott-evaluate", ["Contracts", "Evaluation", "Kernels", "Shards", "Support"]),
+    stage("ott-plan", ["Contracts", "Planning", "Support"]),
+    stage("ott-report", ["Contracts", "Reporting", "Support"]),
     stage("ott-shards", ["Shards", "Support"]),
     stage(
       "ott-bench",
@@ -124,15 +132,17 @@ let package = Package(
     // MARK: Tests
     .target(name: "CAllocations", path: "Tests/CAllocations"),
     tests("Support", ["Support"]),
-    tests("Stages", ["Stages", "Support"]),
+    tests("Stages", ["Contracts", "Stages", "Support"]),
     tests("Shards", ["Shards", "Support", "Parallel"]),
     tests("Parallel", ["Parallel"]),
     tests("Statistics", ["Statistics", "Support"]),
     tests("Grammar", ["Grammar", "Support"]),
     tests(
       "Tokenization", ["Tokenization", "Parallel", "Support"], resources: [.copy("BPE/Fixtures")]),
+    tests("Contracts", ["Contracts", "Support"]),
     tests("NGrams", ["NGrams", "Tokenization", "Support"], resources: [.copy("Fixtures")]),
-    tests("DataStages", ["DataStages", "NGrams", "Shards", "Support", "Tokenization"]),
+    tests(
+      "DataStages", ["Contracts", "DataStages", "NGrams", "Shards", "Support", "Tokenization"]),
     tests("Kernels", ["Kernels", "Support"]),
     tests("Engine", ["Engine", "Kernels", "Parallel", "Support"]),
     tests(
@@ -142,34 +152,39 @@ let package = Package(
         "CAllocations",
       ],
       resources: [.copy("Fixtures")]),
-    tests("Checkpoints", ["Checkpoints", "Engine", "Support"]),
+    tests("Checkpoints", ["Contracts", "Checkpoints", "Engine", "Support"]),
     tests(
       "Training",
       [
-        "Training", "Models", "Engine", "Kernels", "Checkpoints", "NGrams", "Shards", "Parallel",
+        "Contracts", "Training", "Models", "Engine", "Kernels", "Checkpoints", "NGrams", "Shards",
+        "Parallel",
         "Support",
       ]),
     tests(
       "Evaluation",
       [
-        "Evaluation", "Models", "Engine", "Checkpoints", "Grammar", "Parallel", "Shards",
+        "Contracts", "Evaluation", "Models", "Engine", "Checkpoints", "Grammar", "Parallel",
+        "Shards",
         "Tokenization", "NGrams", "Statistics", "Support",
       ]),
-    tests("Planning", ["Planning", "Models", "NGrams", "Support"]),
-    tests("Reporting", ["Reporting", "Statistics", "Support"]),
+    tests("Planning", ["Contracts", "Planning", "Models", "NGrams", "Support"]),
+    tests("Reporting", ["Contracts", "Reporting", "Statistics", "Support"]),
     tests(
       "Benchmark",
       [
-        "Benchmark", "Models", "NGrams", "Planning", "Engine", "Kernels", "Checkpoints",
+        "Benchmark", "Contracts", "Models", "NGrams", "Planning", "Engine", "Kernels",
+        "Checkpoints",
         "Statistics", "Support",
       ]),
     tests("Provenance", ["Provenance", "Shards", "Stages", "Support"]),
     tests(
-      "Fuzzing", ["Fuzzing", "Support"], resources: [.copy("Resources"), .copy("Corpus")]),
+      "Fuzzing", ["Contracts", "Fuzzing", "Support"],
+      resources: [.copy("Resources"), .copy("Corpus")]),
     .testTarget(
       name: "CommandTests",
       dependencies: [
-        "Support", "Shards", "NGrams", "Tokenization", "Planning", "Fuzzing", "ott-sample",
+        "Contracts", "Support", "Shards", "NGrams", "Tokenization", "Planning", "Fuzzing",
+        "ott-sample",
         "ott-vocabulary",
         "ott-tokenize", "ott-map", "ott-train", "ott-evaluate", "ott-plan", "ott-report",
         "ott-shards", "ott-provenance", "ott-bench", "ott-fuzz", "ott-bench-tokenizers",

@@ -104,7 +104,7 @@ package struct Sentences: Sendable, Equatable {
     from first: Int, batch: Int, lanes count: Int, mapper: OverEncodingMapper? = nil
   ) -> [PackedLane] {
     let members = (0..<batch).map { (first + $0) % self.count }
-    var assignment = LaneAssignment(lanes: count, batchSentences: batch)
+    var assignment = LaneAssignment(lanes: count, batchSequences: batch)
     assignment.assign(lengths: members.map(rows))
     let embedders = mapper?.layout.embedders.count ?? 0
     return assignment.sentences.map { places in

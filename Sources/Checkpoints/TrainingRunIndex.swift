@@ -1,12 +1,5 @@
+import Contracts
 import Support
-
-/// What a run counts of its text: characters of a grammar's sentences, or bytes.
-package enum TextUnit: String, CaseIterable, Sendable {
-  case characters, bytes
-
-  /// The unit that an object is written in: bytes where it has such a member.
-  init(reader: inout ConfigReader) { self = reader.has("bytes") ? .bytes : .characters }
-}
 
 /// The reading side of a finished training run: `index.json` and the snapshots it lists.
 ///
@@ -19,43 +12,42 @@ package struct TrainingRunIndex: Sendable {
     /// Name in the run's directory.
     package let file: String
     package let sha256: String
-    package let sentences: Int
+    /// What the two counts around `rows` are called in the index, and mean.
+    package let kind: DataKind
+    package let sequences: Int
     package let rows: Int
-    /// Of text, in `unit`.
-    package let characters: Int
-    /// Also the name of `characters` in the index.
-    package let unit: TextUnit
+    package let symbols: Int
 
     package init(
-      step: Int, file: String, sha256: String, sentences: Int, rows: Int, characters: Int,
-      unit: TextUnit = .characters
+      step: Int, file: String, sha256: String, kind: DataKind, sequences: Int, rows: Int,
+      symbols: Int
     ) {
       self.step = step
       self.file = file
       self.sha256 = sha256
-      self.sentences = sentences
+      self.kind = kind
+      self.sequences = sequences
       self.rows = rows
-      self.characters = characters
-      self.unit = unit
+      self.symbols = symbols
     }
 
-    /// Reads the form in the index.
-    package init(reader: inout ConfigReader) throws {
+    /// Reads the form in the index of a run of that kind.
+    package init(reader: inout ConfigReader, kind: DataKind) throws {
+      self.kind = kind
       step = try reader.int("step", in: 0...Int.max)
       file = try reader.string("file")
       sha256 = try reader.string("sha256")
-      sentences = try reader.int("sentences", in: 0...Int.max)
+      sequences = try reader.int(kind.sequences, in: 0...Int.max)
       rows = try reader.int("rows", in: 0...Int.max)
-      unit = TextUnit(reader: &reader)
-      characters = try reader.int(unit.rawValue, in: 0...Int.max)
+      symbols = try reader.int(kind.symbols, in: 0...Int.max)
     }
 
     /// The form in the index.
     package var value: ConfigValue {
       [
         "step": .integer(step), "file": .string(file), "sha256": .string(sha256),
-        "sentences": .integer(sentences), "rows": .integer(rows),
-        unit.rawValue: .integer(characters),
+        kind.sequences: .integer(sequences), "rows": .integer(rows),
+        kind.symbols: .integer(symbols),
       ]
     }
   }
@@ -70,10 +62,10 @@ package struct TrainingRunIndex: Sendable {
   package let snapshots: [Snapshot]
   package let parameterCount: Int
   package let steps: Int
-  package let sentences: Int
+  package let kind: DataKind
+  package let sequences: Int
   package let rows: Int
-  /// Of text, in the unit of the snapshots.
-  package let characters: Int
+  package let symbols: Int
   /// Nats per predicted token over the last metrics window.
   package let finalLoss: Double
   package let seed: Int
@@ -92,11 +84,14 @@ package struct TrainingRunIndex: Sendable {
         remedy: "Run ott-train again: it goes on where it stopped.")
     }
     let index = try StageIndex(directory: directory)
-    guard index.stage == "train" else {
+    guard index.stage == Stage.train.rawValue else {
       throw UserError(
-        path, expected: "stage 'train'", found: "stage '\(index.stage)'",
+        path, expected: "stage '\(Stage.train.rawValue)'", found: "stage '\(index.stage)'",
         remedy: "Name the directory of a training run.")
     }
+    var parameters = try ConfigReader(index.parameters, source: path, path: "parameters")
+    let kind = try parameters.choice("kind", DataKind.self)
+    self.kind = kind
     var reader = try index.reader()
     self.directory = directory
     id = index.id
@@ -105,16 +100,16 @@ package struct TrainingRunIndex: Sendable {
     parameterCount = try reader.int("parameterCount", in: 1...Int.max)
     let steps = try reader.int("steps", in: 1...Int.max)
     self.steps = steps
-    sentences = try reader.int("sentences", in: 1...Int.max)
+    sequences = try reader.int(kind.sequences, in: 1...Int.max)
     rows = try reader.int("rows", in: 1...Int.max)
-    characters = try reader.int(TextUnit(reader: &reader).rawValue, in: 0...Int.max)
+    symbols = try reader.int(kind.symbols, in: 0...Int.max)
     finalLoss = try reader.double("finalLoss")
     seed = try reader.int("seed")
     dataSeed = try reader.int("dataSeed")
     _ = reader.value("metrics")
     snapshots = try reader.objects("snapshots").map { entry in
       var entry = entry
-      return try Snapshot(reader: &entry)
+      return try Snapshot(reader: &entry, kind: kind)
     }
     try reader.finish()
     let ascending = zip(snapshots, snapshots.dropFirst()).allSatisfy { $0.step < $1.step }

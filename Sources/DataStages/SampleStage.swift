@@ -1,3 +1,4 @@
+import Contracts
 import Grammar
 import Shards
 import Support
@@ -5,42 +6,27 @@ import Support
 /// The stage "sample": shard *s* holds sentences s · documentsPerShard ..< (s + 1) · documentsPerShard
 /// of the stream, each by its own index, so the bytes do not depend on threads.
 package struct SampleStage: Sendable {
-  /// Part of every id. A change of what any sentence is, or of the metadata, is a new version.
-  package static let version = 1
-
   /// Sentences that are drawn at a time.
   private static let batch: UInt64 = 512
 
   private let configuration: StageConfiguration
+  private let parameters: SampleParameters
   private let grammar: Grammar
-  private let digest: String
-  private let seed: UInt64
-  private let stream: String
-  private let documents: Int
-  private let documentsPerShard: Int
-  private let compressionLevel: Int
 
   /// Checks the parameters and reads the grammar.
   package init(_ configuration: StageConfiguration) throws {
     self.configuration = configuration
-    var reader = try configuration.reader()
-    let path = try reader.string("grammar")
-    let expected = try reader.string("grammarDigest")
-    let root = try reader.int("root", in: 1...99_999)
-    seed = UInt64(try reader.int("seed", in: 0...Int.max))
-    stream = try reader.string("stream")
-    documents = try reader.int("documents", in: 1...1 << 40)
-    documentsPerShard = try reader.int("documentsPerShard", in: 1...1 << 30)
-    compressionLevel = try reader.int("compressionLevel", in: 1...22)
-    try reader.finish()
+    parameters = try SampleParameters(configuration)
+    let path = parameters.grammar
     let bytes = try FileBytes.read(path)
-    digest = SHA256.hex(of: bytes)
-    guard digest == expected else {
+    let digest = SHA256.hex(of: bytes)
+    guard digest == parameters.grammarDigest else {
       throw UserError(
-        "\(path): the grammar is not the one that was planned", expected: "SHA-256 \(expected)",
-        found: digest, remedy: "Run: make figure2, which plans with the grammar as it is now.")
+        "\(path): the grammar is not the one that was planned",
+        expected: "SHA-256 \(parameters.grammarDigest)", found: digest,
+        remedy: "Run: make figure2, which plans with the grammar as it is now.")
     }
-    grammar = try Grammar(bytes: bytes, source: path).rooted(at: root)
+    grammar = try Grammar(bytes: bytes, source: path).rooted(at: parameters.root)
   }
 
   /// Writes all shards and the index into `output`.
@@ -48,8 +34,9 @@ package struct SampleStage: Sendable {
     let writer = try ShardSetWriter(
       directory: output, element: .u8,
       columns: [Column("symbol", cardinality: grammar.terminalCount + 1)],
-      configuration: configuration, level: compressionLevel)
-    let sampler = SentenceSampler(grammar, seed: seed, stream: stream)
+      configuration: configuration, level: parameters.compressionLevel)
+    let sampler = SentenceSampler(grammar, seed: parameters.seed, stream: parameters.stream)
+    let (documents, documentsPerShard) = (parameters.documents, parameters.documentsPerShard)
     let shards = (documents + documentsPerShard - 1) / documentsPerShard
     try writer.writeShards(count: shards, threads: threads) { shard, sink in
       let lower = shard * documentsPerShard
@@ -87,11 +74,11 @@ package struct SampleStage: Sendable {
 
   private func metadata(symbols: Int) -> ConfigValue {
     [
-      "grammar": .string(grammar.name), "grammarDigest": .string(digest),
+      "grammar": .string(grammar.name), "grammarDigest": .string(parameters.grammarDigest),
       "root": .integer(grammar.root),
       "terminals": .array((1...grammar.terminalCount).map(ConfigValue.integer)),
-      "seed": .integer(Int(seed)), "stream": .string(stream), "documents": .integer(documents),
-      "characters": .integer(symbols),
+      "seed": .integer(Int(parameters.seed)), "stream": .string(parameters.stream),
+      "documents": .integer(parameters.documents), "characters": .integer(symbols),
     ]
   }
 }

@@ -1,11 +1,12 @@
+import Contracts
 import NGrams
 import Shards
 import Support
 import Tokenization
 
-/// The stage "map" over n-gram tokens of a grammar's symbols.
+/// The stage "map" with kind grammar: over n-gram tokens of a grammar's symbols.
 ///
-/// Parameters: inputOrders (one table each), outputOrder, documentsPerShard. Input: tokens. Writes the
+/// Input: tokens. Writes the
 /// columns input0 … and label, one row for every predicted position.
 struct SymbolMapping {
   private let configuration: StageConfiguration
@@ -16,29 +17,26 @@ struct SymbolMapping {
   private let mapper: RowMapper
   private let documentsPerShard: Int
 
-  /// `reader` is the reader of the configuration's parameters.
-  init(_ configuration: StageConfiguration, _ reader: inout ConfigReader) throws {
+  init(_ configuration: StageConfiguration, _ parameters: GrammarMapParameters) throws {
     self.configuration = configuration
-    let inputOrders = try reader.ints("inputOrders")
-    let outputOrder = try reader.int("outputOrder")
-    documentsPerShard = try reader.int("documentsPerShard", in: 1...1 << 40)
-    try reader.finish()
+    documentsPerShard = parameters.documentsPerShard
     tokens = try ShardSet(input: configuration.input("tokens"))
     var metadata = try tokens.metadataReader()
     let kind = try metadata.string("kind")
-    guard kind == TokenizeStage.Kind.ngram.rawValue, tokens.columns.map(\.name) == ["token"] else {
+    guard kind == DataKind.grammar.rawValue, tokens.columns.map(\.name) == ["token"] else {
       throw UserError(
         "\(tokens.directory): token set", expected: "n-gram tokens in one column 'token'",
         found: "kind '\(kind)', columns \(tokens.columns.map(\.name))",
-        remedy: kind == TokenizeStage.Kind.bpe.rawValue
-          ? "Set parameters.kind to ngramIDs or overEncoding for byte-pair tokens."
+        remedy: kind == DataKind.text.rawValue
+          ? "Set parameters.kind to \(kind) for byte-pair tokens."
           : "Give the output of ott-tokenize as input 'tokens'.")
     }
     alphabet = try Alphabet(metadata.ints("terminals", in: 0...255).map { UInt8($0) })
     base = try NGramVocabulary(alphabet: alphabet.count, order: metadata.int("order"))
     characters = try metadata.int("characters", in: 0...1 << 60)
-    mapper = try reader.locating("inputOrders, outputOrder") { [base] in
-      let mapper = try RowMapper(base: base, inputOrders: inputOrders, outputOrder: outputOrder)
+    mapper = try configuration.reader().locating("inputOrders, outputOrder") { [base] in
+      let mapper = try RowMapper(
+        base: base, inputOrders: parameters.inputOrders, outputOrder: parameters.outputOrder)
       let largest = mapper.tables.reduce(mapper.labels) { max($0, $1.rows) }
       _ = try IDType.narrowest(for: largest, of: "rows and labels")
       return mapper
@@ -71,7 +69,7 @@ struct SymbolMapping {
       return .integer(base.length(of: label))
     }
     return [
-      "kind": .string(TokenizeStage.Kind.ngram.rawValue), "tokenizerOrder": .integer(base.order),
+      "kind": .string(DataKind.grammar.rawValue), "tokenizerOrder": .integer(base.order),
       "terminals": .array(alphabet.values.map { .integer(Int($0)) }),
       "tokenVocabulary": .integer(base.size), "inputs": .array(inputs),
       "outputOrder": .integer(mapper.outputOrder), "labels": .integer(mapper.labels),

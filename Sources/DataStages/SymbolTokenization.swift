@@ -1,23 +1,22 @@
+import Contracts
 import Shards
 import Support
 import Tokenization
 
-/// The stage "tokenize" with kind ngram: every document becomes BOS, its n-grams from left to right,
+/// The stage "tokenize" with kind grammar: every document becomes BOS, its n-grams from left to right,
 /// one shorter gram if symbols are left over, EOS.
 ///
-/// Parameters: order, documentsPerShard. Input: symbols (a sample set).
+/// Input: symbols (a sample set).
 struct SymbolTokenization {
   private let configuration: StageConfiguration
   private let symbols: ShardSet
   private let tokenizer: NGramTokenizer
   private let documentsPerShard: Int
 
-  /// `kind` has been read from `reader`, the reader of the configuration's parameters.
-  init(_ configuration: StageConfiguration, _ reader: inout ConfigReader) throws {
+  init(_ configuration: StageConfiguration, _ parameters: GrammarTokenizeParameters) throws {
     self.configuration = configuration
-    let order = try reader.int("order")
-    documentsPerShard = try reader.int("documentsPerShard", in: 1...1 << 40)
-    try reader.finish()
+    let order = parameters.order
+    documentsPerShard = parameters.documentsPerShard
     symbols = try ShardSet(input: configuration.input("symbols"))
     guard symbols.element == .u8, symbols.columns.map(\.name) == ["symbol"] else {
       throw UserError(
@@ -27,7 +26,7 @@ struct SymbolTokenization {
     }
     var metadata = try symbols.metadataReader()
     let terminals = try metadata.ints("terminals", in: 0...255).map { UInt8($0) }
-    tokenizer = try reader.locating("order") {
+    tokenizer = try configuration.reader().locating("order") {
       let tokenizer = try NGramTokenizer(alphabet: Alphabet(terminals), order: order)
       _ = try IDType.narrowest(for: tokenizer.vocabulary.size, of: "\(order)-gram vocabulary")
       return tokenizer
@@ -40,7 +39,7 @@ struct SymbolTokenization {
       configuration: configuration, threads: threads)
     let vocabulary = tokenizer.vocabulary
     try writer.finish(metadata: [
-      "kind": .string(TokenizeStage.Kind.ngram.rawValue), "order": .integer(vocabulary.order),
+      "kind": .string(DataKind.grammar.rawValue), "order": .integer(vocabulary.order),
       "terminals": .array(tokenizer.alphabet.values.map { .integer(Int($0)) }),
       "vocabulary": .integer(vocabulary.size), "characters": .integer(encoder.characters),
       "tokens": .integer(writer.elements), "documents": .integer(symbols.documents),

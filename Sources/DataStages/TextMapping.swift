@@ -1,9 +1,10 @@
+import Contracts
 import NGrams
 import Shards
 import Support
 import Tokenization
 
-/// The stage "map" over byte-pair tokens.
+/// The stage "map" with kind text: over byte-pair tokens.
 ///
 /// A document of tokens x_0 … x_{T−1} becomes T − 1 rows: token x_t, n-grams ending in x_t, label
 /// x_{t+1}; a document of no or one token becomes an empty one, so documents keep their numbers.
@@ -13,23 +14,23 @@ struct TextMapping {
   private let rows: TextRows
   private let documentsPerShard: Int
 
-  /// `kind` has been read from `reader`, the reader of the configuration's parameters.
-  init(
-    _ configuration: StageConfiguration, _ kind: TextMap.Kind, _ reader: inout ConfigReader
-  ) throws {
+  init(_ configuration: StageConfiguration, _ parameters: TextMapParameters) throws {
     self.configuration = configuration
-    documentsPerShard = try reader.int("documentsPerShard", in: 1...1 << 40)
+    documentsPerShard = parameters.documentsPerShard
     tokens = try TextTokens(ShardSet(input: configuration.input("tokens")))
     let vocabulary = tokens.vocabulary
+    var reader = try configuration.reader()
     let content: TextRows.Content =
-      switch kind {
+      switch parameters.content {
       case .ngramIDs:
-        .grams(try ExactGrams(vocabulary: vocabulary, order: reader.int("order")))
+        .grams(
+          try reader.locating("order") {
+            try ExactGrams(vocabulary: vocabulary, order: parameters.order)
+          })
       case .overEncoding:
         // Rows do not depend on widths: any that can be shared will do.
         .rows(OverEncodingMapper(try OverEncodingLayout(rowsOf: &reader, vocabulary: vocabulary)))
       }
-    try reader.finish()
     let input = try configuration.input("tokenizer")
     guard input.id == tokens.tokenizer else {
       throw UserError(
@@ -62,7 +63,7 @@ struct TextMapping {
     let used = counted.coverage.counts
     let vocabulary = tokens.vocabulary
     var members: [String: ConfigValue] = [
-      "vocabulary": .integer(vocabulary), "tokenizer": .string(tokens.tokenizer),
+      "kind": .string(DataKind.text.rawValue), "vocabulary": .integer(vocabulary), "tokenizer": .string(tokens.tokenizer),
       "endOfText": number(tokens.endOfText),
       "inputs": [
         ["order": 1, "rows": .integer(vocabulary), "rowsUsed": number(used[0])]
@@ -74,11 +75,11 @@ struct TextMapping {
     ]
     switch rows.content {
     case .grams(let grams):
-      members["kind"] = .string(TextMap.Kind.ngramIDs.rawValue)
+      members["content"] = .string(TextMap.Content.ngramIDs.rawValue)
       members["order"] = .integer(grams.order)
     case .rows(let mapper):
       let layout = mapper.layout
-      members["kind"] = .string(TextMap.Kind.overEncoding.rawValue)
+      members["content"] = .string(TextMap.Content.overEncoding.rawValue)
       members["order"] = .integer(layout.order)
       members["orders"] = .array(layout.orders.map(ConfigValue.integer))
       members["slices"] = .integer(layout.slices)

@@ -1,39 +1,24 @@
+import Contracts
 import Parallel
 import Shards
 import Support
 import Tokenization
 
-/// The stage "tokenize" with kind bpe: text files to token shards.
+/// The stage "tokenize" with kind text: text files to token shards.
 ///
-/// Parameters: part (train, validation), validation (share of documents held out), split (name) and
-/// seed of the split, element (u16, u32), shardBytes (a shard ends with the document that reaches so
-/// many bytes of text), endOfText (a special token behind every document, or none). Inputs: corpus
-/// (file, directory or glob, with the first 12 digits of its digest as id) and tokenizer (likewise a
-/// file, or the output of stage vocabulary).
+/// Inputs: corpus (file, directory or glob, with the first 12 digits of its digest as id) and tokenizer
+/// (likewise a file, or the output of stage vocabulary).
 struct TextTokenization {
-  private enum Element: String, CaseIterable { case u16, u32 }
-
   private let configuration: StageConfiguration
-  private let part: CorpusSplit.Part
-  private let split: CorpusSplit
-  private let element: Element
-  private let shardBytes: Int
+  private let parameters: TextTokenizeParameters
   private let corpus: Corpus
   private let corpusID, tokenizerID: String
   private let model: BytePairModel
   private let endOfText: UInt32?
 
-  /// `kind` has been read from `reader`, the reader of the configuration's parameters.
-  init(_ configuration: StageConfiguration, _ reader: inout ConfigReader) throws {
+  init(_ configuration: StageConfiguration, _ parameters: TextTokenizeParameters) throws {
     self.configuration = configuration
-    part = try reader.choice("part", CorpusSplit.Part.self)
-    split = CorpusSplit(
-      name: try reader.string("split"), seed: UInt64(try reader.int("seed", in: 0...Int.max)),
-      validation: try reader.double("validation", in: 0...1))
-    element = try reader.choice("element", Element.self)
-    shardBytes = try reader.int("shardBytes", in: 1...1 << 40)
-    let special = try reader.optionalString("endOfText")
-    try reader.finish()
+    self.parameters = parameters
     let corpusInput = try configuration.input("corpus")
     corpus = try Corpus(input: corpusInput)
     corpusID = corpusInput.id
@@ -41,18 +26,18 @@ struct TextTokenization {
     tokenizerID = tokenizerInput.id
     let model = try BytePairModel.load(input: tokenizerInput)
     self.model = model
-    endOfText = try special.map { try model.specialToken($0, path: tokenizerInput.path) }
+    endOfText = try parameters.endOfText.map { try model.specialToken($0, path: tokenizerInput.path) }
   }
 
   func run(output: String, threads: Int, isQuiet: Bool) throws -> StageSummary {
     let sums =
-      switch element {
+      switch parameters.element {
       case .u16: try write(UInt16.self, output, threads, isQuiet)
       case .u32: try write(UInt32.self, output, threads, isQuiet)
       }
     let bytes = sums.shardBytes.reduce(0, +)
     try sums.writer.finish(metadata: [
-      "kind": .string(TokenizeStage.Kind.bpe.rawValue), "part": .string(part.rawValue),
+      "kind": .string(DataKind.text.rawValue), "part": .string(parameters.part.rawValue),
       "bytes": .integer(bytes), "tokens": .integer(sums.writer.elements),
       "documents": .integer(sums.documents),
       "shardBytes": .array(sums.shardBytes.map { .integer($0) }),
@@ -83,7 +68,9 @@ struct TextTokenization {
     // Text is text: a special token is made by `endOfText` only.
     let encoder = BatchEncoder(
       model, pool: WorkerPool(threads: threads), findsSpecialTokens: false)
-    let reader = CorpusReader(corpus, split: split, part: part, blockBytes: shardBytes)
+    let reader = CorpusReader(
+      corpus, split: parameters.corpusSplit, part: parameters.part,
+      blockBytes: parameters.shardBytes)
     var progress = Progress(
       "tokenize", unit: "MB", total: try corpus.byteCount() / 1_000_000, isQuiet: isQuiet)
     while let block = try reader.next() {

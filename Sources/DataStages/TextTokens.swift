@@ -1,3 +1,4 @@
+import Contracts
 import Shards
 import Support
 
@@ -14,13 +15,13 @@ struct TextTokens {
   init(_ set: ShardSet) throws {
     var metadata = try set.metadataReader()
     let kind = try metadata.string("kind")
-    guard kind == "bpe", set.columns.map(\.name) == ["token"],
+    guard kind == DataKind.text.rawValue, set.columns.map(\.name) == ["token"],
       set.element == .u16 || set.element == .u32
     else {
       throw UserError(
         "\(set.directory): token set", expected: "byte-pair tokens in one column 'token'",
         found: "kind '\(kind)', columns \(set.columns.map(\.name)) of \(set.element.rawValue)",
-        remedy: "Give the output of ott-tokenize with kind bpe.")
+        remedy: "Give the output of ott-tokenize with kind \(DataKind.text.rawValue).")
     }
     vocabulary = try metadata.int("vocabulary", in: 1...1 << 31)
     guard set.columns[0].cardinality == vocabulary else {

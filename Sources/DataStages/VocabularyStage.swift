@@ -1,32 +1,18 @@
+import Contracts
 import Parallel
 import Support
 import Tokenization
 
 /// The stage "vocabulary": a corpus to a byte-level BPE tokenizer.
 package struct VocabularyStage: Sendable {
-  package static let version = 1
-
   private let configuration: StageConfiguration
-  private let training: BytePairTraining
-  private let split: CorpusSplit
-  private let part: CorpusSplit.Part
+  private let parameters: VocabularyParameters
   private let corpus: Corpus
 
   /// Checks the parameters and the corpus.
   package init(_ configuration: StageConfiguration) throws {
     self.configuration = configuration
-    var reader = try configuration.reader()
-    training = BytePairTraining(
-      vocabularySize: try reader.int("vocabulary", in: 1...1 << 24),
-      pattern: try reader.choice("pattern", PretokenPattern.self),
-      specialTokens: try reader.strings("specialTokens"),
-      minimumCount: Int64(try reader.int("minimumCount", in: 1...Int.max)))
-    part = try reader.choice("part", CorpusSplit.Part.self)
-    split = CorpusSplit(
-      name: try reader.string("split"), seed: UInt64(try reader.int("seed", in: 0...Int.max)),
-      validation: try reader.double("validation", in: 0...1))
-    try reader.finish()
-    try training.validate()
+    parameters = try VocabularyParameters(configuration)
     corpus = try Corpus(input: configuration.input("corpus"))
   }
 
@@ -34,8 +20,11 @@ package struct VocabularyStage: Sendable {
   ///
   /// - Throws: `UserError` when the corpus has too few pairs for the vocabulary.
   package func run(output: String, threads: Int) throws -> StageSummary {
+    let training = parameters.training
     let result = try TokenizerTraining(
-      training, on: CorpusReader(corpus, split: split, part: part), threads: threads)
+      training,
+      on: CorpusReader(corpus, split: parameters.corpusSplit, part: parameters.part),
+      threads: threads)
     guard result.trained.tokens.count == training.vocabularySize else {
       throw UserError(
         "\(configuration.source): parameters.vocabulary",

@@ -1,4 +1,5 @@
 import Checkpoints
+import Contracts
 import Grammar
 import Shards
 import Support
@@ -53,7 +54,8 @@ struct EvaluationReport {
 
   var value: ConfigValue {
     [
-      "model": run.model, "parameters": .integer(run.parameterCount), "seed": .integer(run.seed),
+      "kind": .string(DataKind.grammar.rawValue), "model": run.model,
+      "parameters": .integer(run.parameterCount), "seed": .integer(run.seed),
       "steps": .integer(run.steps),
       "tokenizerOrder": .integer(variant.tokenizer.vocabulary.order),
       "inputOrders": .array(variant.mapper.tables.map { .integer($0.order) }),
@@ -66,8 +68,9 @@ struct EvaluationReport {
   private func snapshot(_ score: SnapshotScores) -> ConfigValue {
     let held = score.heldOut
     var members: [String: ConfigValue] = [
-      "step": .integer(score.snapshot.step), "sentences": .integer(score.snapshot.sentences),
-      "characters": .integer(score.snapshot.characters),
+      "step": .integer(score.snapshot.step),
+      DataKind.grammar.sequences: .integer(score.snapshot.sequences),
+      DataKind.grammar.symbols: .integer(score.snapshot.symbols),
       "samples": .integer(score.accuracy.samples), "accurate": .integer(score.accuracy.correct),
       "accuracy": .double(score.accuracy.share),
       "accuracyLow": .double(score.accuracy.interval.low),

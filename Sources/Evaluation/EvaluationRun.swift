@@ -1,50 +1,11 @@
 import Checkpoints
+import Contracts
 import Grammar
 import Models
 import Parallel
 import Shards
 import Statistics
 import Support
-
-/// The parameters of the stage "evaluate", checked for themselves.
-package struct EvaluationParameters: Sendable, Equatable {
-  /// Path of the grammar file, and SHA-256 of its bytes.
-  package let grammar: String
-  package let grammarDigest: String
-  package let root: Int
-  /// Sentences generated at each snapshot but the last, and at the last.
-  package let samples: Int
-  package let finalSamples: Int
-  /// Held-out sentences scored at each snapshot: the first of the set.
-  package let heldoutSentences: Int
-  /// Of these, the first that are compared with the exact next-token distributions.
-  package let prefixSentences: Int
-  package let seed: UInt64
-  /// Sequences generated side by side by a worker; changes memory and speed, not a bit.
-  package let batch: Int
-  /// Symbols after which a sentence is given up; nil for the grammar's longest sentence.
-  package let maxLength: Int?
-
-  package init(_ configuration: StageConfiguration) throws {
-    var reader = try configuration.reader()
-    grammar = try reader.string("grammar")
-    grammarDigest = try reader.string("grammarDigest")
-    root = try reader.int("root", in: 1...99_999)
-    samples = try reader.int("samples", in: 1...1 << 30)
-    finalSamples = try reader.int("finalSamples", default: samples, in: 1...1 << 30)
-    heldoutSentences = try reader.int("heldoutSentences", in: 1...1 << 30)
-    prefixSentences = try reader.int("prefixSentences", in: 0...1 << 30)
-    seed = UInt64(try reader.int("seed", in: 0...Int.max))
-    batch = try reader.int("batch", default: 64, in: 1...1 << 16)
-    maxLength = try reader.optionalInt("maxLength", in: 0...1 << 30)
-    try reader.finish()
-    guard prefixSentences <= heldoutSentences else {
-      throw UserError(
-        "\(configuration.source): prefixSentences",
-        expected: "at most heldoutSentences = \(heldoutSentences)", found: "\(prefixSentences)")
-    }
-  }
-}
 
 /// All scores of one snapshot.
 package struct SnapshotScores: Sendable {
@@ -66,7 +27,7 @@ package struct SnapshotScores: Sendable {
 /// Results depend on configuration and weights, not on threads: a generated sentence is the same in
 /// any company, and sentences are scored in groups of fixed composition.
 package struct EvaluationRun {
-  package let parameters: EvaluationParameters
+  package let parameters: GrammarEvaluateParameters
   package let run: TrainingRunIndex
   package let variant: Variant
   private let configuration: StageConfiguration
@@ -81,9 +42,11 @@ package struct EvaluationRun {
   ///
   /// - Throws: `UserError` when a digest or id differs, when run or held-out set belong to another
   ///   grammar, or when the set has too few sentences.
-  package init(_ configuration: StageConfiguration) throws {
+  package init(
+    _ configuration: StageConfiguration, _ parameters: GrammarEvaluateParameters
+  ) throws {
     self.configuration = configuration
-    parameters = try EvaluationParameters(configuration)
+    self.parameters = parameters
     let bytes = try FileBytes.read(parameters.grammar)
     let digest = SHA256.hex(of: bytes)
     guard digest == parameters.grammarDigest else {
@@ -118,7 +81,7 @@ package struct EvaluationRun {
     }
   }
 
-  private static func check(_ heldout: ShardSet, _ parameters: EvaluationParameters) throws {
+  private static func check(_ heldout: ShardSet, _ parameters: GrammarEvaluateParameters) throws {
     var metadata = try heldout.metadataReader()
     let digest = try metadata.string("grammarDigest")
     let root = try metadata.int("root")

@@ -1,28 +1,9 @@
 import Checkpoints
+import Contracts
 import Models
 import NGrams
 import Shards
 import Support
-
-/// The parameters of the stage "evaluate" with kind text, checked for themselves.
-package struct TextEvaluationParameters: Sendable, Equatable {
-  /// Rows by which a window begins behind the one before; see `TextWindow`.
-  package let stride: Int
-  /// Rows of one pass through the model. Part of the identity: last bits may depend on it.
-  package let batchPositions: Int
-  /// Rows of each set that are scored, the first ones, at snapshots before the last and at the last;
-  /// nil for all. With 0 only the last snapshot is scored.
-  package let positions, finalPositions: Int?
-
-  /// `kind` has been read from `reader`, the reader of the configuration's parameters.
-  package init(reader: inout ConfigReader) throws {
-    stride = try reader.int("stride", in: 1...10_000_000)
-    batchPositions = try reader.int("batchPositions", default: 4096, in: 1...1 << 24)
-    positions = try reader.optionalInt("positions", in: 0...Int.max)
-    finalPositions = try reader.optionalInt("finalPositions", in: 1...Int.max)
-    try reader.finish()
-  }
-}
 
 /// The scores of one snapshot on each set.
 package struct TextSnapshotScores: Sendable {
@@ -36,7 +17,7 @@ package struct TextSnapshotScores: Sendable {
 /// Inputs: `run`, and under any other name a map set over tokens of the run's tokenizer. Results depend
 /// on configuration and weights, not on threads.
 package struct TextEvaluationRun {
-  package let parameters: TextEvaluationParameters
+  package let parameters: TextEvaluateParameters
   package let run: TrainingRunIndex
   package let sets: [TextSet]
   private let configuration: StageConfiguration
@@ -44,14 +25,13 @@ package struct TextEvaluationRun {
 
   /// Opens and checks the run and the sets.
   ///
-  /// - Parameter reader: of the configuration's parameters; `kind` has been read.
   /// - Throws: `UserError` when a parameter is wrong, an input is missing or another than its id says,
   ///   the run was not trained on text, or a set does not fit it.
   package init(
-    _ configuration: StageConfiguration, reader: inout ConfigReader, threads: Int
+    _ configuration: StageConfiguration, _ parameters: TextEvaluateParameters, threads: Int
   ) throws {
     self.configuration = configuration
-    parameters = try TextEvaluationParameters(reader: &reader)
+    self.parameters = parameters
     let input = try configuration.input("run")
     let source = "\(input.path)/\(StageIndex.fileName)"
     run = try TrainingRunIndex(directory: input.path)
@@ -62,7 +42,7 @@ package struct TextEvaluationRun {
     guard let text = try TextMap(run.data, source: source) else {
       throw UserError(
         "\(source): data", expected: "a run on byte-pair tokens", found: "another",
-        remedy: "Evaluate a run on a grammar's sentences without parameters.kind.")
+        remedy: "Evaluate a run on a grammar's sentences with kind \(DataKind.grammar.rawValue).")
     }
     var modelReader = try ConfigReader(run.model, source: source, path: "model")
     model = try ModelConfiguration(reader: &modelReader)
@@ -107,14 +87,20 @@ package struct TextEvaluationRun {
     var scores: [TextSnapshotScores] = []
     for snapshot in run.snapshots {
       let isLast = snapshot.step == run.steps
+      if parameters.onlyLast && !isLast { continue }
       let positions = isLast ? parameters.finalPositions : parameters.positions
-      if positions == 0 { continue }
       try Interruption.check()
       try run.verify(snapshot)
       try engineModel.load(run.path(of: snapshot))
       let found = try sets.map { set in
         let windows = set.windows(
-          context: model.context, stride: parameters.stride, positions: positions)
+          context: model.context, stride: parameters.stride,
+          positions: positions == 0 ? nil : positions)
+        guard set.bytes(of: windows) > 0 else {
+          throw UserError(
+            "set '\(set.name)'", expected: "text to score in its first \(positions) rows",
+            found: "no byte", remedy: "Score more positions, or other text.")
+        }
         let logQ = try set.logQ(
           windows, engine: engine, batchPositions: parameters.batchPositions,
           lanesAtATime: 4 * threads, check: Interruption.check)
@@ -142,15 +128,18 @@ package struct TextEvaluationRun {
 
   private func metadata(_ scores: [TextSnapshotScores]) -> ConfigValue {
     [
-      "kind": "text", "model": run.model, "parameters": .integer(run.parameterCount),
+      "kind": .string(DataKind.text.rawValue), "model": run.model,
+      "parameters": .integer(run.parameterCount),
       "seed": .integer(run.seed), "steps": .integer(run.steps),
       "context": .integer(model.context), "stride": .integer(parameters.stride),
       "sets": .array(sets.map { .string($0.name) }),
       "snapshots": .array(
         scores.map { score in
           [
-            "step": .integer(score.snapshot.step), "sentences": .integer(score.snapshot.sentences),
-            "rows": .integer(score.snapshot.rows), "bytes": .integer(score.snapshot.characters),
+            "step": .integer(score.snapshot.step),
+            DataKind.text.sequences: .integer(score.snapshot.sequences),
+            "rows": .integer(score.snapshot.rows),
+            DataKind.text.symbols: .integer(score.snapshot.symbols),
             "sets": .object(
               Dictionary(uniqueKeysWithValues: score.sets.map { ($0.name, $0.scores.value) })),
           ]

@@ -1,3 +1,4 @@
+import Contracts
 import Engine
 import NGrams
 import Shards
@@ -22,9 +23,10 @@ package struct TextSet: Sendable {
   ) throws {
     let set = try ShardSet(input: input)
     let path = "\(input.path)/\(StageIndex.fileName)"
-    guard set.stage.stage == "map", let found = try TextMap(set.metadata, source: path) else {
+    guard set.stage.stage == Stage.map.rawValue, let found = try TextMap(set.metadata, source: path)
+    else {
       throw UserError(
-        path, expected: "a map set of kind ngramIDs or overEncoding",
+        path, expected: "a map set of kind text",
         found: "a set of stage '\(set.stage.stage)'",
         remedy: "Name map sets over byte-pair tokens as the inputs beside 'run'.")
     }
@@ -88,6 +90,11 @@ package struct TextSet: Sendable {
       lane.endSegment()
     }
     return lane
+  }
+
+  /// Bytes of text that the scored rows of windows stand for.
+  func bytes(of windows: [TextWindow]) -> Int {
+    windows.reduce(0) { $0 + rows.sum(of: labelBytes, in: $1.scored) }
   }
 
   /// The scores of windows, gathered by document.

@@ -1,3 +1,4 @@
+import Contracts
 import Glibc
 import NGrams
 import Support
@@ -32,9 +33,9 @@ package struct Variant: Sendable, Equatable {
   package init(mapMetadata: ConfigValue, source: String) throws {
     var reader = try ConfigReader(mapMetadata, source: source)
     let kind = try reader.string("kind")
-    guard kind == "ngram" else {
+    guard kind == DataKind.grammar.rawValue else {
       throw UserError(
-        "\(source): kind of the map set", expected: "'ngram'", found: "'\(kind)'",
+        "\(source): kind of the map set", expected: "'\(DataKind.grammar.rawValue)'", found: "'\(kind)'",
         remedy: "Evaluate against a grammar needs a run on n-gram tokens.")
     }
     let terminals = try reader.ints("terminals").map { value in

@@ -17,14 +17,14 @@ enum JSONTargets {
     try writer.finish(metadata: ["inputs": [["order": 1, "rows": 9]], "labels": 9, "x": 0.25])
     let path = "\(directory)/\(StageIndex.fileName)"
     var seeds = [try FileBytes.read(path)]
-    let train = StageConfiguration(stage: "train", version: 1, parameters: ["steps": 4])
+    let train = StageConfiguration(stage: "train", version: 1, parameters: ["kind": "grammar"])
     let snapshot = TrainingRunIndex.Snapshot(
-      step: 4, file: "weights-4.safetensors", sha256: "ab", sentences: 32, rows: 320,
-      characters: 288)
+      step: 4, file: "weights-4.safetensors", sha256: "ab", kind: .grammar, sequences: 32,
+      rows: 320, symbols: 288)
     try StageIndex.write(
       to: directory, configuration: train,
       content: [
-        "model": ["layers": 2], "data": ["kind": "ngram"], "snapshots": [snapshot.value],
+        "model": ["layers": 2], "data": ["kind": "grammar"], "snapshots": [snapshot.value],
         "parameterCount": 100, "steps": 4, "sentences": 32, "rows": 320, "characters": 288,
         "finalLoss": 0.75, "seed": 1, "dataSeed": 2, "metrics": [["name": "metrics.jsonl"]],
       ])
@@ -68,19 +68,19 @@ enum JSONTargets {
   static func configuration() -> FuzzTarget {
     let text = """
       {"stage": "train", "version": 1, "inputs": {"data": {"id": "0123456789ab", "path": "data"}},
-       "parameters": {"model": {"architecture": "gpt2", "layers": 2, "width": 16, "heads": 2,
+       "parameters": {"kind": "grammar", "model": {"architecture": "gpt2", "layers": 2, "width": 16, "heads": 2,
         "context": 24, "tied": false}, "optimizer": {"name": "adamw", "learningRate": 0.001,
         "beta1": 0.9, "beta2": 0.98, "epsilon": 1e-08, "weightDecay": 0.1, "clipNorm": 1.0},
         "schedule": {"kind": "cosine", "warmupSteps": 1, "finalFraction": 0.1},
-        "batchSentences": 16, "lanes": 4, "steps": 30, "snapshots": {"count": 3,
-        "spacing": "linear"}, "checkpointEverySteps": 7, "logEverySteps": 5, "seed": 1,
-        "dataSeed": 2}}
+        "training": {"batchSequences": 16, "lanes": 4, "steps": 30, "precision": "float32",
+        "checkpointEverySteps": 7, "logEverySteps": 5}, "seed": 1, "dataSeed": 2,
+        "snapshots": {"count": 3, "spacing": "linear", "initial": false}}}
       """
     return FuzzTarget("config", seeds: [Array(text.utf8)], words: words) { bytes in
       let configuration = try StageConfiguration(
         ConfigValue.parse(json: bytes, source: "x.json"), source: "x.json")
       _ = configuration.id
-      _ = try TrainingParameters(configuration.parameters, source: "x.json", sentences: 37)
+      _ = try TrainingPlan(configuration, kind: .grammar, sequences: 37)
     }
   }
 
@@ -118,19 +118,19 @@ enum JSONTargets {
 
   /// A line of metrics and the state of a checkpoint: what a run reads back of itself.
   static func state(_ scratch: ScratchDirectory) throws -> FuzzTarget {
-    var state = ResumeState(id: "0123456789ab")
-    for _ in 0..<3 { state.progress.add(sentences: 4, rows: 31, characters: 27, lossSum: 0.1) }
+    var state = ResumeState(id: "0123456789ab", kind: .grammar)
+    for _ in 0..<3 { state.progress.add(sequences: 4, rows: 31, symbols: 27, lossSum: 0.1) }
     state.snapshots = [
       TrainingRunIndex.Snapshot(
-        step: 2, file: "weights-2.safetensors", sha256: "ff", sentences: 8, rows: 62, characters: 54
-      )
+        step: 2, file: "weights-2.safetensors", sha256: "ff", kind: .grammar, sequences: 8,
+        rows: 62, symbols: 54)
     ]
     let metadata = state.metadata
     guard let text = metadata["state"] else { preconditionFailure("a state without its text") }
     return FuzzTarget("state", seeds: [Array(text.utf8)], words: words) { bytes in
       var metadata = metadata
       metadata["state"] = String(decoding: bytes, as: UTF8.self)
-      _ = try ResumeState(metadata: metadata, id: "0123456789ab", path: "x")
+      _ = try ResumeState(metadata: metadata, id: "0123456789ab", kind: .grammar, path: "x")
     }
   }
 

@@ -1,6 +1,7 @@
 import Engine
 import Kernels
 import Parallel
+import Support
 
 extension ModelConfiguration {
   /// Traces the model for `mode` and plans it for lanes of up to `rows` rows.

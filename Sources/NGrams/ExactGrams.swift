@@ -25,7 +25,7 @@ package struct ExactGrams: Sendable, Equatable {
         throw UserError(
           "exact ids of \(order)-grams over \(vocabulary) tokens",
           expected: "at most 2^63 - 1 of them", found: "\(vocabulary)^\(order)",
-          remedy: "Use kind 'overEncoding', or order \(powers.count).")
+          remedy: "Use content 'overEncoding', or order \(powers.count).")
       }
       powers.append(next)
     }

@@ -3,16 +3,18 @@ import Support
 /// What the metadata of a map set over byte-pair tokens says: the vocabulary, and what its columns can
 /// feed.
 package struct TextMap: Sendable, Equatable {
-  package enum Content: Sendable, Equatable {
-    /// Columns "gram2" … "gram<n>" of exact ids.
-    case grams(order: Int)
-    /// Columns "input1" … of the rows of this layout, whose widths mean nothing.
-    case rows(OverEncodingLayout)
+  /// What the columns between token and label hold: `content` in a configuration and in the metadata.
+  package enum Content: String, CaseIterable, Sendable {
+    /// "gram2" … "gram<n>": exact ids, which serve tables of any size.
+    case ngramIDs
+    /// "input1" …: the rows of one choice of tables.
+    case overEncoding
   }
 
-  /// The values of `kind`.
-  package enum Kind: String, CaseIterable, Sendable {
-    case ngramIDs, overEncoding
+  package enum Columns: Sendable, Equatable {
+    case grams(order: Int)
+    /// The widths of the layout mean nothing.
+    case rows(OverEncodingLayout)
   }
 
   /// V.
@@ -21,14 +23,14 @@ package struct TextMap: Sendable, Equatable {
   package let tokenizer: String
   /// Bytes of text of each label.
   package let labelBytes: [Int]
-  package let content: Content
+  package let columns: Columns
 
-  /// Reads the metadata; nil for a set of another kind.
+  /// Reads the metadata; nil for a set without `content`, of a grammar's symbols.
   ///
   /// - Throws: `UserError` for metadata that contradict themselves.
   package init?(_ metadata: ConfigValue, source: String) throws {
     var reader = try ConfigReader(metadata, source: source, path: "metadata")
-    guard let kind = try reader.optionalString("kind").flatMap(Kind.init) else { return nil }
+    guard let content = try reader.optionalChoice("content", Content.self) else { return nil }
     vocabulary = try reader.int("vocabulary", in: 2...OverEncodingLayout.largestModulus)
     tokenizer = try reader.string("tokenizer")
     labelBytes = try reader.ints("labelBytes", in: 0...Int.max)
@@ -37,10 +39,10 @@ package struct TextMap: Sendable, Equatable {
         "labelBytes", expected: "\(vocabulary) counts, one a token", found: "\(labelBytes.count)",
         remedy: nil)
     }
-    switch kind {
-    case .ngramIDs: content = .grams(order: try reader.int("order", in: 2...64))
+    switch content {
+    case .ngramIDs: columns = .grams(order: try reader.int("order", in: 2...64))
     case .overEncoding:
-      content = .rows(try OverEncodingLayout(rowsOf: &reader, vocabulary: vocabulary))
+      columns = .rows(try OverEncodingLayout(rowsOf: &reader, vocabulary: vocabulary))
     }
   }
 
@@ -64,7 +66,7 @@ package struct TextMap: Sendable, Equatable {
         expected: "\(layout.vocabulary) tokens, as the model", found: "\(vocabulary)",
         remedy: "Map the tokens of the model's tokenizer.")
     }
-    switch content {
+    switch columns {
     case .grams(let order):
       guard layout.order <= order else {
         throw UserError(
@@ -80,7 +82,7 @@ package struct TextMap: Sendable, Equatable {
         throw UserError(
           "\(path): map set of other over-encoding tables",
           expected: Self.tables(layout), found: Self.tables(mapped),
-          remedy: "Map with the model's order, slices, rows and moduli, or with kind ngramIDs.")
+          remedy: "Map with the model's order, slices, rows and moduli, or with content ngramIDs.")
       }
       return layout.embedders.indices.map { Source(column: "input\($0 + 1)", modulus: nil) }
     }

@@ -1,5 +1,5 @@
+import Contracts
 import Foundation
-import Kernels
 import Models
 import Support
 
@@ -125,10 +125,10 @@ package struct CostModel {
   /// of the lane at work and one gradient for every level of the tree of sums; the map set, of
   /// `dataBytes`, lies in memory.
   func training(
-    _ size: RunSize, _ model: ModelConfiguration, lanes laneCount: Int, precision: Precision,
+    _ size: RunSize, _ model: ModelConfiguration, _ training: TrainParameters.Training,
     dataBytes: Double
   ) -> Cost {
-    let lanes = Double(laneCount)
+    let lanes = Double(training.lanes)
     let stepRows = size.rows / Double(size.steps)
     let laneRows = stepRows / lanes
     let weights = 4 * Double(model.denseParameterCount)
@@ -138,31 +138,11 @@ package struct CostModel {
       + Double(model.activationBytes + Self.gradientRows * 4 * model.width) * laneRows * workers
       + dataBytes
     let step = rates.stepSeconds(
-      model, rows: stepRows, length: size.rows / Double(size.units), lanes: laneCount,
-      precision: precision)
+      model, rows: stepRows, length: size.rows / Double(size.units), lanes: training.lanes,
+      precision: training.precision)
     return Cost(
       flops: size.trainingFlops, memoryBytes: memory,
       diskBytes: Double(size.snapshots + 3) * weights,
       seconds: rates.startSeconds + Double(size.steps) * step)
-  }
-
-  /// The model of a run with the tables and classes that its map set will have.
-  func model(
-    of run: Int, inputs: [InputTable], labels: Int
-  ) throws -> ModelConfiguration {
-    let train = graph.nodes[graph.chains[run].train]
-    guard case .object(var members)? = train.configuration.parameters["model"] else {
-      preconditionFailure("a train configuration has a model")
-    }
-    members["inputs"] = .array(
-      inputs.map { ["order": .integer($0.order), "rows": .integer($0.rows)] })
-    members["labels"] = .integer(labels)
-    var reader = try ConfigReader(
-      .object(members),
-      source: graph.experiment.runs[run].settings.entries["model.width"]?.origin ?? "",
-      path: "model")
-    let model = try ModelConfiguration(reader: &reader)
-    try reader.finish()
-    return model
   }
 }

@@ -1,4 +1,4 @@
-import Kernels
+import Contracts
 import Models
 import Support
 
@@ -13,7 +13,7 @@ package protocol DataPath: Sendable {
   func addChain(of run: Int, to graph: inout StageGraph) throws -> StageGraph.Chain
 
   /// Parameters and inputs of the stage that makes the figure.
-  func report(on graph: StageGraph) throws -> (parameters: ConfigValue, inputs: [String: Int])
+  func report(on graph: StageGraph) throws -> (parameters: ReportParameters, inputs: [String: Int])
 
   /// The sizes of a run that its costs follow from.
   func size(of run: Int, in model: CostModel) throws -> CostModel.RunSize
@@ -21,38 +21,7 @@ package protocol DataPath: Sendable {
   func cost(of node: StageGraph.Node, in model: CostModel) throws -> Cost
 }
 
-extension ConfigValue {
-  /// The members of a section of settings, which is an object by construction.
-  var sectionMembers: [String: ConfigValue] {
-    guard case .object(let members) = self else { preconditionFailure("a section is an object") }
-    return members
-  }
-}
-
 extension Settings {
-  /// The parameters of stage train that every kind of data has in common; `model` as it is given.
-  func trainParameters(
-    model: [String: ConfigValue], batch: Int, seed: Int
-  ) throws -> [String: ConfigValue] {
-    var schedule = section("schedule").sectionMembers
-    if schedule["kind"] == "constant" { schedule["finalFraction"] = nil }
-    var snapshots = section("snapshots").sectionMembers
-    if snapshots["spacing"] != "log" { snapshots["first"] = nil }
-    var parameters: [String: ConfigValue] = [
-      "model": .object(model), "optimizer": section("optimizer"),
-      "schedule": .object(schedule), "snapshots": .object(snapshots),
-      "batchSentences": .integer(batch),
-      "steps": .integer(try int("training.steps", in: 1...1 << 40)),
-      "lanes": .integer(try int("training.lanes", in: 1...4096)),
-      "checkpointEverySteps": .integer(try int("training.checkpointEverySteps", in: 1...Int.max)),
-      "logEverySteps": .integer(try int("training.logEverySteps", in: 1...Int.max)),
-      "seed": .integer(seed), "dataSeed": .integer(seed),
-    ]
-    let precision = try precision
-    if precision != .float32 { parameters["precision"] = .string(precision.rawValue) }
-    return parameters
-  }
-
   /// The members of `model`, but for keys that only other trunks have.
   var model: [String: ConfigValue] {
     get throws {
@@ -61,19 +30,89 @@ extension Settings {
           "model.architecture",
           expected: "one of \(Architecture.allCases.map(\.rawValue).joined(separator: ", "))")
       }
-      return try architecture.withoutKeysOfOthers(section("model").sectionMembers)
+      return try architecture.withoutKeysOfOthers(section("model"))
     }
   }
 
-  /// Of the matrix products of training; a configuration leaves `float32` out.
-  var precision: Precision {
-    get throws {
-      guard let precision = Precision(rawValue: try string("training.precision")) else {
-        throw fault(
-          "training.precision",
-          expected: "one of \(Precision.allCases.map(\.rawValue).joined(separator: ", "))")
-      }
-      return precision
+  /// The parameters of stage train; keys that do not count where others say so are left out.
+  ///
+  /// - Parameters:
+  ///   - model: as the stage gets it.
+  ///   - hasTables: whether the optimizer has n-gram tables to train.
+  func trainParameters(
+    kind: DataKind, model: [String: ConfigValue], hasTables: Bool = false, seed: Int
+  ) throws -> TrainParameters {
+    var optimizer = section("optimizer")
+    if !hasTables { optimizer["tables"] = nil }
+    var schedule = section("schedule")
+    if schedule["kind"] == "constant" { schedule["finalFraction"] = nil }
+    var snapshots = section("snapshots")
+    if snapshots["spacing"] != "log" { snapshots["first"] = nil }
+    return try parameters(
+      from: [""],
+      adding: [
+        "kind": .string(kind.rawValue), "model": .object(model), "optimizer": .object(optimizer),
+        "schedule": .object(schedule), "snapshots": .object(snapshots), "seed": .integer(seed),
+        "dataSeed": .integer(seed),
+      ])
+  }
+
+  /// The model that stage train will make of `parameters`, with the tables and classes that its map set
+  /// will have.
+  func model(
+    _ parameters: TrainParameters, inputs: [InputTable], labels: Int
+  ) throws -> ModelConfiguration {
+    let value = parameters.modelValue(
+      inputs: inputs.map { (order: $0.order, rows: $0.rows) }, labels: labels)
+    let places = places(below: "model", as: "model")
+    var reader = try ConfigReader(
+      value, source: entries["model.width"]?.origin ?? "settings", path: "model", places: places)
+    do {
+      let model = try ModelConfiguration(reader: &reader)
+      try reader.finish()
+      return model
+    } catch let error as UserError {
+      // Of numbers that do not go together a model does not know where they came from.
+      if places.values.contains(where: error.what.hasPrefix) { throw error }
+      throw UserError(
+        "\(reader.source): model: \(error.what)", expected: error.expected, found: error.found,
+        remedy: error.remedy)
     }
+  }
+}
+
+extension Experiment {
+  /// Checks that what is compared with one another has the same values of `settings`.
+  ///
+  /// - Throws: `UserError` naming the setting and the two variants that differ in it.
+  func requireEqual(_ settings: [String], because reason: String) throws {
+    for size in sizes {
+      let runs = runs.filter { $0.size == size }
+      for run in runs.dropFirst() {
+        for path in settings where run.settings.value(path) != runs[0].settings.value(path) {
+          throw run.settings.fault(
+            path,
+            expected: "\(runs[0].settings.value(path)?.canonicalJSON ?? "none"), as in variant "
+              + "'\(runs[0].variant)': \(reason)")
+        }
+      }
+    }
+  }
+}
+
+extension TrainParameters {
+  /// Steps of a run, and the weights that it keeps; planned runs say both by number.
+  var plannedSteps: (steps: Int, snapshots: Int) {
+    guard let steps = training.steps, let count = snapshots.count else {
+      preconditionFailure("settings give steps and count")
+    }
+    return (steps, count)
+  }
+}
+
+extension Int {
+  /// The nearest integer; the largest and the smallest for numbers beyond them, 0 for no number.
+  init(nearest value: Double) {
+    self = value.isNaN ? 0 : Int(exactly: value.rounded()) ?? (value < 0 ? .min : .max)
   }
 }

@@ -1,34 +1,9 @@
+import Contracts
 import Support
 
 /// A figure at a scale: `pipeline/<figure>.yaml` read with a preset of its kind, expanded to runs with
 /// every setting spelled out.
 package struct Experiment: Sendable {
-  /// What the models of a figure learn. Each kind has its own settings and presets, and its own way
-  /// from sources to scores (`DataPath`).
-  package enum Kind: String, CaseIterable, Sendable {
-    /// A language that a grammar generates.
-    case grammar
-    /// Text of a corpus.
-    case text
-
-    /// Where the kind keeps `defaults.yaml` and `presets/`.
-    var folder: String {
-      switch self {
-      case .grammar: "pipeline"
-      case .text: "pipeline/text"
-      }
-    }
-
-    func subject(
-      _ reader: inout ConfigReader, _ context: FigureContext
-    ) throws -> any Subject {
-      switch self {
-      case .grammar: try GrammarFigure(&reader, context)
-      case .text: try TextFigure(&reader, context)
-      }
-    }
-  }
-
   /// One curve of one seed.
   package struct Run: Sendable {
     package let variant: String
@@ -37,7 +12,7 @@ package struct Experiment: Sendable {
     package let settings: Settings
 
     /// "3-gram input/large/2": unique in the experiment.
-    package var name: String { "\(variant)/\(size)/\(seed)" }
+    package var name: String { runName(variant: variant, size: size, seed: seed) }
   }
 
   package let figure: String
@@ -59,7 +34,7 @@ package struct Experiment: Sendable {
     let folder = ExperimentFolder(directory: directory)
     let figurePath = try folder.path(of: figure, kind: "figure", in: "pipeline")
     var figureReader = try folder.reader(figurePath)
-    let kind = try figureReader.choice("kind", Kind.self, default: .grammar)
+    let kind = try figureReader.choice("kind", DataKind.self)
     let (scale, precision) = folder.scale(of: preset, in: kind.folder + "/presets")
     let presetPath = try folder.path(of: scale, kind: "preset", in: kind.folder + "/presets")
     var presetReader = try folder.reader(presetPath)
@@ -167,4 +142,21 @@ package protocol Subject: Sendable {
 
   /// How the runs of `experiment` get from sources to scores; paths are relative to `directory`.
   func path(of experiment: Experiment, in directory: String) throws -> any DataPath
+}
+
+extension DataKind {
+  /// Where the kind keeps `defaults.yaml` and `presets/`.
+  var folder: String {
+    switch self {
+    case .grammar: "pipeline"
+    case .text: "pipeline/text"
+    }
+  }
+
+  func subject(_ reader: inout ConfigReader, _ context: FigureContext) throws -> any Subject {
+    switch self {
+    case .grammar: try GrammarFigure(&reader, context)
+    case .text: try TextFigure(&reader, context)
+    }
+  }
 }

@@ -1,6 +1,5 @@
 import Grammar
 import Support
-import Tokenization
 
 /// What planning needs to know of a grammar.
 package struct GrammarFacts: Sendable {
@@ -36,18 +35,5 @@ package struct GrammarFacts: Sendable {
       sum += probability * Double((length + n - 1) / n + 1)
     }
     return sum
-  }
-
-  /// Rows of the input table of `order` over n-gram tokens: the n-gram vocabulary itself over
-  /// characters, all combinations of tokens otherwise.
-  package func inputRows(order: Int, tokenizerOrder: Int) throws -> Int {
-    if tokenizerOrder == 1 { return try NGramVocabulary(alphabet: terminals, order: order).size }
-    let tokens = try NGramVocabulary(alphabet: terminals, order: tokenizerOrder).size
-    return (0..<order).reduce(1) { rows, _ in rows * tokens }
-  }
-
-  /// Classes that the head tells apart.
-  package func labels(outputOrder: Int, tokenizerOrder: Int) throws -> Int {
-    try NGramVocabulary(alphabet: terminals, order: max(outputOrder, tokenizerOrder)).size
   }
 }

@@ -1,34 +1,19 @@
+import Contracts
 import Support
 
 /// A figure over languages of grammars: panels of curves, and the paper's statements about them.
 package struct GrammarFigure: Subject {
-  package struct Panel: Sendable, Equatable {
-    package let name: String
-    package let variants: [String]
-  }
-
-  /// What the paper says of one variant against another at one size.
-  package struct Claim: Sendable, Equatable {
-    package let panel: String
-    package let variant: String
-    package let baseline: String
-    package let size: String
-    /// "better" or "worse".
-    package let statement: String
-    /// The row of the file it stands in.
-    package let row: String
-  }
-
-  package let panels: [Panel]
-  package let claims: [Claim]
+  package let panels: [FigureParameters.Panel]
+  package let claims: [FigureParameters.Claim]
   package let drawing: String
-  package let views = ["csv", "json", "svg"]
+  package let views = FigureFiles.picture
 
   init(_ reader: inout ConfigReader, _ context: FigureContext) throws {
     panels = try reader.objects("panels").map { reader in
-      var reader = reader
-      return Panel(
-        name: try ExperimentFolder.name(&reader), variants: try reader.strings("variants"))
+      var (reader, panel) = (reader, FigureParameters.Panel())
+      panel.name = try ExperimentFolder.name(&reader)
+      panel.variants = try reader.strings("variants")
+      return panel
     }
     let claimsFile = try reader.string("claims")
     let paperSizes = try reader.object("paperSizes")
@@ -47,7 +32,7 @@ package struct GrammarFigure: Subject {
   /// "<variant> <paper's size> vs <variant> <paper's size>", the last field "better" or "worse".
   private static func claims(
     from path: String, paperSizes: ConfigReader, _ context: FigureContext
-  ) throws -> [Claim] {
+  ) throws -> [FigureParameters.Claim] {
     var reader = paperSizes
     let labels = try reader.keys.map { (size: $0, label: try reader.string($0)) }
     func side(_ text: String, row: String) throws -> (variant: String, size: String) {
@@ -62,10 +47,10 @@ package struct GrammarFigure: Subject {
         expected: "a variant of \(context.figure) and one of the paper's sizes", found: text,
         remedy: "The figure has the variants \(context.variants.joined(separator: ", ")).")
     }
-    var claims: [Claim] = []
+    var claims: [FigureParameters.Claim] = []
     for fields in try context.paperRows(path) where fields[0].hasPrefix(context.figure + ".") {
       let sides = fields[1].components(between: " vs ")
-      guard sides.count == 2, ["better", "worse"].contains(fields[3]) else {
+      guard sides.count == 2, let statement = Statement(rawValue: fields[3]) else {
         throw UserError(
           "\(path): \(fields.joined(separator: ","))",
           expected: "item,variant size vs variant size,metric,better|worse", found: "another row")
@@ -76,10 +61,11 @@ package struct GrammarFigure: Subject {
           "\(path): \(fields[1])", expected: "both sides of one size",
           found: "\(left.size) and \(right.size)")
       }
-      claims.append(
-        Claim(
-          panel: String(fields[0].dropFirst(context.figure.count + 1)), variant: left.variant,
-          baseline: right.variant, size: left.size, statement: fields[3], row: fields[1]))
+      var claim = FigureParameters.Claim()
+      claim.panel = String(fields[0].dropFirst(context.figure.count + 1))
+      (claim.variant, claim.baseline, claim.size) = (left.variant, right.variant, left.size)
+      (claim.statement, claim.row) = (statement, fields[1])
+      claims.append(claim)
     }
     return claims
   }

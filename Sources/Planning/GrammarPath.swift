@@ -1,140 +1,157 @@
+import Contracts
+import Models
+import NGrams
 import Support
+import Tokenization
 
 /// The way of a grammar's language: two streams of sentences are sampled; the train stream is
 /// tokenized, mapped and trained on; the held-out stream and generated sentences are scored.
 package struct GrammarPath: DataPath {
+  /// What the stages of a run are asked to do.
+  struct Run {
+    let grammar: GrammarFacts
+    let sample, heldout: SampleParameters
+    let tokenize: GrammarTokenizeParameters
+    let map: GrammarMapParameters
+    let train: TrainParameters
+    let evaluate: GrammarEvaluateParameters
+    let model: ModelConfiguration
+  }
+
   package let figure: GrammarFigure
-  package let unit = "sentences"
-  /// Facts of the grammar of each run, in the order of the experiment's runs.
-  package let grammars: [GrammarFacts]
+  package let unit = DataKind.grammar.sequences
+  /// In the order of the experiment's runs.
+  let runs: [Run]
   private let drawingDigest: String
+
+  /// Facts of the grammar of each run.
+  package var grammars: [GrammarFacts] { runs.map(\.grammar) }
 
   init(_ experiment: Experiment, _ figure: GrammarFigure, in directory: String) throws {
     self.figure = figure
     drawingDigest = SHA256.hex(of: try FileBytes.read(directory + "/" + figure.drawing))
     var facts: [String: GrammarFacts] = [:]
-    grammars = try experiment.runs.map { run in
+    runs = try experiment.runs.map { run in
       let path = try run.settings.string("data.grammar")
-      let root = try run.settings.int("data.root")
+      let root = try run.settings.parameters(Root.self, from: ["data"]).root
       let grammar =
-        try facts["\(path) \(root)"] ?? GrammarFacts(path: path, root: root, in: directory)
+        try facts["\(path) \(root)"]
+        ?? run.settings.locating("data.root") {
+          try GrammarFacts(path: path, root: root, in: directory)
+        }
       facts["\(path) \(root)"] = grammar
-      return grammar
+      return try Run(run.settings, grammar, seed: run.seed)
     }
+    try experiment.requireEqual(
+      [
+        "training.steps", "training.batchSequences", "snapshots.count", "snapshots.spacing",
+        "snapshots.first", "snapshots.initial",
+      ], because: "curves that are compared need equal sentences a step and equal snapshots")
+  }
+
+  /// What is needed of the settings before there is a grammar.
+  private struct Root: KeyedParameters {
+    @Key(in: 1...99_999) var root: Int
   }
 
   // MARK: - Stages
 
   package func addChain(of position: Int, to graph: inout StageGraph) throws -> StageGraph.Chain {
-    let run = graph.experiment.runs[position]
-    let (settings, seed, grammar) = (run.settings, run.seed, grammars[position])
-    let perShard = ConfigValue.integer(try settings.int("data.documentsPerShard", in: 1...1 << 30))
+    let (run, own) = (graph.experiment.runs[position], runs[position])
     let sample = graph.add(
-      .sample, parameters: try sampleParameters(settings, grammar, seed: seed, stream: "train"),
-      inputs: [:], label: "train stream, seed \(seed)", run: position)
+      own.sample, inputs: [:], label: "train stream, seed \(run.seed)", run: position)
     let heldout = graph.add(
-      .sample, parameters: try sampleParameters(settings, grammar, seed: seed, stream: "heldout"),
-      inputs: [:], label: "heldout stream, seed \(seed)", run: position)
-    let order = try settings.int("tokenizer.order", in: 1...16)
+      own.heldout, inputs: [:], label: "heldout stream, seed \(run.seed)", run: position)
     let tokenize = graph.add(
-      .tokenize,
-      parameters: [
-        "kind": settings.value("tokenizer.kind"), "order": .integer(order),
-        "documentsPerShard": perShard,
-      ],
-      inputs: ["symbols": sample], label: "\(order)-gram tokens, seed \(seed)", run: position)
-    let inputOrders = try settings.ints("map.inputOrders", in: 1...16)
-    let outputOrder = try settings.int("map.outputOrder", in: 1...16)
+      TokenizeParameters.grammar(own.tokenize), inputs: ["symbols": sample],
+      label: "\(own.tokenize.order)-gram tokens, seed \(run.seed)", run: position)
     let map = graph.add(
-      .map,
-      parameters: [
-        "inputOrders": .array(inputOrders.map(ConfigValue.integer)),
-        "outputOrder": .integer(outputOrder), "documentsPerShard": perShard,
-      ],
-      inputs: ["tokens": tokenize], label: "\(run.variant), seed \(seed)", run: position)
-    let train = graph.add(
-      .train, parameters: try trainParameters(settings, grammar, seed: seed),
-      inputs: ["data": map], label: run.name, run: position)
+      MapParameters.grammar(own.map), inputs: ["tokens": tokenize],
+      label: "\(run.variant), seed \(run.seed)", run: position)
+    let train = graph.add(own.train, inputs: ["data": map], label: run.name, run: position)
     let evaluate = graph.add(
-      .evaluate, parameters: try evaluateParameters(settings, grammar, seed: seed),
-      inputs: ["run": train, "heldout": heldout], label: run.name, run: position)
+      EvaluateParameters.grammar(own.evaluate), inputs: ["run": train, "heldout": heldout],
+      label: run.name, run: position)
     return StageGraph.Chain(
       data: [heldout, sample, tokenize, map], train: train, evaluate: evaluate)
   }
 
-  private func sampleParameters(
-    _ settings: Settings, _ grammar: GrammarFacts, seed: Int, stream: String
-  ) throws -> ConfigValue {
-    let documents = try settings.int(
-      "data.\(stream == "train" ? "trainDocuments" : "heldoutDocuments")", in: 1...1 << 40)
-    return [
-      "grammar": .string(grammar.path), "grammarDigest": .string(grammar.digest),
-      "root": .integer(grammar.root), "seed": .integer(seed), "stream": .string(stream),
-      "documents": .integer(documents),
-      "documentsPerShard": .integer(try settings.int("data.documentsPerShard", in: 1...1 << 30)),
-      "compressionLevel": .integer(try settings.int("data.compressionLevel", in: 1...22)),
-    ]
-  }
-
-  private func trainParameters(
-    _ settings: Settings, _ grammar: GrammarFacts, seed: Int
-  ) throws -> ConfigValue {
-    var model = try settings.model
-    if try settings.int("model.context") == 0 {
-      // One row per character and one for the end: what the finest tokens need serves all variants.
-      model["context"] = .integer(grammar.longest + 1)
-    }
-    let batch = try settings.int("training.batchSentences", in: 1...1 << 20)
-    guard try settings.int("data.trainDocuments") >= batch else {
-      throw settings.fault(
-        "data.trainDocuments", expected: "at least a batch of \(batch) sentences")
-    }
-    return .object(try settings.trainParameters(model: model, batch: batch, seed: seed))
-  }
-
-  private func evaluateParameters(
-    _ settings: Settings, _ grammar: GrammarFacts, seed: Int
-  ) throws -> ConfigValue {
-    let scored = try settings.int("evaluation.heldoutSentences", in: 1...1 << 40)
-    guard try settings.int("data.heldoutDocuments") >= scored else {
-      throw settings.fault(
-        "data.heldoutDocuments", expected: "at least the \(scored) sentences to be scored")
-    }
-    var parameters = settings.section("evaluation").sectionMembers
-    parameters["grammar"] = .string(grammar.path)
-    parameters["grammarDigest"] = .string(grammar.digest)
-    parameters["root"] = .integer(grammar.root)
-    parameters["seed"] = .integer(seed)
-    return .object(parameters)
-  }
-
   package func report(
     on graph: StageGraph
-  ) throws -> (parameters: ConfigValue, inputs: [String: Int]) {
+  ) throws -> (parameters: ReportParameters, inputs: [String: Int]) {
     let experiment = graph.experiment
     var inputs: [String: Int] = [:]
     for (run, chain) in zip(experiment.runs, graph.chains) { inputs[run.name] = chain.evaluate }
-    let parameters: ConfigValue = [
-      "figure": .string(experiment.figure), "preset": .string(experiment.preset),
-      "title": .string(experiment.title),
-      "drawing": .string(figure.drawing), "drawingDigest": .string(drawingDigest),
-      "panels": .array(
-        figure.panels.map {
-          [
-            "name": .string($0.name), "variants": .array($0.variants.map(ConfigValue.string)),
-          ]
-        }),
-      "sizes": .array(experiment.sizes.map(ConfigValue.string)),
-      "seeds": .array(experiment.seeds.map(ConfigValue.integer)),
-      "claims": .array(
-        figure.claims.map {
-          [
-            "panel": .string($0.panel), "variant": .string($0.variant),
-            "baseline": .string($0.baseline), "size": .string($0.size),
-            "statement": .string($0.statement), "row": .string($0.row),
-          ]
-        }),
+    var report = FigureParameters()
+    report.figure = experiment.figure
+    report.preset = experiment.preset
+    report.title = experiment.title
+    report.drawing = figure.drawing
+    report.drawingDigest = drawingDigest
+    report.panels = figure.panels
+    report.sizes = experiment.sizes
+    report.seeds = experiment.seeds
+    report.claims = figure.claims
+    return (.grammar(report), inputs)
+  }
+}
+
+// MARK: - From settings to parameters
+
+extension GrammarPath.Run {
+  init(_ settings: Settings, _ grammar: GrammarFacts, seed: Int) throws {
+    self.grammar = grammar
+    let facts: [String: ConfigValue] = [
+      "grammar": .string(grammar.path), "grammarDigest": .string(grammar.digest),
+      "root": .integer(grammar.root), "seed": .integer(seed),
     ]
-    return (parameters, inputs)
+    func stream(_ stream: SentenceStream, documents: String) throws -> SampleParameters {
+      try settings.parameters(
+        from: ["data"], named: ["documents": documents],
+        adding: facts.merging(["stream": .string(stream.rawValue)]) { $1 })
+    }
+    sample = try stream(.train, documents: "data.trainDocuments")
+    heldout = try stream(.heldout, documents: "data.heldoutDocuments")
+    tokenize = try settings.parameters(from: ["tokenizer", "data"])
+    map = try settings.parameters(from: ["map", "data"])
+    let (tokens, orders) = (tokenize, map)
+    let base = try settings.locating("tokenizer.order") {
+      try NGramVocabulary(alphabet: grammar.terminals, order: tokens.order)
+    }
+    _ = try settings.locating("map.inputOrders") {
+      try RowMapper(base: base, inputOrders: orders.inputOrders, outputOrder: 1)
+    }
+    let mapper = try settings.locating("map.outputOrder") {
+      try RowMapper(
+        base: base, inputOrders: orders.inputOrders, outputOrder: orders.outputOrder)
+    }
+
+    var model = try settings.model
+    if model["context"] == 0 {
+      // One row per character and one for the end: what the finest tokens need serves all variants.
+      model["context"] = .integer(grammar.longest + 1)
+    }
+    train = try settings.trainParameters(kind: .grammar, model: model, seed: seed)
+    guard sample.documents >= train.training.batchSequences else {
+      throw settings.fault(
+        "data.trainDocuments",
+        expected: "at least a batch of \(train.training.batchSequences) sentences")
+    }
+    self.model = try settings.model(
+      train, inputs: mapper.tables.map { InputTable(order: $0.order, rows: $0.rows) },
+      labels: mapper.labels)
+    // Any sentence may be sampled or held out, and each is learned and scored whole.
+    let rows = (grammar.longest + tokenize.order - 1) / tokenize.order + 1
+    guard self.model.context >= rows else {
+      throw settings.fault(
+        "model.context", expected: "0, or at least the \(rows) rows of the longest sentence")
+    }
+
+    evaluate = try settings.parameters(from: ["evaluation"], adding: facts)
+    guard heldout.documents >= evaluate.heldoutSentences else {
+      throw settings.fault(
+        "data.heldoutDocuments",
+        expected: "at least the \(evaluate.heldoutSentences) sentences to be scored")
+    }
   }
 }

@@ -78,14 +78,3 @@ package struct MakeRules {
     order.firstIndex(of: position) ?? order.count
   }
 }
-
-extension StageConfiguration {
-  /// The configuration as its file says it.
-  package var file: ConfigValue {
-    [
-      "stage": .string(stage), "version": .integer(version), "parameters": parameters,
-      "inputs": .object(
-        inputs.mapValues { ["id": .string($0.id), "path": .string($0.path)] }),
-    ]
-  }
-}

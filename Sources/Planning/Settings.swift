@@ -1,3 +1,4 @@
+import Contracts
 import Support
 
 /// The settings of one run: every key of the defaults of its kind, each with its value and the place
@@ -40,59 +41,82 @@ package struct Settings: Sendable {
     }
   }
 
-  /// The keys below `section` as one object: what a stage gets as its parameters.
-  package func section(_ name: String) -> ConfigValue {
+  /// The setting at `path`, or all of those below it as an object; nil where there is none.
+  package func value(_ path: String) -> ConfigValue? {
+    if let entry = entries[path] { return entry.value }
     var members: [String: ConfigValue] = [:]
-    for (path, entry) in entries where path.hasPrefix(name + ".") {
-      members[String(path.dropFirst(name.count + 1))] = entry.value
+    for below in entries.keys where below.hasPrefix(path + ".") {
+      let key = below.dropFirst(path.count + 1).prefix { $0 != "." }
+      members[String(key)] = value("\(path).\(key)")
     }
-    return .object(members)
+    return members.isEmpty ? nil : .object(members)
   }
 
-  package func value(_ path: String) -> ConfigValue {
-    guard let entry = entries[path] else { preconditionFailure("no setting \(path)") }
-    return entry.value
+  /// The members of the section `name`.
+  package func section(_ name: String) -> [String: ConfigValue] {
+    guard case .object(let members)? = value(name) else {
+      preconditionFailure("no section \(name)")
+    }
+    return members
   }
 
-  package func int(_ path: String, in range: ClosedRange<Int> = 0...Int.max) throws -> Int {
-    guard case .integer(let value) = value(path), range.contains(value) else {
-      let bounds =
-        range.upperBound == Int.max ? "\(range.lowerBound) or more" : "\(range)"
-      throw fault(path, expected: "an integer, \(bounds)")
+  /// The parameters of a stage: every key from the first of `sections` that has it ("" for the top,
+  /// where sections are keys), unless it is computed. Messages name the settings and their files.
+  ///
+  /// - Parameters:
+  ///   - names: settings that are not called as the key.
+  ///   - computed: what takes the place of a setting, or has none; nil leaves the key out.
+  package func parameters<P: KeyedParameters>(
+    _ type: P.Type = P.self, from sections: [String], named names: [String: String] = [:],
+    adding computed: [String: ConfigValue?] = [:]
+  ) throws -> P {
+    var members: [String: ConfigValue] = [:]
+    var places: [String: String] = [:]
+    for (key, _) in P().keys {
+      let paths = names[key].map { [$0] } ?? sections.map { $0.isEmpty ? key : "\($0).\(key)" }
+      let path = paths.first { value($0) != nil }
+      if let path { places.merge(self.places(below: path, as: key)) { $1 } }
+      members[key] = computed[key] ?? path.flatMap(value)
     }
-    return value
+    var reader = try ConfigReader(.object(members), source: defaultsOrigin, places: places)
+    let parameters = try P(reader: &reader)
+    try reader.finish()
+    return parameters
   }
 
-  package func double(_ path: String, in range: ClosedRange<Double>) throws -> Double {
-    guard case .double(let value) = value(path), range.contains(value) else {
-      throw fault(path, expected: "a number in \(range.lowerBound)...\(range.upperBound)")
+  /// What messages call the settings at and below `path`, by key path, `path` itself being `key`.
+  package func places(below path: String, as key: String) -> [String: String] {
+    var places: [String: String] = [:]
+    for (setting, entry) in entries where setting == path || setting.hasPrefix(path + ".") {
+      places[key + setting.dropFirst(path.count)] = "\(entry.origin): \(setting)"
     }
-    return value
-  }
-
-  package func ints(_ path: String, in range: ClosedRange<Int>) throws -> [Int] {
-    if case .array(let values) = value(path), !values.isEmpty {
-      let integers = values.compactMap { value -> Int? in
-        guard case .integer(let integer) = value, range.contains(integer) else { return nil }
-        return integer
-      }
-      if integers.count == values.count { return integers }
-    }
-    throw fault(path, expected: "a list of integers in \(range)")
+    return places
   }
 
   package func string(_ path: String) throws -> String {
-    guard case .string(let text) = value(path) else { throw fault(path, expected: "a text") }
+    guard case .string(let text)? = value(path) else { throw fault(path, expected: "a text") }
     return text
   }
 
   /// An error about the value at `path` that names the file it came from.
-  package func fault(_ path: String, expected: String) -> UserError {
-    let entry = entries[path]
-    return UserError(
-      "\(entry?.origin ?? "settings"): \(path)", expected: expected,
-      found: entry?.value.canonicalJSON ?? "nothing")
+  package func fault(_ path: String, expected: String, remedy: String? = nil) -> UserError {
+    UserError(
+      "\(origin(of: path)): \(path)", expected: expected,
+      found: value(path)?.canonicalJSON ?? "nothing", remedy: remedy)
   }
+
+  /// What `body` makes of the setting at `path`; its errors then name the file and the setting too.
+  package func locating<Result>(_ path: String, _ body: () throws -> Result) throws -> Result {
+    do {
+      return try body()
+    } catch let error as UserError {
+      throw UserError(
+        "\(origin(of: path)): \(path): \(error.what)", expected: error.expected,
+        found: error.found, remedy: error.remedy)
+    }
+  }
+
+  private func origin(of path: String) -> String { entries[path]?.origin ?? defaultsOrigin }
 
   // MARK: - Parts
 

@@ -1,15 +1,5 @@
+import Contracts
 import Support
-
-/// The stages of the ways of the data, in their order.
-package enum Stage: String, CaseIterable, Sendable {
-  case sample, vocabulary, tokenize, map, train, evaluate, report
-
-  /// Part of every id: raised when the stage gives other bytes for the same configuration.
-  /// `ott-<stage> --version` prints the same number.
-  package var version: Int { 1 }
-
-  package var command: String { "ott-\(rawValue)" }
-}
 
 /// All stage runs that a figure needs, each once, inputs before outputs.
 package struct StageGraph: Sendable {
@@ -66,7 +56,7 @@ package struct StageGraph: Sendable {
       chains.append(try path.addChain(of: run, to: &self))
     }
     let (parameters, inputs) = try path.report(on: self)
-    add(.report, parameters: parameters, inputs: inputs, label: experiment.figure, run: 0)
+    add(parameters, inputs: inputs, label: experiment.figure, run: 0)
     nodes[report].runNames = experiment.runs.map(\.name)
     known = [:]
   }
@@ -78,16 +68,15 @@ package struct StageGraph: Sendable {
   ///   - externals: inputs that are no stages' outputs.
   /// - Returns: the node's position.
   @discardableResult
-  mutating func add(
-    _ stage: Stage, parameters: ConfigValue, inputs: [String: Int],
+  mutating func add<P: StageParameters>(
+    _ parameters: P, inputs: [String: Int],
     externals: [String: StageConfiguration.Input] = [:], sources: [String] = [], label: String,
     run: Int
   ) -> Int {
     let made = inputs.mapValues {
       StageConfiguration.Input(id: nodes[$0].id, path: nodes[$0].directory)
     }
-    let configuration = StageConfiguration(
-      stage: stage.rawValue, version: stage.version, parameters: parameters,
+    let configuration = parameters.configuration(
       inputs: made.merging(externals) { _, _ in preconditionFailure("an input twice") })
     let id = configuration.id
     let name = experiment.runs[run].name
@@ -97,7 +86,7 @@ package struct StageGraph: Sendable {
     }
     nodes.append(
       Node(
-        stage: stage, id: id, configuration: configuration, inputs: Set(inputs.values).sorted(),
+        stage: P.stage, id: id, configuration: configuration, inputs: Set(inputs.values).sorted(),
         sources: sources, label: label, run: run, runNames: [name]))
     known[id] = nodes.count - 1
     return nodes.count - 1

@@ -1,5 +1,6 @@
 import Kernels
 import Models
+import Support
 
 extension Rates {
   /// Thread-seconds of `rows` rows on their way through a model, in sentences of `length`, `together`
@@ -16,7 +17,8 @@ extension Rates {
     let columns = (C / H / 16).rounded(.up) * 16
     let tiled = 2 * L * H * (C / H + columns) * (length / 2 + 16)
     let attends: Precision =
-      roundsAttention(T: Int(length), D: model.width / model.heads) ? precision : .float32
+      roundsAttention(T: Int(nearest: length.rounded(.down)), D: model.width / model.heads)
+      ? precision : .float32
     return rows
       * (model.productFLOPs / (productShare * product(together, model.width, precision))
         + tiled / (attentionShare * product(together, model.width, attends))
@@ -35,7 +37,7 @@ extension Rates {
   package func stepSeconds(
     _ model: ModelConfiguration, rows: Double, length: Double, lanes: Int, precision: Precision
   ) -> Double {
-    let laneRows = max(1, Int((rows / Double(lanes)).rounded()))
+    let laneRows = max(1, Int(nearest: rows / Double(lanes)))
     let parameters = Double(model.denseParameterCount)
     let pass = passSeconds(
       model, rows: rows, length: length, together: laneRows, precision: precision)

@@ -1,45 +1,27 @@
+import Contracts
 import Support
 
 /// A figure or table over text: variants of one model, and what is made of their losses.
 package struct TextFigure: Subject {
-  package enum Report: String, CaseIterable, Sendable {
-    /// Loss over the size of the input vocabulary, with a fitted line.
-    case scalingLaw
-    /// Differences from the baseline during training.
-    case lossCurves
-    /// A table of variants with comparisons between them.
-    case ablation
-  }
-
-  /// What the paper says of one variant against another.
-  package struct Comparison: Sendable, Equatable {
-    package let variant: String
-    package let against: String
-    /// "better" or "worse".
-    package let says: String
-  }
-
-  package let report: Report
+  package let report: TextReport
   /// What the others are compared with.
   package let baseline: String
-  package let comparisons: [Comparison]
+  package let comparisons: [TextFigureParameters.Comparison]
   /// The paper's numbers by row and metric: rows are variants in a table.
   package let paper: [String: [String: Double]]
   /// What a table calls a variant besides its name.
   package let descriptions: [String: String]
   package let drawing: String?
-  package let views: [String]
+  package var views: [String] { report.views }
 
   init(_ reader: inout ConfigReader, _ context: FigureContext) throws {
-    report = try reader.choice("report", Report.self)
+    report = try reader.choice("report", TextReport.self)
     baseline = try reader.string("baseline")
     try context.requireVariant(baseline, "baseline")
     comparisons = try (reader.has("comparisons") ? reader.objects("comparisons") : []).map {
       reader in
       var reader = reader
-      let comparison = Comparison(
-        variant: try reader.string("variant"), against: try reader.string("against"),
-        says: try reader.choice("says", Statement.self).rawValue)
+      let comparison = try TextFigureParameters.Comparison(reader: &reader)
       try context.requireVariant(comparison.variant, "comparisons")
       try context.requireVariant(comparison.against, "comparisons")
       return comparison
@@ -69,10 +51,12 @@ package struct TextFigure: Subject {
     }
     self.paper = paper
     drawing = try reader.optionalString("drawing")
-    if report != .ablation && drawing == nil {
-      throw reader.fault("drawing", expected: "a gnuplot script", found: "none")
+    guard (drawing == nil) == (report == .ablation) else {
+      throw reader.fault(
+        "drawing",
+        expected: report == .ablation ? "no script: a table is text" : "a gnuplot script",
+        found: drawing ?? "none")
     }
-    views = ["csv", "json", report == .ablation ? "md" : "svg"]
     guard context.sizes.count == 1 else {
       throw UserError(
         "\(context.path): sizes of the preset",
@@ -84,6 +68,4 @@ package struct TextFigure: Subject {
   package func path(of experiment: Experiment, in directory: String) throws -> any DataPath {
     try TextPath(experiment, self, in: directory)
   }
-
-  private enum Statement: String, CaseIterable { case better, worse }
 }

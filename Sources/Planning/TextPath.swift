@@ -1,14 +1,32 @@
+import Contracts
+import Models
 import NGrams
 import Support
+import Tokenization
 
 /// The way of text: a tokenizer is trained on a corpus; the training part, held-out documents of the
 /// same kind and a part of another domain are tokenized and mapped to n-gram ids; a model is trained in
 /// a single pass and its loss on both held-out sets is taken. All runs share everything up to the map.
 package struct TextPath: DataPath {
+  /// What the stages of a run are asked to do.
+  struct Run {
+    let corpus: CorpusFacts
+    let vocabulary: VocabularyParameters
+    /// The part that is trained on, and those that are scored.
+    let tokenize: TextTokenizeParameters
+    let scored: [ScoredSet: TextTokenizeParameters]
+    let map: TextMapParameters
+    let train: TrainParameters
+    let evaluate: TextEvaluateParameters
+    let model: ModelConfiguration
+    /// Of its tables; nil for the plain token embedding.
+    let layout: OverEncodingLayout?
+  }
+
   package let figure: TextFigure
-  package let unit = "windows"
-  /// Facts of the corpus of each run, in the order of the experiment's runs.
-  package let corpora: [CorpusFacts]
+  package let unit = DataKind.text.sequences
+  /// In the order of the experiment's runs.
+  let runs: [Run]
   private let drawingDigest: String?
 
   init(_ experiment: Experiment, _ figure: TextFigure, in directory: String) throws {
@@ -17,234 +35,263 @@ package struct TextPath: DataPath {
       SHA256.hex(of: try FileBytes.read(directory + "/" + $0))
     }
     var facts: [String: CorpusFacts] = [:]
-    corpora = try experiment.runs.map { run in
+    runs = try experiment.runs.map { run in
       let path = try run.settings.string("corpus.file")
       let corpus = try facts[path] ?? CorpusFacts(path: path, in: directory)
       facts[path] = corpus
-      return corpus
+      return try Run(run.settings, corpus, seed: run.seed)
+    }
+    try requireComparable(experiment)
+  }
+
+  /// What the report would find out when everything is trained.
+  private func requireComparable(_ experiment: Experiment) throws {
+    try experiment.requireEqual(
+      [
+        "corpus.file", "corpus.heldoutShare", "corpus.otherShare", "corpus.splitSeed",
+        "tokenizer", "model.context", "training.steps", "training.batchSequences",
+        "training.logEverySteps",
+      ], because: "runs that are compared need equal batches and equal lines of metrics")
+    let run = experiment.runs[0]
+    switch figure.report {
+    case .ablation: break
+    case .lossCurves:
+      let (lines, steps) = (runs[0].train.training.logEverySteps, runs[0].train.plannedSteps.steps)
+      guard lines <= steps / 10 else {
+        throw run.settings.fault(
+          "training.logEverySteps",
+          expected: "at most \(steps / 10), a tenth of the steps: curves are compared by tenths")
+      }
+    case .scalingLaw:
+      let sizes = try experiment.variants.map { try variant($0, experiment).inputVocabulary }
+      guard Set(sizes).count == sizes.count, sizes.count >= 4 else {
+        throw UserError(
+          "pipeline/\(experiment.figure).yaml: variants",
+          expected: "at least four sizes of the input vocabulary, all different",
+          found: "\(sizes)")
+      }
     }
   }
 
-  // MARK: - Data
-
-  /// A tokenized and mapped part of a corpus.
-  private struct Part {
-    let name: String
-    let corpus: CorpusFacts.Part
-    /// Which side of the split, and how much of the corpus is on the held-out side.
-    let side: String
-    let share: Double
-  }
+  // MARK: - Stages
 
   package func addChain(of position: Int, to graph: inout StageGraph) throws -> StageGraph.Chain {
-    let run = graph.experiment.runs[position]
-    let (settings, corpus) = (run.settings, corpora[position])
-    let heldout = try settings.double("corpus.heldoutShare", in: 0...1)
-    let trainPart = Part(name: "train", corpus: corpus.train, side: "train", share: heldout)
-    let sources = corpus.made.map { [$0] } ?? []
+    let (run, own) = (graph.experiment.runs[position], runs[position])
+    let sources = own.corpus.made.map { [$0] } ?? []
     let tokenizer = graph.add(
-      .vocabulary,
-      parameters: .object(
-        try splitParameters(trainPart, settings).merging([
-          "vocabulary": .integer(try vocabulary(settings)),
-          "pattern": settings.value("tokenizer.pattern"),
-          "specialTokens": .array([settings.value("tokenizer.endOfText")]),
-          "minimumCount": .integer(try settings.int("tokenizer.minimumCount", in: 1...Int.max)),
-        ]) { first, _ in first }),
-      inputs: [:], externals: ["corpus": corpus.train.input], sources: sources,
-      label: "tokenizer of \(try vocabulary(settings)) tokens", run: position)
-    let parts = [
-      Part(name: "heldout", corpus: corpus.train, side: "validation", share: heldout),
-      Part(
-        name: "other", corpus: corpus.other, side: "validation",
-        share: try settings.double("corpus.otherShare", in: 0...1)),
-      trainPart,
-    ]
+      own.vocabulary, inputs: [:], externals: ["corpus": own.corpus.train.input],
+      sources: sources, label: "tokenizer of \(own.vocabulary.vocabulary) tokens", run: position)
     var data = [tokenizer]
-    var maps: [String: Int] = [:]
-    for part in parts {
+    func add(
+      _ name: String, _ tokens: TextTokenizeParameters, of corpus: CorpusFacts.Part
+    ) -> Int {
       let tokenize = graph.add(
-        .tokenize,
-        parameters: .object(
-          try splitParameters(part, settings).merging([
-            "kind": settings.value("tokenizer.kind"),
-            "element": try vocabulary(settings) <= 1 << 16 ? "u16" : "u32",
-            "shardBytes": .integer(try settings.int("corpus.shardBytes", in: 1...1 << 40)),
-            "endOfText": settings.value("tokenizer.endOfText"),
-          ]) { first, _ in first }),
-        inputs: ["tokenizer": tokenizer], externals: ["corpus": part.corpus.input],
-        sources: sources, label: "\(part.name) tokens", run: position)
-      let highest = max(try settings.int("map.order", in: 2...16), try order(settings))
+        TokenizeParameters.text(tokens), inputs: ["tokenizer": tokenizer],
+        externals: ["corpus": corpus.input], sources: sources, label: "\(name) tokens",
+        run: position)
       let map = graph.add(
-        .map,
-        parameters: [
-          "kind": "ngramIDs", "order": .integer(highest),
-          "documentsPerShard": .integer(try settings.int("map.documentsPerShard", in: 1...1 << 40)),
-        ],
-        inputs: ["tokens": tokenize, "tokenizer": tokenizer],
-        label: "\(part.name) \(highest)-grams", run: position)
+        MapParameters.text(own.map), inputs: ["tokens": tokenize, "tokenizer": tokenizer],
+        label: "\(name) \(own.map.order)-grams", run: position)
       data += [tokenize, map]
-      maps[part.name] = map
+      return map
     }
-    let train = graph.add(
-      .train, parameters: try trainParameters(run, corpus), inputs: ["data": data[data.count - 1]],
-      label: run.name, run: position)
+    var inputs: [String: Int] = [:]
+    for set in ScoredSet.allCases {
+      guard let tokens = own.scored[set] else { continue }
+      inputs[set.rawValue] = add(set.rawValue, tokens, of: own.corpus.part(of: set))
+    }
+    let map = add("train", own.tokenize, of: own.corpus.train)
+    let train = graph.add(own.train, inputs: ["data": map], label: run.name, run: position)
+    inputs["run"] = train
     let evaluate = graph.add(
-      .evaluate, parameters: try evaluateParameters(settings),
-      inputs: ["run": train, "heldout": maps["heldout"] ?? 0, "other": maps["other"] ?? 0],
-      label: run.name, run: position)
+      EvaluateParameters.text(own.evaluate), inputs: inputs, label: run.name, run: position)
     return StageGraph.Chain(data: data, train: train, evaluate: evaluate)
-  }
-
-  private func splitParameters(
-    _ part: Part, _ settings: Settings
-  ) throws -> [String: ConfigValue] {
-    [
-      "part": .string(part.side), "validation": .double(part.share), "split": "split",
-      "seed": .integer(try settings.int("corpus.splitSeed")),
-    ]
-  }
-
-  // MARK: - Settings
-
-  func vocabulary(_ settings: Settings) throws -> Int {
-    try settings.int("tokenizer.vocabulary", in: 2...1 << 24)
-  }
-
-  /// n; 1: no tables.
-  func order(_ settings: Settings) throws -> Int {
-    try settings.int("overEncoding.order", in: 1...16)
-  }
-
-  /// m, from "3200000" or in units of the vocabulary, "64V".
-  func rows(_ settings: Settings) throws -> Int {
-    let text = try settings.string("overEncoding.rows")
-    let unit = try text.hasSuffix("V") ? Double(vocabulary(settings)) : 1
-    let number = Double(text.hasSuffix("V") ? String(text.dropLast()) : text)
-    guard let number, number > 0, let rows = Int(exactly: (number * unit).rounded()), rows > 0
-    else {
-      throw settings.fault(
-        "overEncoding.rows",
-        expected: "a number of rows, such as 3200000, or of vocabularies, as 64V")
-    }
-    return rows
-  }
-
-  /// The tables of a run; nil for the plain token embedding.
-  func layout(_ settings: Settings) throws -> OverEncodingLayout? {
-    guard let value = try overEncoding(settings) else { return nil }
-    var reader = try ConfigReader(
-      value, source: settings.entries["overEncoding.order"]?.origin ?? "", path: "overEncoding")
-    return try OverEncodingLayout(
-      reader: &reader, vocabulary: vocabulary(settings), width: settings.int("model.width"))
-  }
-
-  /// `model.overEncoding` of a train configuration; keys that say the default are left out where the
-  /// stage has one.
-  private func overEncoding(_ settings: Settings) throws -> ConfigValue? {
-    let order = try order(settings)
-    if order == 1 { return nil }
-    var members = settings.section("overEncoding").sectionMembers
-    members["rows"] = .integer(try rows(settings))
-    let columns = try settings.double("overEncoding.columns", in: 0...1)
-    members["columns"] = nil
-    if columns != 1 {
-      let width = Double(try settings.int("model.width")) * columns
-      guard let whole = Int(exactly: width), whole > 0 else {
-        throw settings.fault(
-          "overEncoding.columns", expected: "a share that gives whole columns of model.width")
-      }
-      members["width"] = .integer(whole)
-    }
-    if members["orders"] == .array([]) { members["orders"] = nil }
-    if members["token"] == .bool(true) { members["token"] = nil }
-    return .object(members)
-  }
-
-  // MARK: - Training and evaluation
-
-  private func trainParameters(
-    _ run: Experiment.Run, _ corpus: CorpusFacts
-  ) throws -> ConfigValue {
-    let settings = run.settings
-    var model = try settings.model
-    if let overEncoding = try overEncoding(settings) { model["overEncoding"] = overEncoding }
-    var parameters = try settings.trainParameters(
-      model: model, batch: settings.int("training.batchWindows", in: 1...1 << 20), seed: run.seed)
-    let isOverEncoded = model["overEncoding"] != nil
-    if isOverEncoded {
-      var optimizer = settings.section("optimizer").sectionMembers
-      optimizer["tables"] = settings.section("tables")
-      parameters["optimizer"] = .object(optimizer)
-    }
-    return .object(parameters)
-  }
-
-  private func evaluateParameters(_ settings: Settings) throws -> ConfigValue {
-    var parameters = settings.section("evaluation").sectionMembers
-    for key in ["positions", "finalPositions"] where parameters[key] == .integer(0) {
-      parameters[key] = nil
-    }
-    parameters["kind"] = "text"
-    return .object(parameters)
   }
 
   // MARK: - Report
 
   package func report(
     on graph: StageGraph
-  ) throws -> (parameters: ConfigValue, inputs: [String: Int]) {
+  ) throws -> (parameters: ReportParameters, inputs: [String: Int]) {
     let experiment = graph.experiment
     var inputs: [String: Int] = [:]
     for (run, chain) in zip(experiment.runs, graph.chains) {
       inputs["evaluate/\(run.name)"] = chain.evaluate
       inputs["train/\(run.name)"] = chain.train
     }
-    let first = experiment.runs.map(\.settings)[0]
-    var members: [String: ConfigValue] = [
-      "kind": .string(figure.report.rawValue),
-      "figure": .string(experiment.figure), "preset": .string(experiment.preset),
-      "title": .string(experiment.title), "size": .string(experiment.sizes[0]),
-      "seeds": .array(experiment.seeds.map(ConfigValue.integer)),
-      "baseline": .string(figure.baseline),
-      "stretch": .double(try first.double("report.stretch", in: 0...1)),
-      "variants": .array(try experiment.variants.map { try variant($0, experiment) }),
-      "comparisons": .array(
-        figure.comparisons.map {
-          [
-            "variant": .string($0.variant), "against": .string($0.against),
-            "says": .string($0.says),
-          ]
-        }),
-      "paper": .object(
-        figure.paper.mapValues { .object($0.mapValues(ConfigValue.double)) }),
-    ]
-    if let drawing = figure.drawing, let drawingDigest {
-      members["drawing"] = .string(drawing)
-      members["drawingDigest"] = .string(drawingDigest)
-    }
-    return (.object(members), inputs)
+    var report = TextFigureParameters()
+    report.report = figure.report
+    report.figure = experiment.figure
+    report.preset = experiment.preset
+    report.title = experiment.title
+    report.size = experiment.sizes[0]
+    report.seeds = experiment.seeds
+    report.baseline = figure.baseline
+    report.stretch = try experiment.runs[0].settings.parameters(
+      Stretch.self, from: ["report"]
+    ).stretch
+    report.variants = try experiment.variants.map { try variant($0, experiment) }
+    report.comparisons = figure.comparisons
+    report.paper = figure.paper
+    report.drawing = figure.drawing
+    report.drawingDigest = drawingDigest
+    return (.text(report), inputs)
   }
 
   /// What a report says of a variant's tables.
-  private func variant(_ name: String, _ experiment: Experiment) throws -> ConfigValue {
-    guard let run = experiment.runs.first(where: { $0.variant == name }) else {
+  private func variant(
+    _ name: String, _ experiment: Experiment
+  ) throws -> TextFigureParameters.Variant {
+    guard let position = experiment.runs.firstIndex(where: { $0.variant == name }) else {
       preconditionFailure("every variant has a run")
     }
-    let layout = try layout(run.settings)
-    let vocabulary = try vocabulary(run.settings)
-    let hasToken = run.settings.value("overEncoding.token") != .bool(false) || layout == nil
-    return [
-      "name": .string(name), "description": .string(figure.descriptions[name] ?? ""),
-      "vocabulary": .integer(vocabulary),
-      "tokenRows": .integer(hasToken ? vocabulary : 0),
-      "tables": .array(
-        (layout?.embedders ?? []).map {
-          [
-            "order": .integer($0.order), "slice": .integer($0.slice), "rows": .integer($0.modulus),
-            "width": .integer($0.width),
-          ]
-        }),
+    let own = runs[position]
+    let vocabulary = own.vocabulary.vocabulary
+    var variant = TextFigureParameters.Variant()
+    variant.name = name
+    variant.description = figure.descriptions[name] ?? ""
+    variant.vocabulary = vocabulary
+    variant.tokenRows = own.model.overEncoding?.token ?? true ? vocabulary : 0
+    variant.tables = (own.layout?.embedders ?? []).map { embedder in
+      var table = TextFigureParameters.Table()
+      (table.order, table.slice) = (embedder.order, embedder.slice)
+      (table.rows, table.width) = (embedder.modulus, embedder.width)
+      return table
+    }
+    return variant
+  }
+
+  /// The one setting of section `report`.
+  private struct Stretch: KeyedParameters {
+    @Key(in: 1e-6...1) var stretch: Double
+  }
+}
+
+// MARK: - From settings to parameters
+
+extension TextPath.Run {
+  init(_ settings: Settings, _ corpus: CorpusFacts, seed: Int) throws {
+    self.corpus = corpus
+    let split: [String: ConfigValue] = ["split": "split"]
+    let endOfText = try settings.string("tokenizer.endOfText")
+    vocabulary = try settings.parameters(
+      from: ["tokenizer", "corpus"],
+      adding: split.merging([
+        "part": .string(CorpusSplit.Part.train.rawValue), "specialTokens": [.string(endOfText)],
+      ]) { $1 })
+    let size = vocabulary.vocabulary
+    func tokens(_ part: CorpusSplit.Part, share: String) throws -> TextTokenizeParameters {
+      try settings.parameters(
+        from: ["corpus", "tokenizer"], named: ["heldoutShare": "corpus.\(share)"],
+        adding: split.merging([
+          "part": .string(part.rawValue),
+          "element": .string(TextTokenizeParameters.Element(vocabulary: size).rawValue),
+        ]) { $1 })
+    }
+    tokenize = try tokens(.train, share: "heldoutShare")
+    scored = [
+      .heldout: try tokens(.validation, share: "heldoutShare"),
+      .other: try tokens(.validation, share: "otherShare"),
     ]
+    try corpus.requireDocuments(tokenize, of: corpus.train, settings, "heldoutShare")
+    for (set, tokens) in scored.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
+      try corpus.requireDocuments(
+        tokens, of: corpus.part(of: set), settings, "\(set.rawValue)Share")
+    }
+
+    let overEncoding = try Self.overEncoding(settings, vocabulary: size)
+    var model = try settings.model
+    model["overEncoding"] = overEncoding
+    train = try settings.trainParameters(
+      kind: .text, model: model, hasTables: overEncoding != nil, seed: seed)
+    self.model = try settings.model(
+      train, inputs: [InputTable(order: 1, rows: size)], labels: size)
+    layout = self.model.overEncoding?.layout
+    // A window has a row, and a row a token of a byte or more.
+    let windows = train.plannedSteps.steps * train.training.batchSequences
+    guard windows <= corpus.train.bytes else {
+      throw settings.fault(
+        "training.steps",
+        expected: "at most one pass over \(corpus.train.bytes) bytes of text, in batches of "
+          + "\(train.training.batchSequences) windows")
+    }
+
+    var map: TextMapParameters = try settings.parameters(
+      from: ["map"], adding: ["content": .string(TextMap.Content.ngramIDs.rawValue)])
+    map.order = max(map.order, layout?.order ?? 1)
+    self.map = map
+    _ = try settings.locating("map.order") {
+      try ExactGrams(vocabulary: size, order: map.order)
+    }
+    evaluate = try settings.parameters(from: ["evaluation"])
+    guard evaluate.stride <= self.model.context else {
+      throw settings.fault(
+        "evaluation.stride",
+        expected: "at most \(self.model.context), the context of the model")
+    }
+  }
+
+  /// `model.overEncoding` as the stage gets it: nil for order 1, rows by number.
+  private static func overEncoding(
+    _ settings: Settings, vocabulary: Int
+  ) throws -> ConfigValue? {
+    var members = settings.section("model.overEncoding")
+    let order = try settings.parameters(Order.self, from: ["model.overEncoding"]).order
+    if order == 1 { return nil }
+    members["rows"] = .integer(try rows(settings, vocabulary: vocabulary))
+    return .object(members)
+  }
+
+  /// What is needed of the settings before there is a model. Order 1: no tables.
+  private struct Order: KeyedParameters {
+    @Key(in: 1...64) var order: Int
+  }
+
+  /// m, from "3200000" or in units of the vocabulary, "64V".
+  private static func rows(_ settings: Settings, vocabulary: Int) throws -> Int {
+    let text = try settings.string("model.overEncoding.rows")
+    let unit = text.hasSuffix("V") ? Double(vocabulary) : 1
+    let number = Double(text.hasSuffix("V") ? String(text.dropLast()) : text)
+    guard let number, number > 0, let rows = Int(exactly: (number * unit).rounded()),
+      (1...OverEncodingLayout.largestModulus).contains(rows)
+    else {
+      throw settings.fault(
+        "model.overEncoding.rows",
+        expected: "a number of rows up to \(OverEncodingLayout.largestModulus), such as 3200000, "
+          + "or of vocabularies, as 64V")
+    }
+    return rows
+  }
+}
+
+extension CorpusFacts {
+  func part(of set: ScoredSet) -> Part {
+    switch set {
+    case .heldout: train
+    case .other: other
+    }
+  }
+
+  /// Documents whose draws are looked at: beyond them a share that gave none is an accident.
+  private static let draws = 1 << 20
+
+  /// Checks that a part of the split gets a document: the draws depend on the documents' numbers only.
+  ///
+  /// - Parameter share: the setting of section `corpus` that says how many.
+  func requireDocuments(
+    _ tokens: TextTokenizeParameters, of corpus: Part, _ settings: Settings, _ share: String
+  ) throws {
+    let split = tokens.corpusSplit
+    let looked = min(corpus.documents, Self.draws)
+    let hasDocument = (0..<looked).contains { split.part(ofDocument: $0) == tokens.part }
+    let own = tokens.part == .train ? 1 - tokens.heldoutShare : tokens.heldoutShare
+    let isPossible = looked < corpus.documents && own * Double(corpus.documents) >= 1
+    guard hasDocument || isPossible else {
+      throw settings.fault(
+        "corpus.\(share)",
+        expected: "a share that leaves a document to "
+          + (tokens.part == .train ? "train on" : "score")
+          + ", of the \(corpus.documents) of \(corpus.path)")
+    }
   }
 }

@@ -1,3 +1,4 @@
+import Contracts
 import Foundation
 import Statistics
 import Support
@@ -14,7 +15,7 @@ package struct Ablation: Sendable {
   // MARK: - Comparisons
 
   package struct Judged: Sendable {
-    package let claim: TextFigureParameters.Claim
+    package let claim: TextFigureParameters.Comparison
     /// Differences by measure; the training loss decides, as in the paper.
     package let differences: [TextFigure.Measure: Estimate]
     /// The paper's differences, where it states both numbers.
@@ -64,8 +65,8 @@ package struct Ablation: Sendable {
         let fields = [
           variant.name, "\(run.seed)", "\(run.parameters)", "\(variant.tableParameters)",
           "\(run.tokens)", "\(figure.loss(run, .train))", "\(figure.loss(run, .heldout))",
-          "\(run.scores["heldout"]?.bitsPerByte ?? .nan)", "\(figure.loss(run, .other))",
-          "\(run.scores["other"]?.bitsPerByte ?? .nan)",
+          "\(run.scores[.heldout]?.bitsPerByte ?? .nan)", "\(figure.loss(run, .other))",
+          "\(run.scores[.other]?.bitsPerByte ?? .nan)",
         ]
         text += fields.joined(separator: ",") + "\n"
       }

@@ -1,3 +1,4 @@
+import Contracts
 import Statistics
 import Support
 
@@ -46,7 +47,7 @@ package struct Comparison: Sendable, Equatable {
   /// when it lies on the other, else `inconclusive`.
   ///
   /// - Parameter largerIsBetter: true for accuracy, false for a loss.
-  package func verdict(_ statement: FigureParameters.Statement, largerIsBetter: Bool) -> Verdict {
+  package func verdict(_ statement: Statement, largerIsBetter: Bool) -> Verdict {
     guard let interval else { return .inconclusive }
     let positive = (statement == .better) == largerIsBetter
     if interval.low > 0 { return positive ? .reproduced : .notReproduced }
@@ -56,7 +57,7 @@ package struct Comparison: Sendable, Equatable {
 
   /// The comparison as it stands in a result file.
   package func value(
-    _ statement: FigureParameters.Statement, largerIsBetter: Bool
+    _ statement: Statement, largerIsBetter: Bool
   ) -> ConfigValue {
     [
       "effect": .double(effect), "low": interval.map { .double($0.low) } ?? .null,

@@ -1,3 +1,4 @@
+import Contracts
 import Support
 
 /// One finished evaluation as the report reads it.
@@ -22,11 +23,6 @@ package struct EvaluatedRun: Sendable {
   /// The snapshot after the last step.
   package var final: Point { points[points.count - 1] }
 
-  /// "3-gram input/large/2": the name under which a configuration lists a run.
-  package static func name(variant: String, size: String, seed: Int) -> String {
-    "\(variant)/\(size)/\(seed)"
-  }
-
   package init(
     variant: String, size: String, seed: Int, id: String = "", trainID: String = "",
     parameters: Int, model: ConfigValue = .object([:]), points: [Point]
@@ -46,12 +42,7 @@ package struct EvaluatedRun: Sendable {
   ///
   /// - Throws: `UserError` when it is missing, of another stage or id, or lacks a score.
   package init(variant: String, size: String, seed: Int, input: StageConfiguration.Input) throws {
-    let index = try StageIndex(directory: input.path)
-    guard index.stage == "evaluate", index.id == input.id else {
-      throw UserError(
-        "\(input.path)/\(StageIndex.fileName)", expected: "stage evaluate, id \(input.id)",
-        found: "stage \(index.stage), id \(index.id)", remedy: StageIndex.remedy(input.path))
-    }
+    let index = try StageIndex(of: .evaluate, input: input)
     let source = "\(input.path)/\(StageIndex.fileName): metadata"
     // Strictness is the writer's: a report takes what it needs and leaves the rest.
     var reader = try ConfigReader(index.metadata, source: source)
@@ -70,8 +61,8 @@ extension EvaluatedRun.Point {
   init(reader: ConfigReader) throws {
     var reader = reader
     step = try reader.int("step", in: 0...Int.max)
-    sentences = try reader.int("sentences", in: 0...Int.max)
-    characters = try reader.int("characters", in: 0...Int.max)
+    sentences = try reader.int(DataKind.grammar.sequences, in: 0...Int.max)
+    characters = try reader.int(DataKind.grammar.symbols, in: 0...Int.max)
     accuracy = try reader.double("accuracy", in: 0...1)
     accuracyLow = try reader.double("accuracyLow", in: 0...1)
     accuracyHigh = try reader.double("accuracyHigh", in: 0...1)

@@ -1,3 +1,4 @@
+import Contracts
 import Statistics
 import Support
 
@@ -31,7 +32,7 @@ package struct Figure: Sendable {
       for variant in parameters.variants {
         for seed in parameters.seeds {
           guard let position = positions[Key(variant: variant, size: size, seed: seed)] else {
-            throw Figure.missing(EvaluatedRun.name(variant: variant, size: size, seed: seed))
+            throw Figure.missing(runName(variant: variant, size: size, seed: seed))
           }
           let run = runs[position]
           let first = reference ?? run
@@ -43,13 +44,12 @@ package struct Figure: Sendable {
   }
 
   /// Reads every run that `configuration` lists.
-  package init(_ configuration: StageConfiguration) throws {
-    let parameters = try FigureParameters(configuration)
+  package init(_ configuration: StageConfiguration, _ parameters: FigureParameters) throws {
     var runs: [EvaluatedRun] = []
     for variant in parameters.variants {
       for size in parameters.sizes {
         for seed in parameters.seeds {
-          let name = EvaluatedRun.name(variant: variant, size: size, seed: seed)
+          let name = runName(variant: variant, size: size, seed: seed)
           guard let input = configuration.inputs[name] else { throw Figure.missing(name) }
           runs.append(
             try EvaluatedRun(variant: variant, size: size, seed: seed, input: input))
@@ -76,7 +76,7 @@ package struct Figure: Sendable {
     let (a, b) = (run.points, first.points)
     guard a.map(\.step) == b.map(\.step), a.map(\.sentences) == b.map(\.sentences) else {
       throw UserError(
-        "run '\(EvaluatedRun.name(variant: run.variant, size: run.size, seed: run.seed))'",
+        "run '\(runName(variant: run.variant, size: run.size, seed: run.seed))'",
         expected: "snapshots at steps \(b.map(\.step)) as in the other runs of its size",
         found: "\(a.map(\.step)), or other sentences a step",
         remedy: "Runs that are compared need equal sentences per step and equal snapshots.")

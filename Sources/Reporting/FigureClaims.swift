@@ -1,3 +1,4 @@
+import Contracts
 import Statistics
 import Support
 
@@ -42,7 +43,7 @@ extension Figure {
       "runs": .array(
         runs.map {
           [
-            "name": .string(EvaluatedRun.name(variant: $0.variant, size: $0.size, seed: $0.seed)),
+            "name": .string(runName(variant: $0.variant, size: $0.size, seed: $0.seed)),
             "evaluate": .string($0.id), "train": .string($0.trainID),
           ]
         }),

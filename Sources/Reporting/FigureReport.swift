@@ -1,3 +1,4 @@
+import Contracts
 import Support
 
 /// What a kind of report writes: its texts, its picture, and its lines for people.
@@ -14,7 +15,6 @@ struct ReportFiles {
 
 /// Stage "report": scores in, `<figure>.csv`, `<figure>.json` and a picture or table out.
 package enum FigureReport {
-  package static let version = 1
   package static let evidenceFile = "evidence.csv"
 
   /// Writes the files and, last, the index.
@@ -46,19 +46,25 @@ package enum FigureReport {
   }
 
   private static func files(_ configuration: StageConfiguration) throws -> ReportFiles {
-    // A figure over grammars has no kind.
-    guard configuration.parameters["kind"] != nil else {
-      let figure = try Figure(configuration)
+    switch try ReportParameters(configuration) {
+    case .grammar(let parameters):
+      let figure = try Figure(configuration, parameters)
       return ReportFiles(
         name: figure.parameters.figure,
         texts: [(".csv", figure.csv), (".json", figure.json.prettyJSON)],
         drawing: Drawing(
           script: figure.parameters.drawing, digest: figure.parameters.drawingDigest),
         summaries: figure.judgedClaims.map(\.summary), evidence: nil)
+    case .text(let parameters): return try files(TextFigure(configuration, parameters))
     }
-    let figure = try TextFigure(configuration)
+  }
+
+  private static func files(_ figure: TextFigure) throws -> ReportFiles {
     let parameters = figure.parameters
-    switch parameters.kind {
+    let drawing = parameters.drawing.map {
+      Drawing(script: $0, digest: parameters.drawingDigest ?? "")
+    }
+    switch parameters.report {
     case .scalingLaw:
       let law = try ScalingLaw(figure)
       return ReportFiles(
@@ -66,13 +72,13 @@ package enum FigureReport {
         texts: [
           (".csv", law.csv), ("-fit.csv", law.fitCSV), (".json", law.json.prettyJSON),
         ],
-        drawing: parameters.drawing, summaries: law.summaries, evidence: figure.timeRatios)
+        drawing: drawing, summaries: law.summaries, evidence: figure.timeRatios)
     case .lossCurves:
       let curves = LossCurves(figure)
       return ReportFiles(
         name: parameters.figure,
         texts: [(".csv", curves.csv), (".json", curves.json.prettyJSON)],
-        drawing: parameters.drawing, summaries: curves.summaries, evidence: nil)
+        drawing: drawing, summaries: curves.summaries, evidence: nil)
     case .ablation:
       let table = Ablation(figure)
       return ReportFiles(
@@ -128,7 +134,7 @@ package enum FigureReport {
     for input in configuration.inputs.values {
       let evidence = try EvidenceFile(directory: input.path, id: input.id)
       records[input.id] = .object(evidence.members)
-      for record in evidence.history where record["stage"] == "train" {
+      for record in evidence.history where record["stage"] == .string(Stage.train.rawValue) {
         if case .string(let id)? = record["id"] { records[id] = record }
       }
     }

@@ -109,8 +109,8 @@ package struct ScalingLaw: Sendable {
         let fields = [
           "\(variant.vocabulary)", "\(variant.rows)", "\(variant.inputVocabulary)", "\(run.seed)",
           "\(run.tokens)", "\(figure.loss(run, .train))", "\(figure.loss(run, .heldout))",
-          "\(run.scores["heldout"]?.bitsPerByte ?? .nan)", "\(figure.loss(run, .other))",
-          "\(run.scores["other"]?.bitsPerByte ?? .nan)",
+          "\(run.scores[.heldout]?.bitsPerByte ?? .nan)", "\(figure.loss(run, .other))",
+          "\(run.scores[.other]?.bitsPerByte ?? .nan)",
         ]
         text += fields.joined(separator: ",") + "\n"
       }

@@ -1,93 +1,6 @@
+import Contracts
 import Statistics
 import Support
-
-/// What a report over text is made of: the parameters of stage "report" with a `kind`.
-package struct TextFigureParameters: Sendable {
-  package enum Kind: String, CaseIterable, Sendable { case scalingLaw, lossCurves, ablation }
-
-  package struct Variant: Sendable, Equatable {
-    package let name, description: String
-    /// V.
-    package let vocabulary: Int
-    /// Rows of the token's own table: V or 0.
-    package let tokenRows: Int
-    /// Rows and columns of the n-gram tables.
-    package let tables: [(rows: Int, width: Int)]
-
-    /// Rows of all tables of one slice: what the paper calls the size of the input vocabulary.
-    package var inputVocabulary: Int { tokenRows + (tables.first?.rows ?? 0) }
-    /// m: rows of the first n-gram table; 0 without.
-    package var rows: Int { tables.first?.rows ?? 0 }
-    /// Elements of the n-gram tables.
-    package var tableParameters: Int { tables.reduce(0) { $0 + $1.rows * $1.width } }
-
-    package static func == (a: Variant, b: Variant) -> Bool {
-      a.name == b.name && a.description == b.description && a.vocabulary == b.vocabulary
-        && a.tokenRows == b.tokenRows && a.tables.elementsEqual(b.tables, by: ==)
-    }
-  }
-
-  /// What the paper says of `variant` against another.
-  package struct Claim: Sendable, Equatable {
-    package let variant, against: String
-    package let says: FigureParameters.Statement
-  }
-
-  package let kind: Kind
-  package let figure, preset, title, size, baseline: String
-  package let seeds: [Int]
-  /// The last part of the pass, over which the training loss is the mean.
-  package let stretch: Double
-  package let variants: [Variant]
-  package let comparisons: [Claim]
-  /// The paper's numbers by row, then metric.
-  package let paper: [String: [String: Double]]
-  package let drawing: Drawing?
-
-  /// - Throws: `UserError` naming the key for anything missing, unknown or of the wrong kind.
-  package init(_ configuration: StageConfiguration) throws {
-    var reader = try configuration.reader()
-    kind = try reader.choice("kind", Kind.self)
-    figure = try reader.string("figure")
-    preset = try reader.string("preset")
-    title = try reader.string("title")
-    size = try reader.string("size")
-    baseline = try reader.string("baseline")
-    seeds = try reader.ints("seeds")
-    stretch = try reader.double("stretch", in: 0...1)
-    variants = try reader.objects("variants").map { reader in
-      var reader = reader
-      return Variant(
-        name: try reader.string("name"), description: try reader.string("description"),
-        vocabulary: try reader.int("vocabulary", in: 1...Int.max),
-        tokenRows: try reader.int("tokenRows", in: 0...Int.max),
-        tables: try reader.objects("tables").map { table in
-          var table = table
-          _ = (try table.int("order"), try table.int("slice"))
-          return (try table.int("rows", in: 1...Int.max), try table.int("width", in: 1...Int.max))
-        })
-    }
-    comparisons = try reader.objects("comparisons").map { reader in
-      var reader = reader
-      return Claim(
-        variant: try reader.string("variant"), against: try reader.string("against"),
-        says: try reader.choice("says", FigureParameters.Statement.self))
-    }
-    var paper: [String: [String: Double]] = [:]
-    var rows = try reader.object("paper")
-    for row in rows.keys {
-      var metrics = try rows.object(row)
-      for metric in metrics.keys { paper[row, default: [:]][metric] = try metrics.double(metric) }
-    }
-    self.paper = paper
-    if let script = try reader.optionalString("drawing") {
-      drawing = Drawing(script: script, digest: try reader.string("drawingDigest"))
-    } else {
-      drawing = nil
-    }
-    try reader.finish()
-  }
-}
 
 /// All runs of a figure over text, complete and comparable.
 package struct TextFigure: Sendable {
@@ -124,8 +37,9 @@ package struct TextFigure: Sendable {
   }
 
   /// Reads every run that `configuration` lists.
-  package init(_ configuration: StageConfiguration) throws {
-    let parameters = try TextFigureParameters(configuration)
+  package init(
+    _ configuration: StageConfiguration, _ parameters: TextFigureParameters
+  ) throws {
     var runs: [TextRun] = []
     for variant in parameters.variants {
       for seed in parameters.seeds {
@@ -141,7 +55,7 @@ package struct TextFigure: Sendable {
   }
 
   private static func name(_ variant: String, _ size: String, _ seed: Int) -> String {
-    EvaluatedRun.name(variant: variant, size: size, seed: seed)
+    runName(variant: variant, size: size, seed: seed)
   }
 
   private static func missing(_ name: String, _ figure: String) -> UserError {
@@ -162,8 +76,8 @@ package struct TextFigure: Sendable {
   package func loss(_ run: TextRun, _ measure: Measure) -> Double {
     switch measure {
     case .train: run.meanLoss(from: 1 - parameters.stretch, to: 1)
-    case .heldout: run.scores["heldout"]?.natsPerToken ?? .nan
-    case .other: run.scores["other"]?.natsPerToken ?? .nan
+    case .heldout: run.scores[.heldout]?.natsPerToken ?? .nan
+    case .other: run.scores[.other]?.natsPerToken ?? .nan
     }
   }
 
@@ -241,7 +155,7 @@ extension Estimate {
 
   /// `reproduced` when the whole interval of a difference in loss lies on the side that the statement
   /// says, `notReproduced` when on the other, else `inconclusive`.
-  func verdict(_ statement: FigureParameters.Statement) -> Verdict {
+  func verdict(_ statement: Statement) -> Verdict {
     guard let interval else { return .inconclusive }
     if interval.high < 0 { return statement == .better ? .reproduced : .notReproduced }
     if interval.low > 0 { return statement == .better ? .notReproduced : .reproduced }

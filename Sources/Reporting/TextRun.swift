@@ -1,3 +1,4 @@
+import Contracts
 import Support
 
 /// One training run over text with its scores, as a report reads it.
@@ -39,12 +40,12 @@ package struct TextRun: Sendable {
   package let steps: Int
   /// Ascending steps, the last is the run's.
   package let curve: [Stretch]
-  /// "heldout" and "other".
-  package let scores: [String: Score]
+  package let scores: [ScoredSet: Score]
 
   package init(
     variant: String, seed: Int, evaluateID: String = "", trainID: String = "",
-    directory: String = "", parameters: Int, steps: Int, curve: [Stretch], scores: [String: Score]
+    directory: String = "", parameters: Int, steps: Int, curve: [Stretch],
+    scores: [ScoredSet: Score]
   ) {
     precondition(curve.last?.step == steps, "a curve ends with the run")
     self.variant = variant
@@ -85,8 +86,8 @@ package struct TextRun: Sendable {
     variant: String, seed: Int, train: StageConfiguration.Input,
     evaluate: StageConfiguration.Input
   ) throws {
-    let trained = try StageIndex(of: "train", input: train)
-    let evaluated = try StageIndex(of: "evaluate", input: evaluate)
+    let trained = try StageIndex(of: .train, input: train)
+    let evaluated = try StageIndex(of: .evaluate, input: evaluate)
     guard evaluated.inputs["run"] == trained.id else {
       throw UserError(
         "\(evaluate.path)/\(StageIndex.fileName): inputs.run", expected: trained.id,
@@ -106,15 +107,12 @@ package struct TextRun: Sendable {
         source, expected: "a snapshot after step \(steps)", found: "\(try final.int("step"))")
     }
     var sets = try final.object("sets")
-    var scores: [String: Score] = [:]
-    for name in sets.keys {
-      var set = try sets.object(name)
+    var scores: [ScoredSet: Score] = [:]
+    for name in ScoredSet.allCases {
+      var set = try sets.object(name.rawValue)
       scores[name] = Score(
         natsPerToken: try set.double("natsPerToken"), bitsPerByte: try set.double("bitsPerByte"),
         tokens: try set.int("tokens"))
-    }
-    for name in ["heldout", "other"] where scores[name] == nil {
-      throw UserError(source, expected: "scores of set '\(name)'", found: "none")
     }
     self.init(
       variant: variant, seed: seed, evaluateID: evaluated.id, trainID: trained.id,
@@ -148,11 +146,12 @@ package struct TextRun: Sendable {
 
 extension StageIndex {
   /// The index of an output that a configuration names, checked to be of that stage and id.
-  init(of stage: String, input: StageConfiguration.Input) throws {
+  init(of stage: Stage, input: StageConfiguration.Input) throws {
     try self.init(directory: input.path)
-    guard self.stage == stage, id == input.id else {
+    guard self.stage == stage.rawValue, id == input.id else {
       throw UserError(
-        "\(input.path)/\(StageIndex.fileName)", expected: "stage \(stage), id \(input.id)",
+        "\(input.path)/\(StageIndex.fileName)",
+        expected: "stage \(stage.rawValue), id \(input.id)",
         found: "stage \(self.stage), id \(id)", remedy: StageIndex.remedy(input.path))
     }
   }

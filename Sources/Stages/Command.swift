@@ -22,7 +22,7 @@ package enum ExitStatus {
 ///       static let configuration = CommandConfiguration(
 ///         commandName: "ott-sample", abstract: "…", version: versionText("ott-sample", stage: 1))
 ///       @OptionGroup var options: StageOptions
-///       func run() throws { try runStage("sample", version: 1, options: options) { … } }
+///       func run() throws { try runStage(.sample, options: options) { … } }
 ///     }
 package protocol Command: ParsableCommand {}
 

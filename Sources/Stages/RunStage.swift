@@ -1,3 +1,4 @@
+import Contracts
 import Foundation
 import Support
 
@@ -40,22 +41,23 @@ package struct StageContext {
 /// - Parameter libraries: versions of the libraries that the stage computes with, for the evidence.
 /// - Throws: `UserError` for everything its reader can mend, and what `body` throws.
 package func runStage(
-  _ stage: String, version: Int, options: StageOptions, libraries: [String: String] = [:],
+  _ stage: Stage, options: StageOptions, libraries: [String: String] = [:],
   body: (StageContext) throws -> Void
 ) throws {
   try Host.requireBuildFeatures()
   let configuration = try StageConfiguration.load(from: options.config)
-  guard configuration.stage == stage else {
+  guard configuration.stage == stage.rawValue else {
     throw UserError(
-      "\(options.config): stage", expected: "'\(stage)'", found: "'\(configuration.stage)'",
+      "\(options.config): stage", expected: "'\(stage.rawValue)'",
+      found: "'\(configuration.stage)'",
       remedy: "Run: ott-\(configuration.stage) --config \(options.config)")
   }
-  guard configuration.version == version else {
+  guard configuration.version == stage.version else {
     throw UserError(
-      "\(options.config): version", expected: "\(version) (of this ott-\(stage))",
+      "\(options.config): version", expected: "\(stage.version) (of this \(stage.command))",
       found: "\(configuration.version)", remedy: "Write the configuration anew: make figure2")
   }
-  let title = options.name.map { "\(stage) \($0)" } ?? stage
+  let title = options.name.map { "\(stage.rawValue) \($0)" } ?? stage.rawValue
   let lock = try takeLock(of: options, for: configuration, title: title)
   defer { lock.release() }
   if isFinished(options.output, configuration) {
@@ -78,7 +80,7 @@ package func runStage(
   }
   precondition(
     FileBytes.exists(options.output + "/" + StageIndex.fileName),
-    "stage \(stage) ended without writing its index")
+    "stage \(stage.rawValue) ended without writing its index")
   try context.evidence.write(to: options.output, isFinished: true)
 }
 

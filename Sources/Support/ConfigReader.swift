@@ -13,6 +13,8 @@ package struct ConfigReader {
   private let node: Node
   package let source: String
   package let path: String
+  /// What messages call a value, by its key path, where it is not "source: path".
+  private let places: [String: String]
 
   /// What has been asked of one object, shared by copies of its reader.
   private final class Node {
@@ -28,14 +30,19 @@ package struct ConfigReader {
   ///   - value: must be an object.
   ///   - source: file name for messages.
   ///   - path: key path of `value` inside the file, "" at the top.
-  package init(_ value: ConfigValue, source: String, path: String = "") throws {
+  ///   - places: what messages call the values that came from elsewhere, by key path.
+  package init(
+    _ value: ConfigValue, source: String, path: String = "", places: [String: String] = [:]
+  ) throws {
     guard case .object(let members) = value else {
       throw UserError(
-        path.isEmpty ? source : "\(source): \(path)", expected: "an object", found: value.summary)
+        path.isEmpty ? source : places[path] ?? "\(source): \(path)", expected: "an object",
+        found: value.summary)
     }
     node = Node(members)
     self.source = source
     self.path = path
+    self.places = places
   }
 
   // MARK: - Scalars
@@ -173,7 +180,7 @@ package struct ConfigReader {
 
   package mutating func optionalObject(_ key: String) throws -> ConfigReader? {
     guard let value = value(key) else { return nil }
-    let reader = try ConfigReader(value, source: source, path: joined(key))
+    let reader = try ConfigReader(value, source: source, path: joined(key), places: places)
     node.children.append((key, reader))
     return reader
   }
@@ -185,7 +192,8 @@ package struct ConfigReader {
       throw fault(key, expected: "a list of objects", found: value)
     }
     return try values.enumerated().map { position, value in
-      let reader = try ConfigReader(value, source: source, path: "\(joined(key))[\(position)]")
+      let reader = try ConfigReader(
+        value, source: source, path: "\(joined(key))[\(position)]", places: places)
       node.children.append(("\(key)[\(position)]", reader))
       return reader
     }
@@ -215,7 +223,7 @@ package struct ConfigReader {
       let known = node.asked.sorted()
       let nearest = EditDistance.nearest(to: key, among: known)
       throw UserError(
-        "\(source): \(joined(key)): unknown key",
+        "\(place(of: key)): unknown key",
         expected: known.isEmpty ? "no keys here" : "one of \(known.joined(separator: ", "))",
         remedy: nearest.map { "Did you mean '\(joined($0))'?" })
     }
@@ -235,7 +243,7 @@ package struct ConfigReader {
   package func fault(
     _ key: String, expected: String, found: String, remedy: String? = nil
   ) -> UserError {
-    UserError("\(source): \(joined(key))", expected: expected, found: found, remedy: remedy)
+    UserError(place(of: key), expected: expected, found: found, remedy: remedy)
   }
 
   /// What `body` makes of `key`; its errors then name the file and the key too.
@@ -244,7 +252,7 @@ package struct ConfigReader {
       return try body()
     } catch let error as UserError {
       throw UserError(
-        "\(source): \(joined(key)): \(error.what)", expected: error.expected, found: error.found,
+        "\(place(of: key)): \(error.what)", expected: error.expected, found: error.found,
         remedy: error.remedy)
     }
   }
@@ -275,7 +283,7 @@ package struct ConfigReader {
     let unread = keys.filter { !node.asked.contains($0) }
     let nearest = EditDistance.nearest(to: key, among: unread)
     return UserError(
-      "\(source): \(joined(key))", expected: expected, found: "no such key",
+      place(of: key), expected: expected, found: "no such key",
       remedy: nearest.map { "Is '\(joined($0))' a misspelling of it?" } ?? "Add it.")
   }
 
@@ -285,6 +293,11 @@ package struct ConfigReader {
 
   private func joined(_ key: String) -> String {
     path.isEmpty ? key : "\(path).\(key)"
+  }
+
+  private func place(of key: String) -> String {
+    let path = joined(key)
+    return places[path] ?? "\(source): \(path)"
   }
 
   private func spelled(_ range: ClosedRange<Int>) -> String {

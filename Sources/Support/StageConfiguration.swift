@@ -68,6 +68,15 @@ package struct StageConfiguration: Sendable, Equatable {
     self.source = source
   }
 
+  /// The file form.
+  package var file: ConfigValue {
+    [
+      "stage": .string(stage), "version": .integer(version), "parameters": parameters,
+      "inputs": .object(
+        inputs.mapValues { ["id": .string($0.id), "path": .string($0.path)] }),
+    ]
+  }
+
   /// What the identity is taken of.
   package var identity: ConfigValue {
     [

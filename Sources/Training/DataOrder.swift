@@ -8,14 +8,14 @@ import Support
 /// stored: the state of the data is the step number.
 package struct DataOrder: Sendable {
   package let documents: Int
-  package let batchSentences: Int
+  package let batchSequences: Int
   package let seed: UInt64
 
-  /// - Precondition: `1 ≤ batchSentences ≤ documents`.
-  package init(documents: Int, batchSentences: Int, seed: UInt64) {
-    precondition(batchSentences >= 1 && batchSentences <= documents, "a batch fits in an epoch")
+  /// - Precondition: `1 ≤ batchSequences ≤ documents`.
+  package init(documents: Int, batchSequences: Int, seed: UInt64) {
+    precondition(batchSequences >= 1 && batchSequences <= documents, "a batch fits in an epoch")
     self.documents = documents
-    self.batchSentences = batchSentences
+    self.batchSequences = batchSequences
     self.seed = seed
   }
 
@@ -23,8 +23,8 @@ package struct DataOrder: Sendable {
   package func fill(_ batch: inout [Int], step: Int) {
     precondition(step >= 1, "steps are counted from 1")
     batch.removeAll(keepingCapacity: true)
-    var position = (step - 1) * batchSentences
-    let end = position + batchSentences
+    var position = (step - 1) * batchSequences
+    let end = position + batchSequences
     while position < end {
       let epoch = position / documents
       let permutation = Permutation(count: documents, seed: seed, name: "epoch-\(epoch)")

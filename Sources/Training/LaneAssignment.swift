@@ -17,14 +17,14 @@ package struct LaneAssignment: Sendable {
 
   private var keys: [UInt64] = []
 
-  /// - Parameter batchSentences: capacity that `assign` may use without allocating.
-  package init(lanes: Int, batchSentences: Int) {
-    precondition(lanes >= 1 && lanes <= batchSentences, "every lane needs a sentence")
+  /// - Parameter batchSequences: capacity that `assign` may use without allocating.
+  package init(lanes: Int, batchSequences: Int) {
+    precondition(lanes >= 1 && lanes <= batchSequences, "every lane needs a sentence")
     self.lanes = lanes
     sentences = Array(repeating: [], count: lanes)
     rows = Array(repeating: 0, count: lanes)
-    for lane in 0..<lanes { sentences[lane].reserveCapacity(batchSentences) }
-    keys.reserveCapacity(batchSentences)
+    for lane in 0..<lanes { sentences[lane].reserveCapacity(batchSequences) }
+    keys.reserveCapacity(batchSequences)
   }
 
   /// Replaces the assignment by that of a batch with these sentence lengths, in rows.
@@ -58,11 +58,11 @@ package struct LaneAssignment: Sendable {
   /// no document occurs in it more than twice.
   ///
   /// - Parameter lengths: rows of every document of the data set.
-  package static func capacity(lengths: [Int], batchSentences: Int, lanes: Int) -> Int {
+  package static func capacity(lengths: [Int], batchSequences: Int, lanes: Int) -> Int {
     guard let longest = lengths.max() else { return 0 }
     var histogram = [Int](repeating: 0, count: longest + 1)
     for length in lengths { histogram[length] += 2 }
-    var remaining = batchSentences
+    var remaining = batchSequences
     var total = 0
     for length in stride(from: longest, through: 0, by: -1) where remaining > 0 {
       let taken = min(remaining, histogram[length])

@@ -1,5 +1,5 @@
+import Contracts
 import Foundation
-import Support
 
 /// Learning rate as a function of the step alone, so that a run resumes anywhere without state.
 ///
@@ -13,9 +13,7 @@ import Support
 ///
 /// The rate at `t = S` is `η·f` for cosine and linear.
 package struct LearningRateSchedule: Sendable, Equatable {
-  package enum Kind: String, CaseIterable, Sendable {
-    case cosine, linear, constant
-  }
+  package typealias Kind = TrainParameters.Schedule.Kind
 
   package let kind: Kind
   package let peak: Double

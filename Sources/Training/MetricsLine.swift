@@ -1,4 +1,4 @@
-import Checkpoints
+import Contracts
 import Support
 
 /// A loss beside the next-token loss since the last metrics line.
@@ -20,9 +20,9 @@ package struct LossWindow: Sendable, Equatable {
 /// moments, makes a resumed run the undisturbed one.
 package struct TrainingProgress: Sendable, Equatable {
   package var step = 0
-  package var sentences = 0
+  package var sequences = 0
   package var rows = 0
-  package var characters = 0
+  package var symbols = 0
   /// Sum over rows of the negative log-likelihood, in nats, since the last metrics line.
   package var windowLoss = 0.0
   package var windowRows = 0
@@ -40,11 +40,11 @@ package struct TrainingProgress: Sendable, Equatable {
   }
 
   /// Counts one finished step.
-  package mutating func add(sentences: Int, rows: Int, characters: Int, lossSum: Double) {
+  package mutating func add(sequences: Int, rows: Int, symbols: Int, lossSum: Double) {
     step += 1
-    self.sentences += sentences
+    self.sequences += sequences
     self.rows += rows
-    self.characters += characters
+    self.symbols += symbols
     windowLoss += lossSum
     windowRows += rows
   }
@@ -69,28 +69,28 @@ package struct MetricsLine: Sendable, Equatable {
   /// Global L2 norm of the step's gradient before clipping.
   package let gradientNorm: Double
   package let learningRate: Double
-  /// What the text is counted in, and the name of that count.
-  package let unit: TextUnit
+  /// What the counts of `progress` are called.
+  package let kind: DataKind
 
   package init(
     progress: TrainingProgress, loss: Double, furtherLosses: [LossWindow] = [],
-    gradientNorm: Double, learningRate: Double, unit: TextUnit = .characters
+    gradientNorm: Double, learningRate: Double, kind: DataKind
   ) {
     self.progress = progress
     self.loss = loss
     self.furtherLosses = furtherLosses
     self.gradientNorm = gradientNorm
     self.learningRate = learningRate
-    self.unit = unit
+    self.kind = kind
   }
 
   /// Canonical JSON and a line feed. Doubles are printed with as many digits as identify them.
   package var text: String {
     var members: [String: ConfigValue] = [
       "step": .integer(progress.step),
-      "sentences": .integer(progress.sentences),
+      kind.sequences: .integer(progress.sequences),
       "rows": .integer(progress.rows),
-      unit.rawValue: .integer(progress.characters),
+      kind.symbols: .integer(progress.symbols),
       "loss": .double(loss),
       "gradientNorm": .double(gradientNorm),
       "learningRate": .double(learningRate),

@@ -1,4 +1,5 @@
 import Checkpoints
+import Contracts
 import Support
 
 /// What a checkpoint holds besides weights and moments: who wrote it and how far the run had come.
@@ -9,6 +10,8 @@ package struct ResumeState: Sendable, Equatable {
 
   /// Stage id of the run, so that a checkpoint of another configuration is recognised.
   package var id: String
+  /// What the counts of `progress` are called.
+  package let kind: DataKind
   package var progress = TrainingProgress()
   /// Length of `metrics.jsonl` at this step.
   package var metricsBytes = 0
@@ -17,13 +20,16 @@ package struct ResumeState: Sendable, Equatable {
   /// Snapshots written so far.
   package var snapshots: [TrainingRunIndex.Snapshot] = []
 
-  package init(id: String) { self.id = id }
+  package init(id: String, kind: DataKind) {
+    self.id = id
+    self.kind = kind
+  }
 
   /// The form in a safetensors header. Doubles keep their bits.
   package var metadata: [String: String] {
     var members: [String: ConfigValue] = [
-      "step": .integer(progress.step), "sentences": .integer(progress.sentences),
-      "rows": .integer(progress.rows), "characters": .integer(progress.characters),
+      "step": .integer(progress.step), kind.sequences: .integer(progress.sequences),
+      "rows": .integer(progress.rows), kind.symbols: .integer(progress.symbols),
       "windowLoss": .double(progress.windowLoss), "windowRows": .integer(progress.windowRows),
       "metricsBytes": .integer(metricsBytes), "metricsSha256": .string(metricsDigest),
       "snapshots": .array(snapshots.map(\.value)),
@@ -38,10 +44,10 @@ package struct ResumeState: Sendable, Equatable {
     return ["format": Self.format, "id": id, "state": state.canonicalJSON]
   }
 
-  /// Reads the header of the checkpoint at `path`, which must belong to the run `id`.
+  /// Reads the header of the checkpoint at `path`, which must belong to the run `id` of that kind.
   ///
   /// - Throws: `UserError` for a foreign file or a checkpoint of another configuration.
-  package init(metadata: [String: String], id: String, path: String) throws {
+  package init(metadata: [String: String], id: String, kind: DataKind, path: String) throws {
     guard metadata["format"] == Self.format, let state = metadata["state"] else {
       throw UserError(
         path, expected: "a checkpoint of a training run", found: "another safetensors file",
@@ -55,17 +61,18 @@ package struct ResumeState: Sendable, Equatable {
     }
     var reader = try ConfigReader(ConfigValue.parse(json: state, source: path), source: path)
     self.id = id
+    self.kind = kind
     progress.step = try reader.int("step", in: 0...Int.max)
-    progress.sentences = try reader.int("sentences", in: 0...Int.max)
+    progress.sequences = try reader.int(kind.sequences, in: 0...Int.max)
     progress.rows = try reader.int("rows", in: 0...Int.max)
-    progress.characters = try reader.int("characters", in: 0...Int.max)
+    progress.symbols = try reader.int(kind.symbols, in: 0...Int.max)
     progress.windowLoss = try reader.double("windowLoss")
     progress.windowRows = try reader.int("windowRows", in: 0...Int.max)
     metricsBytes = try reader.int("metricsBytes", in: 0...Int.max)
     metricsDigest = try reader.string("metricsSha256")
     snapshots = try reader.objects("snapshots").map { entry in
       var entry = entry
-      return try TrainingRunIndex.Snapshot(reader: &entry)
+      return try TrainingRunIndex.Snapshot(reader: &entry, kind: kind)
     }
     if reader.has("losses") {
       progress.furtherLosses = try reader.objects("losses").map { entry in

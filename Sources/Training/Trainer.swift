@@ -1,4 +1,5 @@
 import Checkpoints
+import Contracts
 import Engine
 import Foundation
 import Models
@@ -28,9 +29,6 @@ package enum TrainingOutcome: Sendable, Equatable {
 /// number of threads and ranks, and after any number of interruptions, kills included. Every rank runs
 /// this loop; rank 0 alone writes files, and decides when to stop.
 package final class Trainer {
-  package static let stage = "train"
-  package static let version = 1
-
   /// What is seen of a running loop.
   package struct Tick: Sendable {
     package let progress: TrainingProgress
@@ -39,7 +37,7 @@ package final class Trainer {
     package let loss: Double
   }
 
-  package let parameters: TrainingParameters
+  package let plan: TrainingPlan
   package let model: ModelConfiguration
   /// Step at which this process began: 0, or the step of the checkpoint it found.
   package let resumedStep: Int
@@ -76,15 +74,15 @@ package final class Trainer {
     self.ranks = ranks
     var data = data
     if data.text != nil {
-      data.cut(context: try TrainingParameters.context(of: configuration))
+      data.cut(context: try TrainingPlan.context(of: configuration))
     }
     self.threads = threads
     self.configuration = configuration
     self.output = output
-    parameters = try TrainingParameters(
-      configuration.parameters, source: configuration.source, sentences: data.sentences,
-      isText: data.text != nil)
-    modelValue = parameters.modelValue(for: data)
+    plan = try TrainingPlan(configuration, kind: data.kind, sequences: data.sentences)
+    let parameters = plan.parameters
+    modelValue = parameters.modelValue(
+      inputs: data.tables.map { (order: $0.order, rows: $0.rows) }, labels: data.labels)
     var reader = try ConfigReader(
       modelValue, source: configuration.source, path: "parameters.model")
     model = try ModelConfiguration(reader: &reader)
@@ -97,45 +95,46 @@ package final class Trainer {
         expected: "at least \(data.longestSentence) positions", found: "\(model.context)",
         remedy: "Raise context to \(data.longestSentence).")
     }
-    guard ranks.size <= parameters.lanes, ranks.size & (ranks.size - 1) == 0 else {
+    guard ranks.size <= parameters.training.lanes, ranks.size & (ranks.size - 1) == 0 else {
       throw UserError(
         "\(configuration.source): ranks",
-        expected: "a power of two of at most \(parameters.lanes), the lanes of a batch",
-        found: "\(ranks.size)", remedy: "Start fewer ranks or raise parameters.lanes.")
+        expected: "a power of two of at most \(parameters.training.lanes), the lanes of a batch",
+        found: "\(ranks.size)", remedy: "Start fewer ranks or raise training.lanes.")
     }
-    let (lanes, sentences) = (parameters.lanes, parameters.batchSentences)
+    let (lanes, sequences) = (parameters.training.lanes, parameters.training.batchSequences)
     let capacity = LaneAssignment.capacity(
-      lengths: data.lengths, batchSentences: sentences, lanes: lanes)
+      lengths: data.lengths, batchSequences: sequences, lanes: lanes)
     laneCapacity = capacity
     order = DataOrder(
-      documents: data.sentences, batchSentences: sentences, seed: parameters.dataSeed)
-    assignment = LaneAssignment(lanes: lanes, batchSentences: sentences)
+      documents: data.sentences, batchSequences: sequences, seed: parameters.dataSeed)
+    assignment = LaneAssignment(lanes: lanes, batchSequences: sequences)
     self.lanes = (0..<lanes).map { [data] _ in
       PackedLane(tables: data.inputColumns, capacity: capacity)
     }
-    let moments = parameters.optimizer.tables.moments
+    let moments = parameters.optimizer.tables?.moments ?? .float32
     if let encoding = model.overEncoding {
       try TableBudget.check(
         encoding, moments: moments, memoryBytes: Host.memoryBytes, source: configuration.source)
     }
     engine = TrainingEngine(
       model, seed: parameters.seed, lanes: lanes, laneCapacity: capacity, threads: threads,
-      precision: parameters.precision, tableMoments: moments, ranks: ranks)
-    state = ResumeState(id: configuration.id)
+      precision: parameters.training.precision, tableMoments: moments, ranks: ranks)
+    state = ResumeState(id: configuration.id, kind: data.kind)
     let path = "\(output)/checkpoint.safetensors"
     if FileBytes.exists(path) {
       let file = try SafeTensorsFile(path: path)
-      state = try ResumeState(metadata: file.metadata, id: configuration.id, path: path)
+      state = try ResumeState(
+        metadata: file.metadata, id: configuration.id, kind: data.kind, path: path)
       try file.verifySeal(remedy: "Delete it to train from the start.")
       try ParameterFile.read(
         into: engine.parameters, arrays: ParameterArray.allCases, from: path)
     }
-    engine.parameters.reserveTableHistory(steps: min(parameters.steps, 1 << 20))
+    engine.parameters.reserveTableHistory(steps: min(plan.steps, 1 << 20))
     resumedStep = state.progress.step
     engine.step = resumedStep
-    guard resumedStep < parameters.steps else {
+    guard resumedStep < plan.steps else {
       throw UserError(
-        path, expected: "a step before \(parameters.steps)", found: "step \(resumedStep)",
+        path, expected: "a step before \(plan.steps)", found: "step \(resumedStep)",
         remedy: "Delete it to train from the start.")
     }
     if ranks.decides { try removeLaterFiles() }
@@ -159,18 +158,17 @@ package final class Trainer {
       // Checkpoints count on the name of the log.
       try AtomicFile.syncDirectory(of: metricsPath)
     }
-    if state.progress.step == 0 && parameters.snapshots.steps.first == 0 && state.snapshots.isEmpty
-    {
+    if state.progress.step == 0 && plan.snapshots.steps.first == 0 && state.snapshots.isEmpty {
       try saveSnapshot()
     }
-    while state.progress.step < parameters.steps {
+    while state.progress.step < plan.steps {
       if try ranks.broadcast(shouldStop(state.progress.step) ? 1 : 0) == 1 {
         try saveCheckpoint(metrics)
         return .stopped(step: state.progress.step)
       }
       let statistics = try step(&metrics)
       report(
-        Tick(progress: state.progress, steps: parameters.steps, loss: statistics.meanLoss))
+        Tick(progress: state.progress, steps: plan.steps, loss: statistics.meanLoss))
     }
     if ranks.decides {
       try metrics?.synchronize()
@@ -187,50 +185,51 @@ package final class Trainer {
 
   private func step(_ metrics: inout MetricsLog?) throws -> StepStatistics {
     let number = state.progress.step + 1
-    let characters = packBatch(step: number)
-    let rate = parameters.schedule.rate(step: number)
+    let symbols = packBatch(step: number)
+    let (training, optimizer) = (plan.parameters.training, plan.parameters.optimizer)
+    let rate = plan.schedule.rate(step: number)
     let statistics: StepStatistics
     do {
       statistics = try engine.step(
-        lanes, learningRate: rate, optimizer: parameters.optimizer.constants,
-        tableOptimizer: parameters.optimizer.tables.constants)
+        lanes, learningRate: rate, optimizer: optimizer.constants,
+        tableOptimizer: optimizer.tableConstants)
     } catch let error as NonFiniteError {
       throw divergence(error)
     }
     state.progress.add(
-      sentences: batch.count, rows: statistics.rows, characters: characters,
+      sequences: batch.count, rows: statistics.rows, symbols: symbols,
       lossSum: statistics.lossSum)
     for (number, loss) in engine.plan.losses.enumerated().dropFirst() {
       let sum = engine.lossSum(number)
       state.progress.add(loss: loss.name, sum: sum.sum, rows: sum.rows)
     }
-    if number % parameters.logEverySteps == 0 || number == parameters.steps {
+    if number % training.logEverySteps == 0 || number == plan.steps {
       finalFurtherLosses = state.progress.furtherLosses
       finalLoss = state.progress.closeWindow()
       if ranks.decides {
         try metrics?.append(
           MetricsLine(
             progress: state.progress, loss: finalLoss, furtherLosses: finalFurtherLosses,
-            gradientNorm: statistics.gradientNorm, learningRate: rate, unit: data.unit))
+            gradientNorm: statistics.gradientNorm, learningRate: rate, kind: data.kind))
         state.metricsBytes = metrics?.bytes ?? 0
         state.metricsDigest = metrics?.digest ?? MetricsLog.emptyDigest
       }
     }
-    if parameters.snapshots.contains(number) { try saveSnapshot() }
-    if number % parameters.checkpointEverySteps == 0 && number < parameters.steps {
+    if plan.snapshots.contains(number) { try saveSnapshot() }
+    if number % training.checkpointEverySteps == 0 && number < plan.steps {
       try saveCheckpoint(metrics)
     }
     return statistics
   }
 
-  /// Packs the batch of a step into the lanes; returns its characters.
+  /// Packs the batch of a step into the lanes; returns its characters or bytes.
   private func packBatch(step: Int) -> Int {
     order.fill(&batch, step: step)
     lengths.removeAll(keepingCapacity: true)
-    var characters = 0
+    var symbols = 0
     for sentence in batch {
       lengths.append(data.rows(of: sentence))
-      characters += data.characters(of: sentence)
+      symbols += data.symbols(of: sentence)
     }
     assignment.assign(lengths: lengths)
     for lane in lanes.indices {
@@ -239,14 +238,14 @@ package final class Trainer {
         data.append(batch[position], to: &lanes[lane])
       }
     }
-    return characters
+    return symbols
   }
 
   private func divergence(_ error: NonFiniteError) -> UserError {
     let remedy: String
     if let file = try? SafeTensorsFile(path: checkpointPath),
       let good = try? ResumeState(
-        metadata: file.metadata, id: configuration.id, path: checkpointPath),
+        metadata: file.metadata, id: configuration.id, kind: data.kind, path: checkpointPath),
       (try? file.verifySeal(remedy: "")) != nil
     {
       remedy = "The last good checkpoint is \(checkpointPath), step \(good.progress.step)."
@@ -271,8 +270,8 @@ package final class Trainer {
       ], threads: threads, to: "\(output)/\(file)")
     state.snapshots.append(
       TrainingRunIndex.Snapshot(
-        step: progress.step, file: file, sha256: digest, sentences: progress.sentences,
-        rows: progress.rows, characters: progress.characters, unit: data.unit))
+        step: progress.step, file: file, sha256: digest, kind: data.kind,
+        sequences: progress.sequences, rows: progress.rows, symbols: progress.symbols))
   }
 
   private func saveCheckpoint(_ metrics: borrowing MetricsLog?) throws {
@@ -288,11 +287,12 @@ package final class Trainer {
     var content: [String: ConfigValue] = [
       "model": modelValue, "data": data.metadata,
       "parameterCount": .integer(engine.parameters.layout.parameterCount),
-      "steps": .integer(parameters.steps), "sentences": .integer(state.progress.sentences),
+      "steps": .integer(plan.steps),
+      data.kind.sequences: .integer(state.progress.sequences),
       "rows": .integer(state.progress.rows),
-      data.unit.rawValue: .integer(state.progress.characters),
-      "finalLoss": .double(finalLoss), "seed": .integer(Int(parameters.seed)),
-      "dataSeed": .integer(Int(parameters.dataSeed)), "metrics": metrics,
+      data.kind.symbols: .integer(state.progress.symbols),
+      "finalLoss": .double(finalLoss), "seed": .integer(Int(plan.parameters.seed)),
+      "dataSeed": .integer(Int(plan.parameters.dataSeed)), "metrics": metrics,
       "snapshots": .array(state.snapshots.map(\.value)),
     ]
     if !finalFurtherLosses.isEmpty { content["finalLosses"] = finalFurtherLosses.means }
@@ -313,7 +313,7 @@ package final class Trainer {
       }
     }
     let listed = Set(state.snapshots.map(\.file))
-    for step in parameters.snapshots.steps where !listed.contains(Self.snapshotName(step: step)) {
+    for step in plan.snapshots.steps where !listed.contains(Self.snapshotName(step: step)) {
       let path = "\(output)/\(Self.snapshotName(step: step))"
       if FileBytes.exists(path), unlink(path) != 0 {
         throw FileFault.error("cannot remove \(path)")

@@ -1,5 +1,6 @@
-import Checkpoints
+import Contracts
 import Engine
+import Models
 import NGrams
 import Shards
 import Support
@@ -13,20 +14,13 @@ import Support
 /// Memory: the columns in their width on disk (1, 2, 4 or 8 bytes a row and column) and 8 bytes a
 /// sentence; `bytes` says how much.
 package struct TrainingData: Sendable {
-  /// An input table as the map set describes it.
-  package struct Table: Sendable, Equatable {
-    package let order: Int
-    package let rows: Int
-  }
-
   /// The dense tables: those of the map set, for text the 1-gram table alone.
-  package let tables: [Table]
+  package let tables: [Models.InputTable]
   /// Label classes.
   package let labels: Int
   /// Metadata of the map set, whole.
   package let metadata: ConfigValue
-  /// What `characters` counts.
-  package let unit: TextUnit
+  package let kind: DataKind
   /// What the set says of text; nil for n-grams of a grammar's symbols.
   package let text: TextMap?
   private let source: String
@@ -44,20 +38,22 @@ package struct TrainingData: Sendable {
   package init(_ input: StageConfiguration.Input, threads: Int) throws {
     let set = try ShardSet(input: input)
     source = "\(input.path)/\(StageIndex.fileName)"
-    guard set.stage.stage == "map" else {
+    guard set.stage.stage == Stage.map.rawValue else {
       throw UserError(
-        source, expected: "a set of stage 'map'", found: "stage '\(set.stage.stage)'",
+        source, expected: "a set of stage '\(Stage.map.rawValue)'",
+        found: "stage '\(set.stage.stage)'",
         remedy: "Name a map set as the input 'data'.")
     }
     metadata = set.metadata
     text = try TextMap(set.metadata, source: source)
-    unit = text == nil ? .characters : .bytes
+    kind = text == nil ? .grammar : .text
     var reader = try set.metadataReader()
     tables = try reader.objects("inputs").map { entry in
       var entry = entry
-      return Table(order: try entry.int("order", in: 1...64), rows: try entry.int("rows"))
+      return Models.InputTable(
+        order: try entry.int("order", in: 1...64), rows: try entry.int("rows"))
     }
-    if let text, tables != [Table(order: 1, rows: text.vocabulary)] {
+    if let text, tables != [Models.InputTable(order: 1, rows: text.vocabulary)] {
       throw reader.fault(
         "inputs", expected: "one table of order 1 with \(text.vocabulary) rows",
         found: "\(tables.map { [$0.order, $0.rows] })", remedy: StageIndex.remedy(input.path))
@@ -120,8 +116,8 @@ package struct TrainingData: Sendable {
     guard let text else {
       if layout == nil { return }
       throw UserError(
-        "\(source): over-encoding", expected: "a map set of kind ngramIDs or overEncoding",
-        found: "kind ngram", remedy: "Map byte-pair tokens, or delete model.overEncoding.")
+        "\(source): over-encoding", expected: "a map set of kind text",
+        found: "kind grammar", remedy: "Map byte-pair tokens, or delete model.overEncoding.")
     }
     mapped = try MappedRows(mapped.columns, text: text, layout: layout, path: source)
   }
@@ -149,8 +145,8 @@ package struct TrainingData: Sendable {
   /// Rows of the longest sentence.
   package var longestSentence: Int { lengths.max() ?? 0 }
 
-  /// Characters, or bytes (see `unit`), that `sentence` has.
-  package func characters(of sentence: Int) -> Int {
+  /// Characters or bytes that `sentence` has.
+  package func symbols(of sentence: Int) -> Int {
     mapped.sum(of: labelLengths, in: range(of: sentence))
   }
 

@@ -1,4 +1,4 @@
-import Checkpoints
+import Contracts
 import Engine
 import Kernels
 import Parallel
@@ -20,13 +20,13 @@ package struct TrainingSummary: Sendable {
   package let dataBytes, workingBytes: Int
   package let precision: Precision
   /// What the symbols are.
-  package let unit: TextUnit
+  package let kind: DataKind
 
   /// For `evidence.json`.
   package var facts: [String: ConfigValue] {
     [
       "seconds": .double(seconds),
-      (unit == .bytes ? "bytesPerSecond" : "symbolsPerSecond"): .double(symbolsPerSecond),
+      (kind == .text ? "bytesPerSecond" : "symbolsPerSecond"): .double(symbolsPerSecond),
       "rowsPerSecond": .double(rowsPerSecond), "stepsPerSecond": .double(stepsPerSecond),
       "resumedStep": .integer(resumedStep), "dataBytes": .integer(dataBytes),
       "workingBytes": .integer(workingBytes), "blasCore": .string(BLAS.coreName),
@@ -37,12 +37,12 @@ package struct TrainingSummary: Sendable {
   /// One or two lines for people; `output` is the run's directory.
   package func text(output: String) -> String {
     let rate =
-      "\(Progress.short(symbolsPerSecond)) \(unit.symbols)/s, "
+      "\(Progress.short(symbolsPerSecond)) \(kind.symbols)/s, "
       + "\(Progress.short(rowsPerSecond)) rows/s"
     switch outcome {
     case .finished:
       return "\(output): \(steps) steps, "
-        + "\(Progress.short(Double(progress.characters))) \(unit.symbols), "
+        + "\(Progress.short(Double(progress.symbols))) \(kind.symbols), "
         + "\(parameterCount) parameters, \(Progress.clock(seconds)) at \(rate)"
     case .stopped(let step):
       return "\(output): stopped after step \(step) of \(steps), checkpoint written. "
@@ -63,7 +63,7 @@ package enum TrainingStage {
   /// - Throws: as `TrainingData` and `Trainer`; an error of one rank ends the others.
   package static func run(
     _ configuration: StageConfiguration, output: String, threads: Int, isQuiet: Bool,
-    title: String = Trainer.stage, stopAfter: Int? = nil,
+    title: String = Stage.train.rawValue, stopAfter: Int? = nil,
     ranks: any Communicator = LocalCommunicator(), shouldStop: () -> Bool = { false }
   ) throws -> TrainingSummary {
     do {
@@ -89,7 +89,7 @@ package enum TrainingStage {
     let trainer = try Trainer(
       configuration: configuration, data: data, output: output, threads: threads, ranks: ranks)
     let before = trainer.state.progress
-    let steps = trainer.parameters.steps
+    let steps = trainer.plan.steps
     let start = Host.monotonicSeconds
     var display = Progress(
       title, unit: "steps", total: steps, done: before.step, isQuiet: isQuiet)
@@ -99,7 +99,7 @@ package enum TrainingStage {
         display.update(
           done: tick.progress.step,
           detail: Self.detail(
-            tick, since: before, seconds: Host.monotonicSeconds - start, unit: data.unit))
+            tick, since: before, seconds: Host.monotonicSeconds - start, kind: data.kind))
       })
     display.finish()
     let seconds = Host.monotonicSeconds - start
@@ -108,26 +108,21 @@ package enum TrainingStage {
     return TrainingSummary(
       outcome: outcome, steps: steps, progress: after,
       parameterCount: trainer.engine.parameters.layout.parameterCount, resumedStep: before.step,
-      seconds: seconds, symbolsPerSecond: rate(after.characters - before.characters),
+      seconds: seconds, symbolsPerSecond: rate(after.symbols - before.symbols),
       rowsPerSecond: rate(after.rows - before.rows), stepsPerSecond: rate(after.step - before.step),
       dataBytes: data.bytes,
       workingBytes: trainer.engine.workingBytes + 3 * 4 * trainer.engine.parameters.layout.count,
-      precision: trainer.parameters.precision,
-      unit: data.unit)
+      precision: trainer.plan.parameters.training.precision,
+      kind: data.kind)
   }
 
   private static func detail(
-    _ tick: Trainer.Tick, since before: TrainingProgress, seconds: Double, unit: TextUnit
+    _ tick: Trainer.Tick, since before: TrainingProgress, seconds: Double, kind: DataKind
   ) -> String {
-    let symbols = Double(tick.progress.characters - before.characters) / seconds
+    let symbols = Double(tick.progress.symbols - before.symbols) / seconds
     let rows = Double(tick.progress.rows - before.rows) / seconds
     let loss = (tick.loss * 1e4).rounded() / 1e4
-    return "loss \(loss), \(Progress.short(symbols)) \(unit.symbols)/s, "
+    return "loss \(loss), \(Progress.short(symbols)) \(kind.symbols)/s, "
       + "\(Progress.short(rows)) tokens/s"
   }
-}
-
-extension TextUnit {
-  /// What people are told that a run has read.
-  fileprivate var symbols: String { self == .bytes ? "bytes" : "symbols" }
 }

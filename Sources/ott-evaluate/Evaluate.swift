@@ -1,4 +1,5 @@
 import ArgumentParser
+import Contracts
 import Evaluation
 import Kernels
 import Shards
@@ -8,8 +9,6 @@ import Support
 /// The stage "evaluate": a training run's snapshots against the grammar, or on text.
 @main
 struct Evaluate: Command {
-  static let stageVersion = 1
-
   static let configuration = CommandConfiguration(
     commandName: "ott-evaluate",
     abstract: "Score every snapshot of a training run against its grammar, or on text.",
@@ -19,25 +18,25 @@ struct Evaluate: Command {
       with the excess over the grammar on the same sentences and the divergence from its exact \
       next-token distributions. Inputs: run (a training run), heldout (a sample set).
 
-      Of text (parameters.kind: text): nats per token, perplexity and bits per byte with standard \
+      Of text (kind text): nats per token, perplexity and bits per byte with standard \
       errors, on every map set among the inputs beside run. Every token is scored once, behind at \
-      least context − stride others; parameters stride, batchPositions, positions, finalPositions.
+      least context − stride others; parameters stride, batchPositions, positions, finalPositions, \
+      onlyLast.
       """,
-    version: versionText("ott-evaluate", stage: stageVersion))
+    version: versionText("ott-evaluate", stage: Stage.evaluate.version))
 
   @OptionGroup var options: StageOptions
 
   func run() throws {
     try BLAS.configure()
     try runStage(
-      "evaluate", version: Self.stageVersion, options: options,
+      .evaluate, options: options,
       libraries: BLAS.libraries.merging(["zstd": Zstd.version]) { blas, _ in blas }
     ) { context in
-      var reader = try context.configuration.reader()
       let count =
-        switch try reader.optionalChoice("kind", EvaluationKind.self) {
-        case .text?: try scoreText(context, &reader)
-        case nil: try scoreGrammar(context)
+        switch try EvaluateParameters(context.configuration) {
+        case .grammar(let parameters): try scoreGrammar(context, parameters)
+        case .text(let parameters): try scoreText(context, parameters)
         }
       context.evidence["secondsPerSnapshot"] = .double(
         context.evidence.wallSeconds / Double(count))
@@ -46,8 +45,10 @@ struct Evaluate: Command {
     }
   }
 
-  private func scoreGrammar(_ context: StageContext) throws -> Int {
-    let evaluation = try EvaluationRun(context.configuration)
+  private func scoreGrammar(
+    _ context: StageContext, _ parameters: GrammarEvaluateParameters
+  ) throws -> Int {
+    let evaluation = try EvaluationRun(context.configuration, parameters)
     let scores = try evaluation.write(to: context.output, threads: context.threads) { score in
       context.say(
         "step \(score.snapshot.step): accuracy \(score.accuracy.share.rounded(to: 4)),"
@@ -58,9 +59,11 @@ struct Evaluate: Command {
     return scores.count
   }
 
-  private func scoreText(_ context: StageContext, _ reader: inout ConfigReader) throws -> Int {
+  private func scoreText(
+    _ context: StageContext, _ parameters: TextEvaluateParameters
+  ) throws -> Int {
     let evaluation = try TextEvaluationRun(
-      context.configuration, reader: &reader, threads: context.threads)
+      context.configuration, parameters, threads: context.threads)
     let scores = try evaluation.write(to: context.output, threads: context.threads) { score in
       for (name, scores) in score.sets {
         context.say(
@@ -74,10 +77,6 @@ struct Evaluate: Command {
     context.evidence["tokensPerSecond"] = .double(Double(tokens) / context.evidence.wallSeconds)
     return scores.count
   }
-}
-
-private enum EvaluationKind: String, CaseIterable {
-  case text
 }
 
 extension Double {

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Contracts
 import Reporting
 import Stages
 import Support
@@ -9,12 +10,12 @@ struct Report: Command {
     commandName: "ott-report",
     abstract:
       "Makes a figure's CSV, verdicts on the paper's claims, and picture from evaluated runs.",
-    version: versionText("ott-report", stage: FigureReport.version))
+    version: versionText("ott-report", stage: Stage.report.version))
 
   @OptionGroup var options: StageOptions
 
   func run() throws {
-    try runStage("report", version: FigureReport.version, options: options) { context in
+    try runStage(.report, options: options) { context in
       let claims = try FigureReport.write(context.configuration, to: context.output)
       context.evidence["published"] = try FigureReport.published(from: context.output)
       context.evidence["seconds"] = try FigureReport.seconds(context.configuration)

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Contracts
 import DataStages
 import Grammar
 import Shards
@@ -14,7 +15,7 @@ struct Sample: Command {
       As a stage:  ott-sample --config FILE --output DIR --threads N
       As text:     ott-sample --print --grammar data/grammars/cfg3f.grammar --count 3
       """,
-    version: versionText("ott-sample", stage: SampleStage.version),
+    version: versionText("ott-sample", stage: Stage.sample.version),
     subcommands: [Draw.self, Parse.self, Next.self, Describe.self], defaultSubcommand: Draw.self)
 }
 
@@ -110,7 +111,7 @@ struct Draw: ParsableCommand {
       name: name)
     try options.validate()
     try runStage(
-      "sample", version: SampleStage.version, options: options, libraries: ["zstd": Zstd.version]
+      .sample, options: options, libraries: ["zstd": Zstd.version]
     ) { context in
       context.conclude(
         try SampleStage(context.configuration).run(

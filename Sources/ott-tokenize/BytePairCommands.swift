@@ -1,4 +1,5 @@
 import ArgumentParser
+import Contracts
 import DataStages
 import Foundation
 import Support
@@ -127,7 +128,8 @@ struct ConfigureCommand: ParsableCommand {
   @Option(help: "tokenizer.json.") var tokenizer: String
   @Option(help: "Part of the corpus: train or validation.") var part = CorpusSplit.Part.train
   @OptionGroup var split: SplitOptions
-  @Option(help: "Element type: u16 or u32 (default: the smallest).") var element: String?
+  @Option(help: "Element type: u16 or u32 (default: the smallest).")
+  var element: TextTokenizeParameters.Element?
   @Option(help: "Bytes of text of a shard.") var shardBytes = 1 << 25
   @Option(help: "Special token behind every document.") var endOfText: String?
   @Option(help: "Directory for the configuration, written as ID.json.") var output: String
@@ -136,32 +138,28 @@ struct ConfigureCommand: ParsableCommand {
   func run() throws {
     let model = try BytePairModel.load(path: tokenizer)
     if let endOfText { _ = try model.specialToken(endOfText, path: tokenizer) }
-    let type = element ?? (model.vocabularySize <= 1 << 16 ? "u16" : "u32")
     let inputs = [
       "corpus": StageConfiguration.Input(
         id: String(try Corpus([corpus]).digest().prefix(12)), path: corpus),
       "tokenizer": StageConfiguration.Input(
         id: String(SHA256.hex(of: try FileBytes.read(tokenizer)).prefix(12)), path: tokenizer),
     ]
-    let configuration = StageConfiguration(
-      stage: "tokenize", version: TokenizeStage.version,
-      parameters: [
-        "kind": "bpe", "part": .string(part.rawValue), "validation": .double(split.validation),
-        "split": .string(split.split), "seed": .integer(Int(split.seed)),
-        "element": .string(type), "shardBytes": .integer(shardBytes),
-        "endOfText": endOfText.map(ConfigValue.string) ?? .null,
-      ], inputs: inputs)
-    let file: ConfigValue = [
-      "stage": "tokenize", "version": .integer(configuration.version),
-      "parameters": configuration.parameters,
-      "inputs": .object(inputs.mapValues { ["id": .string($0.id), "path": .string($0.path)] }),
-    ]
+    var parameters = TextTokenizeParameters()
+    parameters.part = part
+    (parameters.heldoutShare, parameters.split) = (split.validation, split.split)
+    parameters.splitSeed = split.seed
+    parameters.element = element ?? .init(vocabulary: model.vocabularySize)
+    parameters.shardBytes = shardBytes
+    parameters.endOfText = endOfText
+    let configuration = TokenizeParameters.text(parameters).configuration(inputs: inputs)
     let path = "\(output)/\(configuration.id).json"
     try OutputPath.require(file: path, apartFrom: [tokenizer, corpus])
     try AtomicFile.makeDirectory(output)
-    try AtomicFile.write(file.prettyJSON, to: path)
+    try AtomicFile.write(configuration.file.prettyJSON, to: path)
     try StandardOutput.line(configuration.id)
   }
 }
 
 extension CorpusSplit.Part: ExpressibleByArgument {}
+
+extension TextTokenizeParameters.Element: ExpressibleByArgument {}

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Contracts
 import DataStages
 import Shards
 import Stages
@@ -9,7 +10,7 @@ struct Tokenize: Command {
   static let configuration = CommandConfiguration(
     commandName: "ott-tokenize",
     abstract: "Turn symbol shards or text into token shards.",
-    version: versionText("ott-tokenize", stage: TokenizeStage.version),
+    version: versionText("ott-tokenize", stage: Stage.tokenize.version),
     subcommands: [
       StageCommand.self, TrainCommand.self, EncodeCommand.self, DecodeCommand.self,
       ConfigureCommand.self, StatisticsCommand.self,
@@ -23,18 +24,17 @@ struct StageCommand: ParsableCommand {
     commandName: "stage",
     abstract: "Tokenize a sample set or a corpus as a configuration says (the default).",
     discussion: """
-      kind ngram: parameters order (1, 2, 3 …), documentsPerShard; input symbols. Every document \
+      kind grammar: parameters order (1, 2, 3 …), documentsPerShard; input symbols. Every document \
       becomes BOS, its n-grams from left to right, one shorter gram if symbols are left over, EOS.
 
-      kind bpe: text files to byte-pair tokens; `ott-tokenize configure` writes its configuration.
+      kind text: text files to byte-pair tokens; `ott-tokenize configure` writes its configuration.
       """)
 
   @OptionGroup var options: StageOptions
 
   func run() throws {
     let libraries = ["zstd": Zstd.version]
-    try runStage("tokenize", version: TokenizeStage.version, options: options, libraries: libraries)
-    { context in
+    try runStage(.tokenize, options: options, libraries: libraries) { context in
       context.conclude(
         try TokenizeStage.run(
           context.configuration, output: context.output, threads: context.threads,

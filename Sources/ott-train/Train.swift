@@ -1,4 +1,5 @@
 import ArgumentParser
+import Contracts
 import Foundation
 import Kernels
 import Stages
@@ -15,7 +16,7 @@ struct Train: Command {
       interrupted or killed goes on from its checkpoint when the same command is given again, and \
       ends with the same bytes as an undisturbed one.
       """,
-    version: versionText("ott-train", stage: Trainer.version))
+    version: versionText("ott-train", stage: Stage.train.version))
 
   @OptionGroup var options: StageOptions
 
@@ -35,9 +36,7 @@ struct Train: Command {
   func run() throws {
     try BLAS.configure()
     Interruption.install()
-    try runStage(
-      Trainer.stage, version: Trainer.version, options: options, libraries: BLAS.libraries
-    ) { context in
+    try runStage(.train, options: options, libraries: BLAS.libraries) { context in
       let summary = try TrainingStage.run(
         context.configuration, output: context.output, threads: context.threads,
         isQuiet: context.isQuiet, title: context.title, stopAfter: stopAfter,

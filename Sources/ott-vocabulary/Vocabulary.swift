@@ -1,4 +1,5 @@
 import ArgumentParser
+import Contracts
 import DataStages
 import Stages
 
@@ -10,16 +11,16 @@ struct Vocabulary: Command {
     abstract: "Train a byte-level BPE tokenizer on one part of a corpus.",
     discussion: """
       Parameters: vocabulary (tokens, special ones included), pattern (gpt2, cl100k, none), \
-      specialTokens (they get the first ids), minimumCount (of a pair to merge); part, split, seed \
-      and validation as in the stage tokenize: which documents are read. Input: corpus. Writes \
+      specialTokens (they get the first ids), minimumCount (of a pair to merge); part, heldoutShare, \
+      split and splitSeed as in the stage tokenize: which documents are read. Input: corpus. Writes \
       tokenizer.json and tokenizer.tiktoken.
       """,
-    version: versionText("ott-vocabulary", stage: VocabularyStage.version))
+    version: versionText("ott-vocabulary", stage: Stage.vocabulary.version))
 
   @OptionGroup var options: StageOptions
 
   func run() throws {
-    try runStage("vocabulary", version: VocabularyStage.version, options: options) { context in
+    try runStage(.vocabulary, options: options) { context in
       context.conclude(
         try VocabularyStage(context.configuration).run(
           output: context.output, threads: context.threads))

@@ -5,20 +5,20 @@ import Testing
 
 @Suite struct TrainingRunIndexTests {
   private let configuration = StageConfiguration(
-    stage: "train", version: 1, parameters: ["steps": 4],
+    stage: "train", version: 1, parameters: ["kind": "text"],
     inputs: ["data": .init(id: "0123456789ab", path: "data/map/0123456789ab")])
 
   private func content(snapshotSteps: [Int] = [2, 4], sha256: String = "") -> [String: ConfigValue]
   {
     let snapshots = snapshotSteps.map { step in
       TrainingRunIndex.Snapshot(
-        step: step, file: "weights-\(step).safetensors", sha256: sha256, sentences: step * 8,
-        rows: step * 80, characters: step * 72
+        step: step, file: "weights-\(step).safetensors", sha256: sha256, kind: .text,
+        sequences: step * 8, rows: step * 80, symbols: step * 72
       ).value
     }
     return [
       "model": ["layers": 2], "data": ["kind": "ngram"], "snapshots": .array(snapshots),
-      "parameterCount": 100, "steps": 4, "sentences": 32, "rows": 320, "characters": 288,
+      "parameterCount": 100, "steps": 4, "windows": 32, "rows": 320, "bytes": 288,
       "finalLoss": 0.75, "seed": 1, "dataSeed": 2, "metrics": ["file": "metrics.jsonl"],
     ]
   }
@@ -36,7 +36,7 @@ import Testing
       let index = try TrainingRunIndex(directory: directory)
       #expect(index.id == configuration.id)
       #expect(index.snapshots.map(\.step) == [2, 4])
-      #expect(index.snapshots[1].characters == 288)
+      #expect(index.snapshots[1].symbols == 288 && index.sequences == 32)
       #expect(index.path(of: index.snapshots[0]) == "\(directory)/weights-2.safetensors")
       #expect(index.model == ["layers": 2])
       #expect(index.finalLoss == 0.75)
@@ -80,6 +80,17 @@ import Testing
       try message {
         try StageIndex.write(to: $0, configuration: configuration, content: early)
       }.contains("ascend to 4"))
+    // The counts are those of the kind, and the kind is always there.
+    var sentences = content()
+    sentences["sentences"] = sentences.removeValue(forKey: "windows")
+    #expect(
+      try message {
+        try StageIndex.write(to: $0, configuration: configuration, content: sentences)
+      }.contains("windows"))
+    let unkind = StageConfiguration(stage: "train", version: 1, parameters: [:])
+    #expect(
+      try message { try StageIndex.write(to: $0, configuration: unkind, content: content()) }
+        .contains("parameters.kind"))
     var foreign = content()
     foreign["snapshot"] = 1
     #expect(

@@ -77,7 +77,7 @@ final class Workplace {
       model: {layers: 1}
       optimizer: {learningRate: 0.002}
       schedule: {warmupSteps: 2}
-      training: {steps: 12, batchSentences: 16, lanes: 4, checkpointEverySteps: 5, logEverySteps: 3}
+      training: {steps: 12, batchSequences: 16, lanes: 4, checkpointEverySteps: 5, logEverySteps: 3}
       snapshots: {count: 2, spacing: linear}
       evaluation: {samples: 8, finalSamples: 12, heldoutSentences: 16, prefixSentences: 2, batch: 8}
     seeds: [1, 2]

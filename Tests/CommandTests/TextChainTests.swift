@@ -12,7 +12,7 @@ import Testing
       map: {documentsPerShard: 32}
       model: {layers: 1, width: 8, heads: 2, context: 16}
       schedule: {warmupSteps: 2}
-      training: {steps: 10, batchWindows: 4, lanes: 2, checkpointEverySteps: 4, logEverySteps: 1}
+      training: {steps: 10, batchSequences: 4, lanes: 2, checkpointEverySteps: 4, logEverySteps: 1}
       evaluation: {stride: 16, batchPositions: 128, finalPositions: 500}
     seeds: [1, 2]
     sizes: [{name: tiny}]

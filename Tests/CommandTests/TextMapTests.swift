@@ -159,7 +159,7 @@ import Tokenization
     func bad(_ key: String, _ value: ConfigValue?) throws -> String {
       try message(changed(rows, key, value), both)
     }
-    #expect(try bad("rows", 0).contains("rows m of an over-encoding table: expected 1 to"))
+    #expect(try bad("rows", 0).contains("rows: expected an integer in 1...2147483647"))
     #expect(try bad("moduli", "equal").contains("two over-encoding tables of the same order"))
     #expect(try bad("moduli", "prime").contains("paper, coprime, equal"))
     #expect(try bad("orders", [4, 3]).contains("ascending"))

@@ -38,6 +38,7 @@ import Testing
       "stage": "train", "version": 1,
       "inputs": ["data": ["id": .string(map.id), "path": .string(path)]],
       "parameters": [
+        "kind": "grammar",
         "model": [
           "architecture": "gpt2", "layers": 2, "width": 16, "heads": 2,
           "context": .integer(context), "tied": false,
@@ -47,9 +48,11 @@ import Testing
           "epsilon": 1e-8, "weightDecay": 0.1, "clipNorm": 1.0,
         ],
         "schedule": ["kind": "cosine", "warmupSteps": 1, "finalFraction": 0.1],
-        "batchSentences": 16, "lanes": 4, "steps": .integer(steps),
-        "snapshots": ["count": 3, "spacing": "linear"],
-        "checkpointEverySteps": 7, "logEverySteps": 5, "seed": 1, "dataSeed": 2,
+        "training": [
+          "batchSequences": 16, "lanes": 4, "steps": .integer(steps), "checkpointEverySteps": 7,
+          "logEverySteps": 5, "precision": "float32",
+        ],
+        "snapshots": ["count": 3, "spacing": "linear", "initial": false], "seed": 1, "dataSeed": 2,
       ],
     ]
     let config = directory + "/train-\(steps)-\(context).json"

@@ -1,6 +1,7 @@
 import Engine
 import Kernels
 import Testing
+import Support
 
 /// The mean square of a row: a loss of its own kind, on every row.
 private struct SquareLoss: CPUOperation {

@@ -1,4 +1,5 @@
 import Checkpoints
+import Contracts
 import Evaluation
 import Foundation
 import Grammar
@@ -70,7 +71,8 @@ private struct Workshop {
   /// - Parameter savedWidth: width of the model whose weights are saved.
   func writeRun(_ variant: Variant, savedWidth: Int = 16) throws -> StageConfiguration.Input {
     let configuration = StageConfiguration(
-      stage: "train", version: 1, parameters: ["labels": .integer(variant.labels)])
+      stage: "train", version: 1,
+      parameters: ["kind": "grammar", "labels": .integer(variant.labels)])
     let path = directory + "/run\(variant.labels)-\(savedWidth)"
     try AtomicFile.makeDirectory(path)
     let model = try modelConfiguration(variant)
@@ -80,8 +82,8 @@ private struct Workshop {
       let name = "weights-\(step).safetensors"
       let hash = try ParameterFile.write(store, arrays: [.weights], to: path + "/" + name)
       return TrainingRunIndex.Snapshot(
-        step: step, file: name, sha256: hash, sentences: 8 * step, rows: 80 * step,
-        characters: 70 * step
+        step: step, file: name, sha256: hash, kind: .grammar, sequences: 8 * step, rows: 80 * step,
+        symbols: 70 * step
       ).value
     }
     let inputs = model.inputs.map { input -> ConfigValue in
@@ -112,14 +114,18 @@ private struct Workshop {
     _ changes: [String: ConfigValue] = [:]
   ) throws -> EvaluationRun {
     var parameters: [String: ConfigValue] = [
-      "grammar": .string(grammarPath), "grammarDigest": .string(digest), "root": 9, "samples": 40,
+      "kind": "grammar", "grammar": .string(grammarPath), "grammarDigest": .string(digest),
+      "root": 9, "samples": 40,
       "finalSamples": 70, "heldoutSentences": 50, "prefixSentences": 10, "seed": 5, "batch": 16,
     ]
     parameters.merge(changes) { $1 }
-    return try EvaluationRun(
-      StageConfiguration(
-        stage: "evaluate", version: 1, parameters: .object(parameters),
-        inputs: ["run": run, "heldout": heldout]))
+    let configuration = StageConfiguration(
+      stage: "evaluate", version: 1, parameters: .object(parameters),
+      inputs: ["run": run, "heldout": heldout])
+    guard case .grammar(let read) = try EvaluateParameters(configuration) else {
+      preconditionFailure("the kind is grammar")
+    }
+    return try EvaluationRun(configuration, read)
   }
 }
 

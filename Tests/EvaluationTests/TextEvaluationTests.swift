@@ -1,4 +1,5 @@
 import Checkpoints
+import Contracts
 import Engine
 import Evaluation
 import Foundation
@@ -13,6 +14,8 @@ private struct Workshop {
   let directory = NSTemporaryDirectory() + "text-evaluation-\(UUID().uuidString)"
   static let vocabulary = 40
   static let labelBytes = (0..<vocabulary).map { $0 % 4 }
+  /// A token without text.
+  static let silent = 4
 
   init() throws { try AtomicFile.makeDirectory(directory) }
 
@@ -92,7 +95,9 @@ private struct Workshop {
   ) throws -> StageConfiguration.Input {
     let configuration = StageConfiguration(
       stage: "train", version: 1,
-      parameters: ["width": .integer(width), "rows": .integer(rows), "data": data])
+      parameters: [
+        "kind": "text", "width": .integer(width), "rows": .integer(rows), "data": data,
+      ])
     let path = directory + "/run\(configuration.id)"
     try AtomicFile.makeDirectory(path)
     let snapshots = try [1, 2].map { step -> ConfigValue in
@@ -100,8 +105,8 @@ private struct Workshop {
       let hash = try ParameterFile.write(
         weights(step, width: width, rows: rows), arrays: [.weights], to: path + "/" + name)
       return TrainingRunIndex.Snapshot(
-        step: step, file: name, sha256: hash, sentences: 8 * step, rows: 80 * step,
-        characters: 70 * step, unit: .bytes
+        step: step, file: name, sha256: hash, kind: .text, sequences: 8 * step, rows: 80 * step,
+        symbols: 70 * step
       ).value
     }
     var members: [String: ConfigValue] = [
@@ -119,7 +124,7 @@ private struct Workshop {
         "model": .object(members),
         "data": data,
         "parameterCount": .integer(try model(width: width, rows: rows).parameterCount),
-        "steps": 2, "sentences": 16, "rows": 160, "bytes": 140, "finalLoss": 1.5, "seed": 7,
+        "steps": 2, "windows": 16, "rows": 160, "bytes": 140, "finalLoss": 1.5, "seed": 7,
         "dataSeed": 7, "snapshots": .array(snapshots),
       ])
     return .init(id: configuration.id, path: path)
@@ -129,14 +134,18 @@ private struct Workshop {
     _ inputs: [String: StageConfiguration.Input], _ changes: [String: ConfigValue] = [:],
     threads: Int = 2
   ) throws -> TextEvaluationRun {
-    var parameters: [String: ConfigValue] = ["kind": "text", "stride": 4, "batchPositions": 100]
+    var parameters: [String: ConfigValue] = [
+      "kind": "text", "stride": 4, "batchPositions": 100, "positions": 0, "finalPositions": 0,
+      "onlyLast": false,
+    ]
     parameters.merge(changes) { $1 }
     let configuration = StageConfiguration(
       stage: "evaluate", version: 1, parameters: .object(parameters), inputs: inputs,
       source: "evaluate.json")
-    var reader = try configuration.reader()
-    _ = try reader.string("kind")
-    return try TextEvaluationRun(configuration, reader: &reader, threads: threads)
+    guard case .text(let read) = try EvaluateParameters(configuration) else {
+      preconditionFailure("the kind is text")
+    }
+    return try TextEvaluationRun(configuration, read, threads: threads)
   }
 
   func write(_ run: TextEvaluationRun, to name: String, threads: Int = 2) throws
@@ -213,6 +222,7 @@ private struct Workshop {
       return
     }
     #expect(snapshots[1]["bytes"] == 140)
+    #expect(snapshots[1]["windows"] == 16 && snapshots[1]["sentences"] == nil)
     let first = scores[1].sets[0].scores
     #expect(snapshots[1]["sets"]?["heldout"]?["tokens"] == .integer(first.tokens))
     #expect(snapshots[1]["sets"]?["heldout"]?["nats"] == .double(first.nats))
@@ -267,9 +277,15 @@ private struct Workshop {
     let some = try shop.write(
       shop.evaluation(inputs, ["positions": 5, "finalPositions": 12]), to: "some")
     #expect(some.map { $0.sets[0].scores.tokens } == [5, 12])
-    let last = try shop.write(shop.evaluation(inputs, ["positions": 0]), to: "last")
+    let last = try shop.write(shop.evaluation(inputs, ["onlyLast": true]), to: "last")
     #expect(last.map(\.snapshot.step) == [2])
     #expect(last[0].sets[0].scores.tokens == 1 + 2 + 8 + 89 + 56)
+    // The label of the first row may be a token without text.
+    let silent = try shop.writeMap(seed: 3, documents: [[1, Workshop.silent], [1, 2]])
+    let none = try shop.evaluation(
+      ["run": shop.writeRun(), "heldout": silent], ["finalPositions": 1, "onlyLast": true])
+    let error = #expect(throws: UserError.self) { _ = try shop.write(none, to: "none") }
+    #expect(error?.description.contains("set 'heldout': expected text to score") == true)
   }
 
   @Test func badInputGetsOneMessage() throws {

@@ -1,5 +1,6 @@
 import Kernels
 import Testing
+import Support
 
 /// The slow twin of the rounding: nearest bfloat16, ties to even, subnormal floats to zero.
 private func rounded(_ x: Float) -> Float {

@@ -1,3 +1,4 @@
+import Contracts
 import Support
 import Testing
 
@@ -17,8 +18,10 @@ import Planning
     #expect(settings.entries["training.steps"]?.origin == "b")
     #expect(settings.value("training.lanes") == 4)
     #expect(settings.entries["training.lanes"]?.origin == "defaults")
-    #expect(try settings.ints("map.inputOrders", in: 1...3) == [1, 2])
+    #expect(settings.value("map.inputOrders") == [1, 2])
     #expect(settings.section("optimizer") == ["learningRate": 0.5, "name": "adamw"])
+    #expect(settings.value("optimizer") == ["learningRate": 0.5, "name": "adamw"])
+    #expect(settings.value("optimiser") == nil)
   }
 
   @Test func integersBecomeNumbersWhereNumbersAreExpected() throws {
@@ -54,13 +57,50 @@ import Planning
     #expect(error?.description == message)
   }
 
-  @Test func valuesOutOfRangeNameTheirFile() throws {
+  /// Parameters of a made-up stage.
+  private struct Probe: KeyedParameters {
+    struct Part: KeyedParameters {
+      @Key(in: 1...9) var steps: Int
+      @Key(in: 1...8) var lanes: Int
+    }
+
+    @Key var training: Part
+    @Key(in: 1...3) var inputOrders: [Int]
+    @Key(in: 1...3) var widest: Int
+    @Key var seed: UInt64
+  }
+
+  private func probe(_ layer: ConfigValue) throws -> Probe {
     var settings = try Settings(defaults: defaults, origin: "defaults")
-    try settings.apply(["training": ["steps": 0], "map": ["inputOrders": [0]]], origin: "a")
-    let steps = #expect(throws: UserError.self) { try settings.int("training.steps", in: 1...9) }
-    #expect(steps?.description == "a: training.steps: expected an integer, 1...9, found 0")
-    let orders = #expect(throws: UserError.self) { try settings.ints("map.inputOrders", in: 1...3) }
-    #expect(
-      orders?.description == "a: map.inputOrders: expected a list of integers in 1...3, found [0]")
+    try settings.apply(layer, origin: "a")
+    return try settings.parameters(
+      from: ["", "map"], named: ["widest": "training.lanes"], adding: ["seed": 7])
+  }
+
+  @Test func parametersComeFromSections() throws {
+    let probe = try probe(["training": ["steps": 9, "lanes": 3], "map": ["inputOrders": [1, 3]]])
+    #expect([probe.training.steps, probe.training.lanes, probe.widest] == [9, 3, 3])
+    #expect(probe.inputOrders == [1, 3] && probe.seed == 7)
+  }
+
+  @Test(
+    arguments: [
+      (
+        ["training": ["steps": 0]],
+        "a: training.steps: expected an integer in 1...9, found integer 0"
+      ),
+      (
+        ["training": ["steps": 1], "map": ["inputOrders": [0]]],
+        "a: map.inputOrders: expected a list of integers in 1...3, found an array of 1"
+      ),
+      // Where the key has another name than the setting, the setting is named.
+      (
+        ["training": ["steps": 1]],
+        "defaults: training.lanes: expected an integer in 1...3, found integer 4"
+      ),
+    ] as [(ConfigValue, String)])
+  func valuesOutOfRangeNameTheirFile(layer: ConfigValue, message: String) throws {
+    let error = #expect(throws: UserError.self) { _ = try probe(layer) }
+    #expect(error?.description == message)
   }
 }

@@ -1,3 +1,4 @@
+import Contracts
 import Foundation
 import Reporting
 import Support
@@ -34,7 +35,10 @@ final class TemporaryFigure {
   ) throws -> StageConfiguration.Input {
     let configuration = StageConfiguration(
       stage: "evaluate", version: 1,
-      parameters: ["variant": .string(variant), "size": .string(size), "seed": .integer(seed)],
+      parameters: [
+        "kind": "grammar", "variant": .string(variant), "size": .string(size),
+        "seed": .integer(seed),
+      ],
       inputs: ["run": .init(id: "0123456789ab", path: "nowhere")])
     let path = directory + "/" + configuration.id
     try AtomicFile.makeDirectory(path)
@@ -66,7 +70,7 @@ final class TemporaryFigure {
     for variant in Self.variants {
       for size in Self.sizes {
         for seed in Self.seeds {
-          inputs[EvaluatedRun.name(variant: variant, size: size, seed: seed)] =
+          inputs[runName(variant: variant, size: size, seed: seed)] =
             try evaluation(variant, size, seed)
         }
       }
@@ -76,7 +80,8 @@ final class TemporaryFigure {
     return StageConfiguration(
       stage: "report", version: 1,
       parameters: [
-        "figure": "figure2", "preset": "test", "title": "A test", "drawing": .string(script),
+        "kind": "grammar", "figure": "figure2", "preset": "test", "title": "A test",
+        "drawing": .string(script),
         "drawingDigest": .string(SHA256.hex(of: try FileBytes.read(script))),
         "panels": [["name": "right", "variants": ["1-gram", "3-gram input"]]],
         "sizes": ["large", "small"], "seeds": [1, 2, 3],

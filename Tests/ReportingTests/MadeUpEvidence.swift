@@ -1,3 +1,5 @@
+import Contracts
+import Reporting
 import Support
 
 /// Writes the record of a run and, where one is named, of the training run it was made from.
@@ -24,4 +26,24 @@ func writeEvidence(
   members["history"] = .array(
     (run.map { [record("train", $0, "b")] } ?? []).map(ConfigValue.object))
   try EvidenceFile.write(members, to: path)
+}
+
+extension Figure {
+  /// Of a configuration of kind grammar.
+  init(_ configuration: StageConfiguration) throws {
+    guard case .grammar(let parameters) = try ReportParameters(configuration) else {
+      preconditionFailure("the kind is grammar")
+    }
+    try self.init(configuration, parameters)
+  }
+}
+
+extension TextFigure {
+  /// Of a configuration of kind text.
+  init(_ configuration: StageConfiguration) throws {
+    guard case .text(let parameters) = try ReportParameters(configuration) else {
+      preconditionFailure("the kind is text")
+    }
+    try self.init(configuration, parameters)
+  }
 }

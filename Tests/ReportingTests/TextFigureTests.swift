@@ -1,3 +1,4 @@
+import Contracts
 import Foundation
 import Reporting
 import Statistics
@@ -37,12 +38,15 @@ final class TemporaryRuns {
   ) throws -> StageConfiguration.Input {
     let configuration = StageConfiguration(
       stage: "train", version: 1,
-      parameters: ["variant": .string(variant.0), "seed": .integer(seed), "steps": .integer(steps)])
+      parameters: [
+        "kind": "text", "variant": .string(variant.0), "seed": .integer(seed),
+        "steps": .integer(steps),
+      ])
     let path = directory + "/train-" + configuration.id
     try AtomicFile.makeDirectory(path)
     let lines = (1...steps).map { step -> String in
       let line: ConfigValue = [
-        "step": .integer(step), "rows": .integer(1000 * step), "sentences": .integer(8 * step),
+        "step": .integer(step), "rows": .integer(1000 * step), "windows": .integer(8 * step),
         "loss": .double(loss(variant.1, seed: seed, share: Double(step) / Double(steps))),
       ]
       return line.canonicalJSON + "\n"
@@ -105,25 +109,29 @@ final class TemporaryRuns {
     }
     try change(&inputs)
     let script = directory + "/figure.gnuplot"
+    var parameters: [String: ConfigValue] = [
+      "kind": "text", "report": .string(kind), "figure": "figure", "preset": "test",
+      "title": "A test", "size": "s",
+      "baseline": "base", "seeds": .array(seeds.map(ConfigValue.integer)), "stretch": 0.1,
+      "variants": .array(
+        Self.variants.map { name, rows in
+          [
+            "name": .string(name), "description": "", "vocabulary": 1000, "tokenRows": 1000,
+            "tables": rows == 0
+              ? []
+              : [["order": 2, "slice": 0, "rows": .integer(rows), "width": 8]],
+          ]
+        }),
+      "comparisons": comparisons,
+      "paper": ["m1": ["train_loss": 2.5, "eval_loss": 2.9], "base": ["train_loss": 2.75]],
+    ]
+    if kind != TextReport.ablation.rawValue {
+      parameters["drawing"] = .string(script)
+      parameters["drawingDigest"] = .string(SHA256.hex(of: try FileBytes.read(script)))
+    }
     return StageConfiguration(
-      stage: "report", version: 1,
-      parameters: [
-        "kind": .string(kind), "figure": "figure", "preset": "test", "title": "A test", "size": "s",
-        "baseline": "base", "seeds": .array(seeds.map(ConfigValue.integer)), "stretch": 0.1,
-        "variants": .array(
-          Self.variants.map { name, rows in
-            [
-              "name": .string(name), "description": "", "vocabulary": 1000, "tokenRows": 1000,
-              "tables": rows == 0
-                ? []
-                : [["order": 2, "slice": 0, "rows": .integer(rows), "width": 8]],
-            ]
-          }),
-        "comparisons": comparisons,
-        "paper": ["m1": ["train_loss": 2.5, "eval_loss": 2.9], "base": ["train_loss": 2.75]],
-        "drawing": .string(script),
-        "drawingDigest": .string(SHA256.hex(of: try FileBytes.read(script))),
-      ], inputs: inputs)
+      stage: Stage.report.rawValue, version: Stage.report.version,
+      parameters: .object(parameters), inputs: inputs)
   }
 
   func figure(
@@ -198,7 +206,7 @@ final class TemporaryRuns {
         return TextRun(
           variant: run.variant, seed: run.seed, parameters: 1, steps: 1,
           curve: [.init(step: 1, tokens: 10, loss: loss)],
-          scores: ["heldout": .init(natsPerToken: loss, bitsPerByte: 1, tokens: 1)])
+          scores: [.heldout: .init(natsPerToken: loss, bitsPerByte: 1, tokens: 1)])
       })
     let law = try ScalingLaw(bent)
     let fit = law.fit(.heldout)

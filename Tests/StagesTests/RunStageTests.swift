@@ -1,4 +1,5 @@
 import ArgumentParser
+import Contracts
 import Foundation
 import Stages
 import Support
@@ -10,7 +11,7 @@ import Testing
     let path = FileManager.default.temporaryDirectory.path + "/ott-stage-" + UUID().uuidString
     var output: String { path + "/out/a" }
 
-    init(_ configuration: String = "{stage: map, version: 2, parameters: {n: 3}}") throws {
+    init(_ configuration: String = "{stage: map, version: 1, parameters: {n: 3}}") throws {
       try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
       try AtomicFile.write(configuration, to: path + "/config.yaml")
     }
@@ -22,7 +23,7 @@ import Testing
     }
 
     func run(_ body: (StageContext) throws -> Void) throws {
-      try runStage("map", version: 2, options: options(["--threads", "3", "--quiet"]), body: body)
+      try runStage(.map, options: options(["--threads", "3", "--quiet"]), body: body)
     }
 
     func writeIndex(_ context: StageContext) throws {
@@ -45,7 +46,7 @@ import Testing
     }
     #expect(try room.files == ["evidence.json", "index.json"])
     let index = try StageIndex(directory: room.output)
-    #expect(index.id == StageConfiguration(stage: "map", version: 2, parameters: ["n": 3]).id)
+    #expect(index.id == StageConfiguration(stage: "map", version: 1, parameters: ["n": 3]).id)
     #expect(index.metadata == ["k": 1])
     let evidence = try ConfigValue.load(path: room.output + "/evidence.json")
     #expect(evidence["facts"] == ["rate": 2.5])
@@ -96,20 +97,20 @@ import Testing
     let room = try Room()
     try room.run(room.writeIndex)
     let map = try StageIndex(directory: room.output)
-    func runNext(_ stage: String, _ input: StageIndex) throws -> StageIndex {
-      let output = "\(room.path)/out/\(stage)"
+    func runNext(_ stage: Stage, _ input: StageIndex) throws -> StageIndex {
+      let output = "\(room.path)/out/\(stage.rawValue)"
       try AtomicFile.write(
-        "{stage: \(stage), version: 1, inputs: {data: {id: \(input.id), path: '\(input.directory)'}}}",
+        "{stage: \(stage.rawValue), version: 1, inputs: {data: {id: \(input.id), path: '\(input.directory)'}}}",
         to: room.path + "/next.yaml")
       let options = try StageOptions.parse(
         ["--config", room.path + "/next.yaml", "--output", output, "--quiet"])
-      try runStage(stage, version: 1, options: options, libraries: ["blas": "x"]) { context in
+      try runStage(stage, options: options, libraries: ["blas": "x"]) { context in
         try StageIndex.write(to: context.output, configuration: context.configuration, content: [:])
       }
       return try StageIndex(directory: output)
     }
-    let train = try runNext("train", map)
-    let evaluate = try runNext("evaluate", train)
+    let train = try runNext(.train, map)
+    let evaluate = try runNext(.evaluate, train)
     let evidence = try EvidenceFile(directory: evaluate.directory, id: evaluate.id)
     let ids = evidence.history.compactMap { $0["id"] }
     #expect(ids == [map.id, train.id].sorted().map(ConfigValue.string))
@@ -145,7 +146,7 @@ import Testing
     let options = try StageOptions.parse(
       ["--config", room.path + "/config.yaml", "--output", room.path + "/0123456789ab"])
     let error = #expect(throws: UserError.self) {
-      try runStage("map", version: 2, options: options) { _ in }
+      try runStage(.map, options: options) { _ in }
     }
     #expect(
       error?.description.contains("config.yaml: expected the configuration of 0123456789ab") == true
@@ -200,17 +201,17 @@ import Testing
     let room = try Room()
     try room.run(room.writeIndex)
     try AtomicFile.write(
-      "{stage: map, version: 2, parameters: {n: 4}}", to: room.path + "/config.yaml")
+      "{stage: map, version: 1, parameters: {n: 4}}", to: room.path + "/config.yaml")
     let error = #expect(throws: UserError.self) { try room.run(room.writeIndex) }
     #expect(error?.description.contains("holds another finished output") == true)
     #expect(try StageIndex(directory: room.output).parameters == ["n": 3])
   }
 
   @Test(arguments: [
-    ("{stage: sample, version: 2}", "stage: expected 'map', found 'sample'"),
-    ("{stage: map, version: 1}", "version: expected 2 (of this ott-map), found 1"),
-    ("{stage: map, version: 2, paramters: {}}", "Did you mean 'parameters'?"),
-    ("{stage: map, version: 2, inputs: {a: {id: x, path: y}}}", "inputs.a.id"),
+    ("{stage: sample, version: 1}", "stage: expected 'map', found 'sample'"),
+    ("{stage: map, version: 2}", "version: expected 1 (of this ott-map), found 2"),
+    ("{stage: map, version: 1, paramters: {}}", "Did you mean 'parameters'?"),
+    ("{stage: map, version: 1, inputs: {a: {id: x, path: y}}}", "inputs.a.id"),
     ("{stage: map}", "version: expected an integer, found no such key"),
     ("[1]", "expected an object, found an array of 1"),
   ])

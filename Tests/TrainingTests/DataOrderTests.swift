@@ -3,14 +3,14 @@ import Training
 
 @Suite struct DataOrderTests {
   private func order(documents: Int, batch: Int, seed: UInt64 = 7) -> DataOrder {
-    DataOrder(documents: documents, batchSentences: batch, seed: seed)
+    DataOrder(documents: documents, batchSequences: batch, seed: seed)
   }
 
   private func run(_ order: DataOrder, steps: ClosedRange<Int>) -> [Int] {
     var batch: [Int] = []
     return steps.flatMap { step in
       order.fill(&batch, step: step)
-      #expect(batch.count == order.batchSentences)
+      #expect(batch.count == order.batchSequences)
       return batch
     }
   }
@@ -49,21 +49,21 @@ import Training
 
 @Suite struct LaneAssignmentTests {
   @Test func longestFirstToTheEmptiestLane() {
-    var assignment = LaneAssignment(lanes: 2, batchSentences: 5)
+    var assignment = LaneAssignment(lanes: 2, batchSequences: 5)
     assignment.assign(lengths: [3, 9, 4, 4, 5])
     #expect(assignment.sentences == [[1, 3], [4, 2, 0]])
     #expect(assignment.rows == [13, 12])
   }
 
   @Test func oneLaneTakesAll() {
-    var assignment = LaneAssignment(lanes: 1, batchSentences: 3)
+    var assignment = LaneAssignment(lanes: 1, batchSequences: 3)
     assignment.assign(lengths: [1, 3, 2])
     #expect(assignment.sentences == [[1, 2, 0]])
     #expect(assignment.rows == [6])
   }
 
   @Test func asManyLanesAsSentences() {
-    var assignment = LaneAssignment(lanes: 4, batchSentences: 4)
+    var assignment = LaneAssignment(lanes: 4, batchSequences: 4)
     assignment.assign(lengths: [2, 2, 2, 2])
     #expect(assignment.sentences == [[0], [1], [2], [3]])
   }
@@ -78,7 +78,7 @@ import Training
       let lanes = 1 << draw(4)
       let count = lanes + draw(40)
       let lengths = (0..<count).map { _ in 1 + draw(30) }
-      var assignment = LaneAssignment(lanes: lanes, batchSentences: count)
+      var assignment = LaneAssignment(lanes: lanes, batchSequences: count)
       assignment.assign(lengths: [Int](repeating: 1, count: count))
       assignment.assign(lengths: lengths)
       #expect(assignment.sentences.flatMap { $0 }.sorted() == Array(0..<count))
@@ -87,15 +87,15 @@ import Training
         #expect(
           assignment.rows[lane] == assignment.sentences[lane].reduce(0) { $0 + lengths[$1] })
       }
-      let bound = LaneAssignment.capacity(lengths: lengths, batchSentences: count, lanes: lanes)
+      let bound = LaneAssignment.capacity(lengths: lengths, batchSequences: count, lanes: lanes)
       #expect(assignment.rows.allSatisfy { $0 <= bound })
     }
   }
 
   @Test func capacityCountsADocumentAtMostTwice() {
     // Heaviest batch of 3: the document of 10 rows twice, one of 4; 24 rows.
-    #expect(LaneAssignment.capacity(lengths: [4, 10, 1], batchSentences: 3, lanes: 1) == 24)
-    #expect(LaneAssignment.capacity(lengths: [4, 10, 1], batchSentences: 3, lanes: 2) == 17)
-    #expect(LaneAssignment.capacity(lengths: [], batchSentences: 3, lanes: 2) == 0)
+    #expect(LaneAssignment.capacity(lengths: [4, 10, 1], batchSequences: 3, lanes: 1) == 24)
+    #expect(LaneAssignment.capacity(lengths: [4, 10, 1], batchSequences: 3, lanes: 2) == 17)
+    #expect(LaneAssignment.capacity(lengths: [], batchSequences: 3, lanes: 2) == 0)
   }
 }

@@ -1,13 +1,15 @@
+import Contracts
 import Foundation
 import Support
 import Testing
 import Training
 
 @Suite struct MetricsLogTests {
-  private func line(_ step: Int) -> MetricsLine {
+  private func line(_ step: Int, _ kind: DataKind = .grammar) -> MetricsLine {
     var progress = TrainingProgress()
-    for _ in 0..<step { progress.add(sentences: 4, rows: 30, characters: 26, lossSum: 33) }
-    return MetricsLine(progress: progress, loss: 1.1, gradientNorm: 0.25, learningRate: 1e-3)
+    for _ in 0..<step { progress.add(sequences: 4, rows: 30, symbols: 26, lossSum: 33) }
+    return MetricsLine(
+      progress: progress, loss: 1.1, gradientNorm: 0.25, learningRate: 1e-3, kind: kind)
   }
 
   @Test func aLineIsCanonicalJSON() {
@@ -15,6 +17,10 @@ import Training
       line(2).text
         == #"{"characters":52,"gradientNorm":0.25,"learningRate":0.001,"loss":1.1,"rows":60,"#
         + #""sentences":8,"step":2}"# + "\n")
+    #expect(
+      line(2, .text).text
+        == #"{"bytes":52,"gradientNorm":0.25,"learningRate":0.001,"loss":1.1,"rows":60,"#
+        + #""step":2,"windows":8}"# + "\n")
   }
 
   /// The next-token loss is `loss`, alone; the others stand beside it by name.

@@ -18,8 +18,9 @@ import Training
     TrainerTests.configuration(
       input,
       [
-        ("model.context", 9), ("model.overEncoding", encoding), ("steps", nil), ("epochs", 5),
-        ("batchSentences", 4), ("lanes", 2), ("snapshots.count", 3),
+        ("kind", "text"), ("model.context", 9), ("model.overEncoding", encoding),
+        ("training.steps", nil), ("training.epochs", 5),
+        ("training.batchSequences", 4), ("training.lanes", 2), ("snapshots.count", 3),
         ("optimizer.learningRate", 0.01),
         (
           "optimizer.tables",

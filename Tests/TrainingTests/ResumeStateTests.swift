@@ -1,23 +1,25 @@
 import Checkpoints
+import Contracts
 import Support
 import Testing
 import Training
 
 @Suite struct ResumeStateTests {
-  private var state: ResumeState {
-    var state = ResumeState(id: "0123456789ab")
-    for _ in 0..<3 { state.progress.add(sentences: 4, rows: 31, characters: 27, lossSum: 0.1) }
+  private func state(_ kind: DataKind = .grammar) -> ResumeState {
+    var state = ResumeState(id: "0123456789ab", kind: kind)
+    for _ in 0..<3 { state.progress.add(sequences: 4, rows: 31, symbols: 27, lossSum: 0.1) }
     state.metricsBytes = 120
     state.snapshots = [
       TrainingRunIndex.Snapshot(
-        step: 2, file: "weights-2.safetensors", sha256: "ff", sentences: 8, rows: 62, characters: 54
-      )
+        step: 2, file: "weights-2.safetensors", sha256: "ff", kind: kind, sequences: 8, rows: 62,
+        symbols: 54)
     ]
     return state
   }
 
-  @Test func survivesTheHeaderToTheLastBit() throws {
-    let read = try ResumeState(metadata: state.metadata, id: state.id, path: "x")
+  @Test(arguments: DataKind.allCases) func survivesTheHeaderToTheLastBit(kind: DataKind) throws {
+    let state = state(kind)
+    let read = try ResumeState(metadata: state.metadata, id: state.id, kind: kind, path: "x")
     #expect(read == state)
     #expect(read.progress.windowLoss == 0.1 + 0.1 + 0.1)
     #expect(read.metadata == state.metadata)
@@ -34,7 +36,8 @@ import Training
 
   @Test func anotherConfigurationIsRefusedWithBothIds() throws {
     let error = #expect(throws: UserError.self) {
-      _ = try ResumeState(metadata: state.metadata, id: "ba9876543210", path: "run/checkpoint")
+      _ = try ResumeState(
+        metadata: state().metadata, id: "ba9876543210", kind: .grammar, path: "run/checkpoint")
     }
     let message = try #require(error).description
     #expect(message.contains("run/checkpoint: checkpoint of another configuration"))
@@ -42,11 +45,16 @@ import Training
   }
 
   @Test func foreignFilesAreRefused() throws {
-    #expect(throws: UserError.self) { _ = try ResumeState(metadata: [:], id: "a", path: "x") }
-    var metadata = state.metadata
+    #expect(throws: UserError.self) {
+      _ = try ResumeState(metadata: [:], id: "a", kind: .grammar, path: "x")
+    }
+    var metadata = state().metadata
     metadata["state"] = #"{"step":1}"#
     #expect(throws: UserError.self) {
-      _ = try ResumeState(metadata: metadata, id: state.id, path: "x")
+      _ = try ResumeState(metadata: state().metadata, id: state().id, kind: .text, path: "x")
+    }
+    #expect(throws: UserError.self) {
+      _ = try ResumeState(metadata: metadata, id: state().id, kind: .grammar, path: "x")
     }
   }
 }

@@ -51,7 +51,7 @@ import Training
       #expect(lane.labels == window.labels)
       #expect(lane.segmentOffsets == [0, window.labels.count])
       let bytes = window.labels.reduce(0) { $0 + TextFixture.labelBytes[Int($1)] }
-      #expect(data.characters(of: sentence) == bytes)
+      #expect(data.symbols(of: sentence) == bytes)
     }
   }
 
@@ -61,7 +61,7 @@ import Training
       let input = try TextFixture.write(in: directory, element: element)
       var data = try TrainingData(input, threads: 2)
       #expect(data.tables.map { [$0.order, $0.rows] } == [[1, 300]])
-      #expect(data.unit == .bytes)
+      #expect(data.kind == .text)
       data.cut(context: context)
       try check(data, context: context, nil)
       for tables in try [
@@ -158,7 +158,8 @@ import Training
     try withTemporaryDirectory { directory in
       let input = try TextFixture.write(in: directory)
       let changes: [(String, ConfigValue?)] = [
-        ("model.context", 9), ("steps", nil), ("epochs", 2), ("batchSentences", 4), ("lanes", 2),
+        ("kind", "text"), ("model.context", 9), ("training.steps", nil), ("training.epochs", 2),
+        ("training.batchSequences", 4), ("training.lanes", 2),
         ("snapshots.count", 1),
       ]
       let configuration = TrainerTests.configuration(input, changes)
@@ -166,7 +167,7 @@ import Training
       for threads in [1, 2, 4] {
         let output = "\(directory)/run\(threads)"
         let summary = try TrainerTests.train(configuration, in: output, threads: threads)
-        #expect(summary.unit == .bytes)
+        #expect(summary.kind == .text)
         identities.append(try MapFixture.files(output))
       }
       #expect(identities[0] == identities[1])
@@ -174,14 +175,16 @@ import Training
       let windows = expected(context: 9, nil)
       let index = try TrainingRunIndex(directory: "\(directory)/run1")
       #expect(index.steps == (2 * windows.count + 3) / 4)
-      #expect(index.snapshots.map(\.unit) == [.bytes])
+      #expect(index.snapshots.map(\.kind) == [.text])
       let line = try String(contentsOfFile: "\(directory)/run1/metrics.jsonl", encoding: .utf8)
         .split(separator: "\n").last.map(String.init)
       let metrics = try ConfigValue.parse(yaml: try #require(line), source: "metrics")
-      #expect(metrics["bytes"] == .integer(index.characters))
-      #expect(metrics["characters"] == nil)
+      #expect(metrics["bytes"] == .integer(index.symbols))
+      #expect(metrics["windows"] == .integer(index.sequences))
+      #expect(metrics["characters"] == nil && metrics["sentences"] == nil)
       let text = try StageIndex(directory: "\(directory)/run1").content
-      #expect(text["bytes"] == .integer(index.characters) && text["characters"] == nil)
+      #expect(text["bytes"] == .integer(index.symbols) && text["characters"] == nil)
+      #expect(text["windows"] == .integer(index.sequences) && text["sentences"] == nil)
       #expect(index.data["kind"] == "ngramIDs")
     }
   }
@@ -197,8 +200,14 @@ import Training
         let configuration = TrainerTests.configuration(
           input,
           [
-            ("model.context", 9), ("steps", nil), ("epochs", 2), ("batchSentences", 4),
-            ("lanes", 2), ("snapshots.count", 1), ("model.overEncoding", encoding),
+            ("kind", "text"), ("model.context", 9), ("training.steps", nil), ("training.epochs", 2),
+            ("training.batchSequences", 4),
+            ("training.lanes", 2), ("snapshots.count", 1), ("model.overEncoding", encoding),
+            (
+              "optimizer.tables",
+              encoding == nil
+                ? nil : ["learningRateMultiplier": 1, "weightDecay": 0, "moments": "float32"]
+            ),
           ])
         try TrainerTests.train(configuration, in: directory + "/" + name)
         return try FileBytes.read("\(directory)/\(name)/metrics.jsonl")
@@ -229,8 +238,9 @@ import Training
         TrainerTests.configuration(
           input,
           [
-            ("model.context", 9), ("steps", .integer(steps)), ("batchSentences", .integer(batch)),
-            ("lanes", 2), ("snapshots.count", 1), ("schedule.warmupSteps", 1),
+            ("kind", "text"), ("model.context", 9), ("training.steps", .integer(steps)),
+            ("training.batchSequences", .integer(batch)),
+            ("training.lanes", 2), ("snapshots.count", 1), ("schedule.warmupSteps", 1),
           ])
       }
       let most = windows / 4
@@ -240,12 +250,12 @@ import Training
       }
       #expect(
         error?.description.contains(
-          "expected at most \(most) steps of 4 sentences, one pass over the \(windows) windows, "
-            + "found \(most + 1)") == true)
+          "expected at most \(most) steps of 4 windows, one pass over the \(windows) windows of the "
+            + "map set, found \(most + 1)") == true)
       let batch = #expect(throws: UserError.self) {
         try TrainerTests.train(configuration(1, batch: windows + 1), in: directory + "/batch")
       }
-      #expect(batch?.description.contains("windows of 'context' rows") == true)
+      #expect(batch?.description.contains("at most \(windows), the windows of the map set") == true)
     }
   }
 }

@@ -1,4 +1,5 @@
 import Checkpoints
+import Contracts
 import Engine
 import Foundation
 import Kernels
@@ -12,12 +13,12 @@ import Training
   static func configuration(
     _ input: StageConfiguration.Input, _ changes: [(String, ConfigValue?)] = []
   ) -> StageConfiguration {
-    var parameters = TrainingParametersTests.changed("checkpointEverySteps", to: 6)
+    var parameters = TrainingPlanTests.changed("training.checkpointEverySteps", to: 6)
     for (path, value) in changes {
-      parameters = TrainingParametersTests.changed(path, to: value, in: parameters)
+      parameters = TrainingPlanTests.changed(path, to: value, in: parameters)
     }
     return StageConfiguration(
-      stage: Trainer.stage, version: Trainer.version, parameters: parameters,
+      stage: Stage.train.rawValue, version: Stage.train.version, parameters: parameters,
       inputs: ["data": input], source: "train.json")
   }
 
@@ -56,7 +57,7 @@ import Training
 
   @Test func learnsAndLeavesAnIndexOfWhatItWrote() throws {
     try withRun([
-      ("steps", 150), ("optimizer.learningRate", 0.02), ("snapshots.count", 3),
+      ("training.steps", 150), ("optimizer.learningRate", 0.02), ("snapshots.count", 3),
       ("snapshots.initial", true),
     ]) { configuration, directory in
       let output = "\(directory)/run"
@@ -67,7 +68,7 @@ import Training
       for snapshot in index.snapshots { try index.verify(snapshot) }
       #expect(index.id == configuration.id)
       #expect(index.data == MapFixture.metadata)
-      #expect(index.sentences == 150 * 8)
+      #expect(index.sequences == 150 * 8)
       var reader = try ConfigReader(index.model, source: "index")
       let model = try ModelConfiguration(reader: &reader)
       #expect(index.parameterCount == model.parameterCount)
@@ -99,7 +100,8 @@ import Training
 
   @Test func metricsCountWhatWasConsumed() throws {
     // 37 documents by batches of 8: 37 steps are 8 epochs.
-    try withRun([("steps", 37), ("logEverySteps", 10)]) { configuration, directory in
+    try withRun([("training.steps", 37), ("training.logEverySteps", 10)]) {
+      configuration, directory in
       let output = "\(directory)/run"
       try Self.train(configuration, in: output)
       let text = try String(contentsOfFile: "\(output)/metrics.jsonl", encoding: .utf8)
@@ -119,21 +121,22 @@ import Training
 
   @Test func theSmallestRun() throws {
     try withRun([
-      ("steps", 1), ("batchSentences", 1), ("lanes", 1), ("schedule.warmupSteps", 0),
+      ("training.steps", 1), ("training.batchSequences", 1), ("training.lanes", 1),
+      ("schedule.warmupSteps", 0),
       ("optimizer.clipNorm", 0),
     ]) { configuration, directory in
       let output = "\(directory)/run"
       #expect(try Self.train(configuration, in: output, threads: 4).outcome == .finished)
       let index = try TrainingRunIndex(directory: output)
-      #expect(index.snapshots.map(\.step) == [1] && index.sentences == 1)
+      #expect(index.snapshots.map(\.step) == [1] && index.sequences == 1)
     }
   }
 
   // MARK: - The same bits
 
   @Test(
-    arguments: [[], [("lanes", 1)], [("lanes", 8)]] as [[(String, ConfigValue)]]
-      + (Precision.bfloat16.isAvailable ? [[("precision", "bfloat16")]] : []))
+    arguments: [[], [("training.lanes", 1)], [("training.lanes", 8)]] as [[(String, ConfigValue)]]
+      + (Precision.bfloat16.isAvailable ? [[("training.precision", "bfloat16")]] : []))
   func threadsChangeNoByte(changes: [(String, ConfigValue)]) throws {
     try withRun(changes.map { ($0.0, $0.1) }) { configuration, directory in
       try Self.train(configuration, in: "\(directory)/1", threads: 1)
@@ -163,7 +166,7 @@ import Training
   }
 
   @Test func manyStopsChangeNoByte() throws {
-    try withRun([("logEverySteps", 3)]) { configuration, directory in
+    try withRun([("training.logEverySteps", 3)]) { configuration, directory in
       try Self.train(configuration, in: "\(directory)/whole")
       let output = "\(directory)/stopped"
       for step in 1..<20 { try Self.train(configuration, in: output, stopAfter: step) }
@@ -225,7 +228,8 @@ import Training
 
   @Test func aDivergingRunNamesStepTensorAndCheckpoint() throws {
     try withRun([
-      ("optimizer.learningRate", 1e30), ("schedule.warmupSteps", 0), ("checkpointEverySteps", 1),
+      ("optimizer.learningRate", 1e30), ("schedule.warmupSteps", 0),
+      ("training.checkpointEverySteps", 1),
     ]) { configuration, directory in
       let output = "\(directory)/run"
       let error = #expect(throws: UserError.self) { try Self.train(configuration, in: output) }
@@ -245,7 +249,7 @@ import Training
     #expect(try failure([("model.heads", 3)]).contains("multiple of 3 heads, found 16"))
     #expect(try failure([("model.depth", 3)]).contains("parameters.model.depth: unknown key"))
     #expect(try failure([("model.tied", true)]).contains("tied"))
-    #expect(try failure([("batchSentences", 38)]).contains("at most 37"))
+    #expect(try failure([("training.batchSequences", 38)]).contains("at most 37"))
   }
 
   @Test func checkpointsOfOthersAreRefused() throws {

@@ -25,7 +25,7 @@ import Training
         #expect(lane.labels == rows.labels.map(Int32.init))
         #expect(lane.inputs == zip(rows.ones, rows.pairs).flatMap { [Int32($0), Int32($1)] })
         #expect(lane.segmentOffsets == [0, rows.labels.count])
-        #expect(data.characters(of: document) == MapFixture.symbols(d).count)
+        #expect(data.symbols(of: document) == MapFixture.symbols(d).count)
         #expect(data.rows(of: document) == rows.labels.count)
       }
       let rows = data.lengths.reduce(0, +)

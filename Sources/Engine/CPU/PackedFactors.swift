@@ -1,5 +1,6 @@
 import Kernels
 import Parallel
+import Support
 
 /// Where the packed form of each weight lies, for plans whose products are not in single precision.
 struct FactorLayout: Sendable {

@@ -1,4 +1,5 @@
 import Kernels
+import Support
 
 /// Where one run of a program finds its data: what kernels see of the executor.
 package struct Workspace: ~Copyable {

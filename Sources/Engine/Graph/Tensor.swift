@@ -1,4 +1,5 @@
 import Kernels
+import Support
 
 /// A set of rows that tensors are made of: the lane's positions, the distinct f-grams of a batch,
 /// routed (token, expert) slots. Tensors of one operation may lie in different spaces; their numbers

@@ -1,4 +1,5 @@
 import Kernels
+import Support
 
 /// A table as operations hold it: its number among the tables of the model.
 package struct Table: Hashable, Sendable {

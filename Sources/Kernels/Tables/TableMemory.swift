@@ -1,4 +1,5 @@
 import CKernels
+import Support
 
 /// Where a table and its optimizer state lie: weights (rows, width), moments in the form of
 /// `moments`, and the last step that each row has been brought to (0: never touched, moments are 0).

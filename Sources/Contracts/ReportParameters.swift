@@ -1,0 +1,143 @@
+import Support
+
+/// Stage report: what a figure or table is made of.
+package typealias ReportParameters = ByKind<FigureParameters, TextFigureParameters>
+
+/// What the paper says of one variant against another.
+package enum Statement: String, CaseIterable, Sendable { case better, worse }
+
+/// What is made of runs over text. Each writes `<figure>.csv`, `<figure>.json` and a view for people.
+package enum TextReport: String, CaseIterable, Sendable {
+  /// Loss over the size of the input vocabulary, with a fitted line.
+  case scalingLaw
+  /// Differences from the baseline during training.
+  case lossCurves
+  /// A table of variants with comparisons between them.
+  case ablation
+
+  /// Endings of the files that the report leaves.
+  package var views: [String] { self == .ablation ? FigureFiles.table : FigureFiles.picture }
+}
+
+/// Endings of the files of a figure.
+package enum FigureFiles {
+  package static let picture = ["csv", "json", "svg"]
+  package static let table = ["csv", "json", "md"]
+}
+
+/// The name under which a figure lists a run: "3-gram input/large/2".
+package func runName(variant: String, size: String, seed: Int) -> String {
+  "\(variant)/\(size)/\(seed)"
+}
+
+/// A figure over languages of grammars: panels of curves, and the paper's statements about them.
+package struct FigureParameters: StageParameters, KeyedParameters {
+  package static let stage = Stage.report
+
+  @Key package var figure: String
+  @Key package var preset: String
+  @Key package var title: String
+  /// A gnuplot script, and SHA-256 of its bytes.
+  @Key package var drawing: String
+  @Key package var drawingDigest: String
+  @Key package var panels: [Panel]
+  @Key package var sizes: [String]
+  @Key(in: 0...1_000_000) package var seeds: [Int]
+  @Key package var claims: [Claim]
+
+  package init() {}
+
+  package struct Panel: KeyedParameters {
+    @Key package var name: String
+    @Key package var variants: [String]
+
+    package init() {}
+  }
+
+  /// What the paper says of `variant` against `baseline` at one size.
+  package struct Claim: KeyedParameters {
+    @Key package var panel: String
+    @Key package var variant: String
+    @Key package var baseline: String
+    @Key package var size: String
+    @Key package var statement: Statement
+    /// The paper's words, as in the file of its results.
+    @Key package var row: String
+
+    package init() {}
+  }
+}
+
+/// A figure or table over text: variants of one model, and what is made of their losses.
+package struct TextFigureParameters: StageParameters, KeyedParameters {
+  package static let stage = Stage.report
+
+  @Key package var report: TextReport
+  @Key package var figure: String
+  @Key package var preset: String
+  @Key package var title: String
+  @Key package var size: String
+  /// The variant that the others are compared with.
+  @Key package var baseline: String
+  @Key(in: 0...1_000_000) package var seeds: [Int]
+  /// The last part of the pass, over which the training loss is the mean.
+  @Key(in: 1e-6...1) package var stretch: Double
+  @Key package var variants: [Variant]
+  @Key package var comparisons: [Comparison]
+  /// The paper's numbers by row, then metric.
+  @Key package var paper: [String: [String: Double]]
+  /// A gnuplot script, and SHA-256 of its bytes; not of a table.
+  @Key package var drawing: String?
+  @Key package var drawingDigest: String?
+
+  package init() {}
+
+  package struct Variant: KeyedParameters {
+    @Key package var name: String
+    @Key package var description: String
+    /// V.
+    @Key(in: 1...1 << 32) package var vocabulary: Int
+    /// Rows of the token's own table: V or 0.
+    @Key(in: 0...1 << 32) package var tokenRows: Int
+    /// N-gram tables.
+    @Key package var tables: [Table]
+
+    package init() {}
+
+    /// Rows of all tables of one slice: what the paper calls the size of the input vocabulary.
+    package var inputVocabulary: Int { tokenRows + rows }
+    /// m: rows of the first n-gram table; 0 without.
+    package var rows: Int { tables.first?.rows ?? 0 }
+    /// Elements of the n-gram tables.
+    package var tableParameters: Int { tables.reduce(0) { $0 + $1.rows * $1.width } }
+  }
+
+  package struct Table: KeyedParameters {
+    @Key(in: 2...64) package var order: Int
+    @Key(in: 0...1023) package var slice: Int
+    @Key(in: 1...1 << 32) package var rows: Int
+    @Key(in: 1...1 << 24) package var width: Int
+
+    package init() {}
+  }
+
+  /// What the paper says of `variant` against another.
+  package struct Comparison: KeyedParameters {
+    @Key package var variant: String
+    @Key package var against: String
+    @Key package var says: Statement
+
+    package init() {}
+  }
+
+  package func check(_ reader: ConfigReader) throws {
+    guard (drawing == nil) == (drawingDigest == nil), (drawing == nil) == (report == .ablation)
+    else {
+      throw reader.fault(
+        "drawing",
+        expected: report == .ablation
+          ? "no script: a table is written as text" : "a gnuplot script and its digest",
+        found: drawing ?? "none")
+    }
+  }
+}

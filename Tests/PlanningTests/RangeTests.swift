@@ -1,0 +1,275 @@
+import Foundation
+import Planning
+import Support
+import Testing
+
+/// Every number of every setting: its range, and what happens far beyond it.
+@Suite struct RangeTests {
+  /// An experiment of one run whose variant says last what every setting is.
+  struct Probe {
+    let kind: String
+    let project: TemporaryProject
+
+    init(kind: String) throws {
+      self.kind = kind
+      project = try TemporaryProject()
+      try project.write(
+        """
+        \(kind == "text" ? "set" : "parts: [data/cfg3f-15, model/gpt2-4x16]\nset"):
+          \(Self.settings[kind] ?? "{}")
+        seeds: [1]
+        sizes: [{name: s}]
+        jobs: 1
+
+        """, to: kind == "text" ? "pipeline/text/presets/probe.yaml" : "pipeline/presets/probe.yaml"
+      )
+    }
+
+    /// Where every setting counts: snapshots by factors, tables in the model.
+    static let settings = [
+      "grammar": "{snapshots: {spacing: log}, training: {steps: 1000}}",
+      "text": """
+      {corpus: {file: pipeline/corpora/sample.yaml, heldoutShare: 0.1, otherShare: 1.0},
+          tokenizer: {vocabulary: 512}, training: {steps: 200, batchSequences: 8},
+          snapshots: {spacing: log, count: 3}, model: {overEncoding: {order: 2}}}
+      """,
+    ]
+
+    private static let figures = [
+      "grammar": """
+      kind: grammar
+      title: A probe
+      panels: [{name: left, variants: [v]}]
+      claims: pipeline/paper_results.csv
+      paperSizes: {s: 85M}
+      drawing: pipeline/figure2.gnuplot
+      """,
+      "text": """
+      kind: text
+      title: A probe
+      report: ablation
+      baseline: v
+      """,
+    ]
+
+    /// Plans with the setting at `path` put to a value as YAML spells it.
+    func plan(_ path: String, _ value: String) throws -> Plan {
+      let keys = path.split(separator: ".")
+      let layer =
+        keys.map { "{\($0): " }.joined() + value + String(repeating: "}", count: keys.count)
+      try project.write(
+        "\(Self.figures[kind] ?? "")\nset: {}\nvariants: [{name: v, set: \(layer)}]\n",
+        to: "pipeline/probe.yaml")
+      let experiment = try Experiment(figure: "probe", preset: "probe", in: project.directory)
+      let graph = try StageGraph(experiment, in: project.directory)
+      return try Plan(
+        graph, rates: Rates { _, _, _ in 1e10 }, cores: 2, in: project.directory)
+    }
+
+    /// The settings that are numbers or lists of them, from the defaults.
+    var numbers: [String] {
+      get throws {
+        let folder = project.directory + "/pipeline" + (kind == "text" ? "/text" : "")
+        let settings = try Settings(
+          defaults: ConfigValue.load(path: folder + "/defaults.yaml"), origin: "defaults")
+        return settings.entries.filter { _, entry in
+          switch entry.value {
+          case .integer, .double, .array: true
+          default: false
+          }
+        }.keys.sorted()
+      }
+    }
+  }
+
+  static let common: [String: [String]] = [
+    "optimizer.learningRate": ["-1.0e-9", "1.1e+30"],
+    "optimizer.beta1": ["-0.1", "1.0"],
+    "optimizer.beta2": ["-0.1", "1.0"],
+    "optimizer.epsilon": ["0.0", "1.1"],
+    "optimizer.weightDecay": ["-0.1", "1000001.0"],
+    "optimizer.clipNorm": ["-0.1", "1.1e+30"],
+    "schedule.warmupSteps": ["-1", "1000000001", "1000"],
+    "schedule.finalFraction": ["-0.1", "1.1"],
+    "training.steps": ["0", "1000000001", "100*"],
+    "training.batchSequences": ["0", "1048577", "3*"],
+    "training.lanes": ["0", "4097", "3", "4096"],
+    "training.checkpointEverySteps": ["0", "1000000001"],
+    "training.logEverySteps": ["0", "1000000001"],
+    "snapshots.count": ["0", "100001"],
+    "snapshots.first": ["0", "1000000001", "1001"],
+    "model.layers": ["0", "1001"],
+    "model.width": ["0", "1000001", "13*"],
+    "model.heads": ["0", "100001", "3*"],
+  ]
+
+  /// Settings by kind, each with values that are out of its range or, with a star, do not go together
+  /// with another setting, which may be the one that the message names.
+  static let bad: [String: [String: [String]]] = [
+    "grammar": common.merging([
+      "data.root": ["0", "100000", "3"],
+      "data.trainDocuments": ["0", "1099511627777", "63"],
+      "data.heldoutDocuments": ["0", "1099511627777", "999"],
+      "data.documentsPerShard": ["0", "1073741825"],
+      "data.compressionLevel": ["0", "23"],
+      "tokenizer.order": ["0", "65", "64"],
+      "map.inputOrders": ["[0]", "[65]", "[]", "[1, 1]", "[64]", "[1.5]"],
+      "map.outputOrder": ["0", "65", "64"],
+      "model.context": ["-1", "10000001", "5"],
+      "evaluation.samples": ["0", "1073741825"],
+      "evaluation.finalSamples": ["0", "1073741825"],
+      "evaluation.heldoutSentences": ["0", "1073741825", "99*"],
+      "evaluation.prefixSentences": ["-1", "1073741825", "1001"],
+      "evaluation.batch": ["0", "65537"],
+    ]) { $1 },
+    "text": common.merging([
+      "corpus.heldoutShare": ["-0.1", "1.1", "0.0", "1.0", "1.0e-9"],
+      "corpus.otherShare": ["-0.1", "1.1", "0.0", "1.0e-9"],
+      "corpus.splitSeed": ["-1"],
+      "corpus.shardBytes": ["0", "1099511627777"],
+      "tokenizer.vocabulary": ["1", "16777217", "256"],
+      "tokenizer.minimumCount": ["0"],
+      "map.order": ["1", "65", "64"],
+      "map.documentsPerShard": ["0", "1073741825"],
+      "model.context": ["0", "10000001", "127*"],
+      "model.hiddenWidth": ["-1", "10000001"],
+      "model.ropeTheta": ["0.0*", "-1.0*"],
+      "model.normEpsilon": ["0.0*", "-1.0*"],
+      "model.overEncoding.order": ["0", "65", "64*"],
+      "model.overEncoding.slices": ["0", "1025", "3*"],
+      "model.overEncoding.orders": ["[1]*", "[3]*", "[2, 2]*"],
+      "model.overEncoding.columns": ["0.0", "-0.5", "1.1", "0.01"],
+      "model.overEncoding.deviation": ["-0.1", "1001.0"],
+      "optimizer.tables.learningRateMultiplier": ["-0.1", "1.1e+9"],
+      "optimizer.tables.weightDecay": ["-0.1", "1000001.0"],
+      "training.steps": ["0", "1000000001", "100*", "20000"],
+      "schedule.warmupSteps": ["-1", "1000000001", "200"],
+      "snapshots.first": ["0", "1000000001", "201"],
+      "evaluation.stride": ["0", "10000001", "129"],
+      "evaluation.batchPositions": ["0", "16777217"],
+      "evaluation.positions": ["-1", "1125899906842625"],
+      "evaluation.finalPositions": ["-1", "1125899906842625"],
+      "report.stretch": ["0.0", "1.1", "-0.1"],
+    ]) { $1 },
+  ]
+
+  @Test(arguments: ["grammar", "text"])
+  func everyNumberHasARange(kind: String) throws {
+    let probe = try Probe(kind: kind)
+    let table = try #require(Self.bad[kind])
+    #expect(try Set(probe.numbers) == Set(table.keys))
+    _ = try probe.plan("training.lanes", "4")
+    for (path, values) in table.sorted(by: { $0.key < $1.key }) {
+      // YAML has no numbers that are none: they are texts, and refused as such.
+      for value in values + [".nan", ".inf", "nan", "1.0e+999"] {
+        let error = #expect(throws: UserError.self, "\(path): \(value)") {
+          _ = try probe.plan(path, value.replacingOccurrences(of: "*", with: ""))
+        }
+        let text = error?.description ?? ""
+        let place =
+          value.hasSuffix("*")
+          ? "pipeline/"
+          : "pipeline/probe.yaml" + (value == "1.0e+999" ? ":" : " (v): \(path): ")
+        #expect(text.hasPrefix(place) && !text.contains("\n"), "\(path) = \(value): \(text)")
+      }
+    }
+  }
+
+  /// The values that trapped before, and every setting at the ends of what a number can be.
+  @Test(arguments: ["grammar", "text"])
+  func extremesArePlannedOrRefused(kind: String) throws {
+    let probe = try Probe(kind: kind)
+    let integers = [String(Int.max), String(Int.min), "0", "-1", "1", "2147483648", "4294967296"]
+    let doubles = ["1.7976931348623157e+308", "-1.0e+308", "5.0e-324", "0.0", "-0.0", "1.0", "0.5"]
+    for path in try probe.numbers + (kind == "text" ? ["model.overEncoding.rows"] : []) {
+      let lists = ["[]", "[\(Int.max)]", "[\(Int.min), 0]", "[1, 2, 64]"]
+      let texts = ["\"\(Int.max)\"", "\"\(Int.max)V\"", "nanV", "infV", "-1V", "1.0e300V", "V"]
+      for value in integers + doubles + lists + texts {
+        do {
+          let plan = try probe.plan(path, value)
+          #expect(plan.costs.allSatisfy { $0.seconds.isFinite && $0.memoryBytes.isFinite })
+          #expect(try !plan.text().isEmpty)
+        } catch {
+          let text = (error as? UserError)?.description ?? ""
+          #expect(text.contains("pipeline/") && !text.contains("\n"), "\(path) \(value): \(error)")
+        }
+      }
+    }
+  }
+
+  /// A setting that no stage reads would be a setting that is not used: each has a value that makes
+  /// other outputs.
+  @Test(arguments: ["grammar", "text"])
+  func everySettingCounts(kind: String) throws {
+    let probe = try Probe(kind: kind)
+    let words = [
+      "olmo2", "gpt2", "linear", "constant", "log", "bfloat16", "rowwise", "coprime", "paper",
+      "sum", "cl100k", "32V", "<|other|>", "pipeline/corpora/default.yaml",
+      "data/grammars/cfg3b.grammar", "true", "false", "[1, 2]", "[2]",
+    ]
+    let base = try probe.plan("training.lanes", "4")
+    let (known, settings) = (base.graph.nodes[base.graph.report].id, base.graph.experiment.runs[0])
+    for (path, entry) in settings.settings.entries.sorted(by: { $0.key < $1.key }) {
+      // There is but one optimizer.
+      if path == "optimizer.name" { continue }
+      let values =
+        switch entry.value {
+        case .integer(let value): [value + 1, value - 1, value * 2, value / 2].map(String.init)
+        case .double(let value): [value / 2, value * 0.9, 0.5, 1].map { "\($0)" }
+        default: words
+        }
+      let counts = values.contains { value in
+        guard let plan = try? probe.plan(path, value) else { return false }
+        return plan.graph.nodes[plan.graph.report].id != known
+      }
+      #expect(counts, "\(path) changes nothing")
+    }
+  }
+
+  @Test func ordersThatMultiplyBeyondIds() throws {
+    let probe = try Probe(kind: "grammar")
+    try probe.project.replace(
+      "training: {steps: 1000}", by: "training: {steps: 1000}, tokenizer: {order: 3}",
+      in: "pipeline/presets/probe.yaml")
+    let error = #expect(throws: UserError.self) { _ = try probe.plan("map.inputOrders", "[12]") }
+    #expect(
+      error?.description.contains(
+        "map.inputOrders: exact 12-gram input table over 41 tokens: overflows its id")
+        == true, "\(error?.description ?? "")")
+  }
+
+  // MARK: - What the report would find when everything is trained
+
+  @Test(arguments: [
+    (
+      "pipeline/figure9.yaml", "rows: 4V}", "rows: 4V}}, training: {steps: 20}, map: {order: 2",
+      "figure9", "training.steps: expected 40, as in variant 'baseline'"
+    ),
+    (
+      "pipeline/text/presets/smoke.yaml", "logEverySteps: 2", "logEverySteps: 5", "figure9",
+      "training.logEverySteps: expected at most 4"
+    ),
+    (
+      "pipeline/scaling-law.yaml", "rows: 0.25V", "rows: 1V", "scaling-law",
+      "expected at least four sizes of the input vocabulary, all different"
+    ),
+    (
+      "pipeline/figure2.yaml", "map: {outputOrder: 3}",
+      "map: {outputOrder: 3}, snapshots: {count: 2}", "figure2",
+      "snapshots.count: expected 3, as in variant '1-gram'"
+    ),
+  ])
+  func runsThatCannotBeCompared(
+    file: String, old: String, new: String, figure: String, message: String
+  ) throws {
+    let project = try TemporaryProject()
+    func plan() throws {
+      _ = try StageGraph(
+        Experiment(figure: figure, preset: "smoke", in: project.directory), in: project.directory)
+    }
+    try plan()
+    try project.replace(old, by: new, in: file)
+    let error = #expect(throws: UserError.self) { try plan() }
+    #expect(error?.description.contains(message) == true, "\(error?.description ?? "")")
+  }
+}
