@@ -9,7 +9,7 @@ import Tokenization
 ///   min(t, order) symbols in `NGramVocabulary(alphabet: A, order: order)`; BOS alone is row 0.
 /// * Over any other vocabulary of V tokens: R = V, all biases 0, V^order rows. Missing tokens are
 ///   indistinguishable from BOS (id 0), which only ever stands in front: nothing collides.
-package struct InputTable: Sendable, Equatable {
+package struct NGramTable: Sendable, Equatable {
   package let order: Int
   package let rows: Int
   let radix: UInt64
@@ -71,7 +71,7 @@ package struct RowMapper: Sendable, Equatable {
   package let tokenVocabulary: Int
   /// The order of the base tokenizer; nil for one that is no n-gram tokenizer.
   package let tokenizerOrder: Int?
-  package let tables: [InputTable]
+  package let tables: [NGramTable]
   package let outputOrder: Int
   /// Joint n-gram labels over 1-gram tokens; nil when the label is the next token.
   package let joint: NGramVocabulary?
@@ -88,12 +88,12 @@ package struct RowMapper: Sendable, Equatable {
   ///   - outputOrder: labels are the next `outputOrder` symbols, fewer at the end ("then EOS").
   ///     More than 1 needs a 1-gram tokenizer.
   package init(base: NGramVocabulary, inputOrders: [Int], outputOrder: Int) throws(UserError) {
-    var tables: [InputTable] = []
+    var tables: [NGramTable] = []
     for order in inputOrders {
       if base.order == 1 {
-        tables.append(try InputTable(characters: base.alphabet, order: order))
+        tables.append(try NGramTable(characters: base.alphabet, order: order))
       } else {
-        tables.append(try InputTable(tokens: base.size, order: order))
+        tables.append(try NGramTable(tokens: base.size, order: order))
       }
     }
     guard outputOrder == 1 || base.order == 1 else {
@@ -110,9 +110,9 @@ package struct RowMapper: Sendable, Equatable {
 
   /// Mapper over any vocabulary of V tokens in which 0 is BOS; the label is the next token.
   package init(tokenVocabulary: Int, inputOrders: [Int]) throws(UserError) {
-    var tables: [InputTable] = []
+    var tables: [NGramTable] = []
     for order in inputOrders {
-      tables.append(try InputTable(tokens: tokenVocabulary, order: order))
+      tables.append(try NGramTable(tokens: tokenVocabulary, order: order))
     }
     try self.init(
       tokenVocabulary: tokenVocabulary, tokenizerOrder: nil, tables: tables, outputOrder: 1,
@@ -120,7 +120,7 @@ package struct RowMapper: Sendable, Equatable {
   }
 
   private init(
-    tokenVocabulary: Int, tokenizerOrder: Int?, tables: [InputTable], outputOrder: Int,
+    tokenVocabulary: Int, tokenizerOrder: Int?, tables: [NGramTable], outputOrder: Int,
     joint: NGramVocabulary?
   ) throws(UserError) {
     guard !tables.isEmpty else {

@@ -62,21 +62,8 @@ package struct LossCurves: Sendable {
       })
   }
 
-  package struct Claim: Sendable {
-    package let statement: String
-    package let estimate: Estimate
-    package let verdict: Verdict
-
-    var value: ConfigValue {
-      [
-        "statement": .string(statement), "estimate": estimate.result,
-        "verdict": .string(verdict.rawValue),
-      ]
-    }
-  }
-
   /// The paper: "The larger input vocabulary requires longer training to obtain all its gains."
-  package var claims: [Claim] {
+  package var claims: [JudgedStatement] {
     let growth = growth
     let baseline = figure.position(figure.parameters.baseline)
     let bySize = figure.parameters.variants.indices.filter { $0 != baseline }.sorted {
@@ -88,10 +75,10 @@ package struct LossCurves: Sendable {
     let own = growth.difference(largest, baseline)
     let more = growth.difference(largest, smallest)
     return [
-      Claim(
+      JudgedStatement(
         statement: "the gain of the largest input vocabulary still grows in the second half",
         estimate: own, verdict: own.verdict(.better)),
-      Claim(
+      JudgedStatement(
         statement: "it grows more than that of the smallest", estimate: more,
         verdict: more.verdict(.better)),
     ]

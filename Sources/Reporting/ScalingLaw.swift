@@ -65,26 +65,13 @@ package struct ScalingLaw: Sendable {
 
   // MARK: - Verdicts
 
-  package struct Claim: Sendable {
-    package let statement: String
-    package let estimate: Estimate
-    package let verdict: Verdict
-
-    var value: ConfigValue {
-      [
-        "statement": .string(statement), "estimate": estimate.result,
-        "verdict": .string(verdict.rawValue),
-      ]
-    }
-  }
-
-  package func claims(_ measure: TextFigure.Measure) -> [Claim] {
+  package func claims(_ measure: TextFigure.Measure) -> [JudgedStatement] {
     let fit = fit(measure)
     return [
-      Claim(
+      JudgedStatement(
         statement: "loss falls as the input vocabulary grows: b > 0", estimate: fit.b,
         verdict: fit.b.scaled(by: -1).verdict(.better)),
-      Claim(
+      JudgedStatement(
         statement: "it falls linearly in the logarithm: the sag is below 10 % of the fall",
         estimate: fit.sag, verdict: Self.straight(fit.sag)),
     ]

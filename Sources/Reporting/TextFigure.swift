@@ -141,6 +141,20 @@ package struct TextFigure: Sendable {
   }
 }
 
+/// What is claimed of an estimate in words, and what its interval says of that.
+package struct JudgedStatement: Sendable {
+  package let statement: String
+  package let estimate: Estimate
+  package let verdict: Verdict
+
+  var value: ConfigValue {
+    [
+      "statement": .string(statement), "estimate": estimate.result,
+      "verdict": .string(verdict.rawValue),
+    ]
+  }
+}
+
 // MARK: - Numbers in result files
 
 extension Estimate {

@@ -15,7 +15,7 @@ import Support
 /// sentence; `bytes` says how much.
 package struct TrainingData: Sendable {
   /// The dense tables: those of the map set, for text the 1-gram table alone.
-  package let tables: [Models.InputTable]
+  package let tables: [InputTable]
   /// Label classes.
   package let labels: Int
   /// Metadata of the map set, whole.
@@ -50,10 +50,10 @@ package struct TrainingData: Sendable {
     var reader = try set.metadataReader()
     tables = try reader.objects("inputs").map { entry in
       var entry = entry
-      return Models.InputTable(
+      return InputTable(
         order: try entry.int("order", in: 1...64), rows: try entry.int("rows"))
     }
-    if let text, tables != [Models.InputTable(order: 1, rows: text.vocabulary)] {
+    if let text, tables != [InputTable(order: 1, rows: text.vocabulary)] {
       throw reader.fault(
         "inputs", expected: "one table of order 1 with \(text.vocabulary) rows",
         found: "\(tables.map { [$0.order, $0.rows] })", remedy: StageIndex.remedy(input.path))
