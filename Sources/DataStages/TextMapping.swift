@@ -63,7 +63,8 @@ struct TextMapping {
     let used = counted.coverage.counts
     let vocabulary = tokens.vocabulary
     var members: [String: ConfigValue] = [
-      "kind": .string(DataKind.text.rawValue), "vocabulary": .integer(vocabulary), "tokenizer": .string(tokens.tokenizer),
+      "kind": .string(DataKind.text.rawValue), "vocabulary": .integer(vocabulary),
+      "tokenizer": .string(tokens.tokenizer),
       "endOfText": number(tokens.endOfText),
       "inputs": [
         ["order": 1, "rows": .integer(vocabulary), "rowsUsed": number(used[0])]

@@ -26,7 +26,9 @@ struct TextTokenization {
     tokenizerID = tokenizerInput.id
     let model = try BytePairModel.load(input: tokenizerInput)
     self.model = model
-    endOfText = try parameters.endOfText.map { try model.specialToken($0, path: tokenizerInput.path) }
+    endOfText = try parameters.endOfText.map {
+      try model.specialToken($0, path: tokenizerInput.path)
+    }
   }
 
   func run(output: String, threads: Int, isQuiet: Bool) throws -> StageSummary {

@@ -35,7 +35,8 @@ package struct Variant: Sendable, Equatable {
     let kind = try reader.string("kind")
     guard kind == DataKind.grammar.rawValue else {
       throw UserError(
-        "\(source): kind of the map set", expected: "'\(DataKind.grammar.rawValue)'", found: "'\(kind)'",
+        "\(source): kind of the map set", expected: "'\(DataKind.grammar.rawValue)'",
+        found: "'\(kind)'",
         remedy: "Evaluate against a grammar needs a run on n-gram tokens.")
     }
     let terminals = try reader.ints("terminals").map { value in

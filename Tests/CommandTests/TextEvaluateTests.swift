@@ -46,7 +46,8 @@ import Testing
     let tokens = try stages.tokens(tokenizer)
     let both = ["tokens": tokens, "tokenizer": tokenizer]
     let (mapped, map) = try stages.run(
-      "map", ["kind": "ngramIDs", "order": 2, "documentsPerShard": 20], both, name: "map")
+      "map", ["kind": "text", "content": "ngramIDs", "order": 2, "documentsPerShard": 20], both,
+      name: "map")
     #expect(mapped.status == 0, "\(mapped.all)")
     let (trained, run) = try stages.run("train", parameters(), ["data": map], name: "run")
     #expect(trained.status == 0, "\(trained.all)")
@@ -93,7 +94,7 @@ import Testing
     let other = try stages.tokenizer(290, name: "other")
     let otherTokens = try stages.tokens(other, name: "otherTokens")
     let (second, otherMap) = try stages.run(
-      "map", ["kind": "ngramIDs", "order": 2, "documentsPerShard": 20],
+      "map", ["kind": "text", "content": "ngramIDs", "order": 2, "documentsPerShard": 20],
       ["tokens": otherTokens, "tokenizer": other], name: "otherMap")
     #expect(second.status == 0, "\(second.all)")
     #expect(
@@ -110,10 +111,12 @@ import Testing
       "order": 3, "slices": 2, "rows": 700, "moduli": "coprime",
     ]
     var rows = tables
-    rows["kind"] = "overEncoding"
+    rows["kind"] = "text"
+    rows["content"] = "overEncoding"
     rows["documentsPerShard"] = 20
     let (first, ids) = try stages.run(
-      "map", ["kind": "ngramIDs", "order": 3, "documentsPerShard": 20], both, name: "ids")
+      "map", ["kind": "text", "content": "ngramIDs", "order": 3, "documentsPerShard": 20], both,
+      name: "ids")
     let (second, mapped) = try stages.run("map", .object(rows), both, name: "rows")
     #expect(first.status == 0 && second.status == 0, "\(first.all)\(second.all)")
     var found: [ConfigValue] = []

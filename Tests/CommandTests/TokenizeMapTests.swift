@@ -73,7 +73,7 @@ import Testing
   ) throws -> (status: Int32, message: String, input: StageConfiguration.Input) {
     try run(
       "ott-tokenize",
-      ["kind": "ngram", "order": .integer(order), "documentsPerShard": .integer(perShard)],
+      ["kind": "grammar", "order": .integer(order), "documentsPerShard": .integer(perShard)],
       ["symbols": symbols], output: output, threads: threads)
   }
 
@@ -84,7 +84,7 @@ import Testing
     try run(
       "ott-map",
       [
-        "inputOrders": inputs, "outputOrder": .integer(output),
+        "kind": "grammar", "inputOrders": inputs, "outputOrder": .integer(output),
         "documentsPerShard": .integer(perShard),
       ], ["tokens": tokens], output: path, threads: threads)
   }
@@ -179,15 +179,15 @@ import Testing
       for word in words { #expect(result.message.contains(word), "\(result.message)") }
       #expect(!FileManager.default.fileExists(atPath: result.input.path + "/index.json"))
     }
-    expectRefusal(try tokenize(symbols, order: 0, perShard: 5, output: "a"), "order", "1 or more")
+    expectRefusal(try tokenize(symbols, order: 0, perShard: 5, output: "a"), "order", "1...64")
     expectRefusal(try tokenize(symbols, order: 21, perShard: 5, output: "b"), "overflows")
     expectRefusal(
       try run(
-        "ott-tokenize", ["kind": "ngram", "ordre": 1, "order": 1, "documentsPerShard": 5],
+        "ott-tokenize", ["kind": "grammar", "ordre": 1, "order": 1, "documentsPerShard": 5],
         ["symbols": symbols], output: "c"), "ordre", "order")
     let tokens = try tokenize(symbols, order: 3, perShard: 5, output: "tokens")
     expectRefusal(
-      try map(tokens.input, inputs: [0], output: 1, perShard: 5, to: "d"), "1 or more")
+      try map(tokens.input, inputs: [0], output: 1, perShard: 5, to: "d"), "1...64")
     expectRefusal(try map(tokens.input, inputs: [], output: 1, perShard: 5, to: "e"), "inputOrders")
     expectRefusal(
       try map(tokens.input, inputs: [1], output: 3, perShard: 5, to: "f"), "outputOrder")

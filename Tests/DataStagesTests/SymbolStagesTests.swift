@@ -32,7 +32,7 @@ import Tokenization
   ) throws -> (set: ShardSet, input: StageConfiguration.Input) {
     try folder.sameForAnyThreads(
       "tokenize",
-      ["kind": "ngram", "order": .integer(order), "documentsPerShard": .integer(perShard)],
+      ["kind": "grammar", "order": .integer(order), "documentsPerShard": .integer(perShard)],
       ["symbols": symbols], name: "tokens\(order)"
     ) { configuration, output, threads in
       _ = try TokenizeStage.run(configuration, output: output, threads: threads, isQuiet: true)
@@ -45,7 +45,8 @@ import Tokenization
     try folder.sameForAnyThreads(
       "map",
       [
-        "inputOrders": .array(inputs.map(ConfigValue.integer)), "outputOrder": .integer(output),
+        "kind": "grammar", "inputOrders": .array(inputs.map(ConfigValue.integer)),
+        "outputOrder": .integer(output),
         "documentsPerShard": .integer(perShard),
       ], ["tokens": tokens], name: "rows"
     ) { configuration, output, threads in
@@ -73,7 +74,7 @@ import Tokenization
         == documents.map { try tokenizer.encode($0.map { UInt8($0) }).map(Int.init) })
     #expect(
       set.shards.map(\.documents) == stride(from: 0, to: count, by: 7).map { min(7, count - $0) })
-    #expect(set.metadata["kind"] == "ngram")
+    #expect(set.metadata["kind"] == "grammar")
     #expect(set.metadata["characters"] == .integer(documents.reduce(0) { $0 + $1.count }))
     #expect(set.metadata["tokens"] == .integer(set.elements))
     #expect(set.metadata["documents"] == .integer(count))
@@ -132,17 +133,18 @@ import Tokenization
     #expect(refusal { _ = try tokens(foreign, order: 1) }.contains("symbol 1 of a document"))
     let doubtful = try folder.set(
       [[0, 2, 2], [0, 2, 1]], element: .u8, column: Column("token"), perShard: 1,
-      metadata: ["kind": "ngram", "terminals": [1], "order": 1, "characters": 2], name: "doubtful")
+      metadata: ["kind": "grammar", "terminals": [1], "order": 1, "characters": 2], name: "doubtful"
+    )
     #expect(
       refusal { _ = try rows(doubtful, inputs: [1], output: 1) }.contains(
         "expected BOS (0) … EOS (1)"))
     let empty = try folder.set(
       [[]], element: .u8, column: Column("token"), perShard: 1,
-      metadata: ["kind": "ngram", "terminals": [1], "order": 1, "characters": 0], name: "empty")
+      metadata: ["kind": "grammar", "terminals": [1], "order": 1, "characters": 0], name: "empty")
     #expect(refusal { _ = try rows(empty, inputs: [1], output: 1) }.contains("found nothing"))
     let counts = try folder.set(
       [[0, 1]], element: .u64, column: Column("token"), perShard: 1,
-      metadata: ["kind": "ngram", "terminals": [1], "order": 1, "characters": 0], name: "counts")
+      metadata: ["kind": "grammar", "terminals": [1], "order": 1, "characters": 0], name: "counts")
     #expect(
       refusal { _ = try rows(counts, inputs: [1], output: 1) }.contains("expected u8, u16 or u32"))
   }

@@ -35,8 +35,8 @@ import Tokenization
       "vocabulary",
       [
         "vocabulary": .integer(size), "pattern": "gpt2", "specialTokens": ["<|end|>"],
-        "minimumCount": 1, "part": "train", "split": "split", "seed": 0,
-        "validation": .double(validation),
+        "minimumCount": 1, "part": "train", "split": "split", "splitSeed": 0,
+        "heldoutShare": .double(validation),
       ], ["corpus": corpus], name: name)
     _ = try VocabularyStage(job.configuration).run(output: job.output, threads: threads)
     return job.input
@@ -50,8 +50,8 @@ import Tokenization
     try folder.sameForAnyThreads(
       "tokenize",
       [
-        "kind": "bpe", "part": .string(part), "split": "split", "seed": 0,
-        "validation": .double(validation), "element": .string(element), "shardBytes": 1500,
+        "kind": "text", "part": .string(part), "split": "split", "splitSeed": 0,
+        "heldoutShare": .double(validation), "element": .string(element), "shardBytes": 1500,
         "endOfText": endOfText,
       ], ["corpus": corpus, "tokenizer": tokenizer], name: name
     ) { configuration, output, threads in
@@ -114,7 +114,9 @@ import Tokenization
     // A part of no document is a set of none.
     let none = try tokens(corpus, tokenizer, part: "validation", name: "none")
     #expect(try none.set.ids().isEmpty)
-    let ids: ConfigValue = ["kind": "ngramIDs", "order": 2, "documentsPerShard": 5]
+    let ids: ConfigValue = [
+      "kind": "text", "content": "ngramIDs", "order": 2, "documentsPerShard": 5,
+    ]
     #expect(try map(ids, none.input, tokenizer).documents().isEmpty)
   }
 
@@ -133,7 +135,8 @@ import Tokenization
     let tokenizer = try vocabulary(corpus)
     let (source, input) = try tokens(corpus, tokenizer, element: element, endOfText: .null)
     let set = try map(
-      ["kind": "ngramIDs", "order": .integer(order), "documentsPerShard": 13], input, tokenizer)
+      ["kind": "text", "content": "ngramIDs", "order": .integer(order), "documentsPerShard": 13],
+      input, tokenizer)
     #expect(set.element == expected)
     #expect(set.shards.map(\.documents) == [13, 13, 13, 13, 2])
     let tokens = try source.ids()
@@ -155,7 +158,8 @@ import Tokenization
     let (source, input) = try tokens(corpus, tokenizer)
     let set = try map(
       [
-        "kind": "overEncoding", "order": 4, "slices": 2, "rows": 5000, "moduli": "coprime",
+        "kind": "text", "content": "overEncoding", "order": 4, "slices": 2, "rows": 5000,
+        "moduli": "coprime",
         "documentsPerShard": 13,
       ], input, tokenizer)
     let layout = try OverEncodingLayout(
@@ -230,7 +234,9 @@ import Tokenization
         "special token \"<eos>\": expected one of <|end|>"))
     let (_, input) = try tokens(corpus, tokenizer)
     let other = try vocabulary(corpus, size: 290, name: "other")
-    let ids: ConfigValue = ["kind": "ngramIDs", "order": 2, "documentsPerShard": 5]
+    let ids: ConfigValue = [
+      "kind": "text", "content": "ngramIDs", "order": 2, "documentsPerShard": 5,
+    ]
     #expect(
       refusal { _ = try map(ids, input, other) }.contains("does not match the token set"))
     _ = try self.corpus(["other"])

@@ -97,7 +97,7 @@ private struct Workshop {
           "tied": false, "inputs": .array(inputs), "labels": .integer(model.labels),
         ],
         "data": [
-          "kind": "ngram", "terminals": [1, 2, 3],
+          "kind": "grammar", "terminals": [1, 2, 3],
           "tokenizerOrder": .integer(variant.tokenizer.vocabulary.order),
           "inputs": .array(inputs), "outputOrder": .integer(variant.mapper.outputOrder),
           "labels": .integer(variant.labels),

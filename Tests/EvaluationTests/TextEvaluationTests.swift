@@ -31,7 +31,7 @@ private struct Workshop {
 
   static func metadata(tokenizer: String = "feedfacecafe") -> ConfigValue {
     [
-      "kind": "ngramIDs", "order": 2, "vocabulary": .integer(vocabulary),
+      "kind": "text", "content": "ngramIDs", "order": 2, "vocabulary": .integer(vocabulary),
       "tokenizer": .string(tokenizer), "labels": .integer(vocabulary),
       "labelBytes": .array(labelBytes.map(ConfigValue.integer)),
       "inputs": [["order": 1, "rows": .integer(vocabulary)]],
@@ -314,9 +314,9 @@ private struct Workshop {
     let empty = try shop.writeMap(seed: 9, documents: [[], [5]])
     #expect(try message(["run": run, "heldout": empty]).contains("at least one row to score"))
     #expect(
-      try message(["run": run, "heldout": run]).contains("map set of kind ngramIDs")
+      try message(["run": run, "heldout": run]).contains("map set of kind text")
         || message(["run": run, "heldout": run]).contains("shard"))
-    let grammar = try shop.writeRun(data: ["kind": "ngram"])
+    let grammar = try shop.writeRun(data: ["kind": "grammar"])
     #expect(
       try message(["run": grammar, "heldout": heldout]).contains("a run on byte-pair tokens"))
   }

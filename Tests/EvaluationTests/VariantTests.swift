@@ -6,7 +6,7 @@ import Tokenization
 @Suite struct VariantTests {
   private func metadata(_ changes: [String: ConfigValue] = [:]) -> ConfigValue {
     var members: [String: ConfigValue] = [
-      "kind": "ngram", "terminals": [1, 2, 3], "tokenizerOrder": 1, "outputOrder": 3,
+      "kind": "grammar", "terminals": [1, 2, 3], "tokenizerOrder": 1, "outputOrder": 3,
       "inputs": [["order": 1, "rows": 5], ["order": 3, "rows": 41]], "labels": 41,
       "documents": 12,
     ]
@@ -28,7 +28,7 @@ import Tokenization
 
   @Test(
     arguments: [
-      ["kind": "bpe"], ["terminals": [3, 1]], ["terminals": [1, 300]], ["labels": 5],
+      ["kind": "text"], ["terminals": [3, 1]], ["terminals": [1, 300]], ["labels": 5],
       ["tokenizerOrder": 2], ["outputOrder": 0], ["inputs": [["order": 1, "rows": 14]]],
       ["inputs": []],
     ] as [[String: ConfigValue]])

@@ -146,7 +146,7 @@ private func rows(_ mapper: OverEncodingMapper, _ e: Int, _ tokens: [UInt32]) ->
     #expect(
       error?.description
         == "exact ids of 5-grams over 50280 tokens: expected at most 2^63 - 1 of them, "
-        + "found 50280^5. Use kind 'overEncoding', or order 4.")
+        + "found 50280^5. Use content 'overEncoding', or order 4.")
     #expect(throws: UserError.self) { try ExactGrams(vocabulary: 2, order: 63) }
     #expect(throws: UserError.self) { try ExactGrams(vocabulary: 1, order: 2) }
     #expect(throws: UserError.self) { try ExactGrams(vocabulary: 5, order: 1) }

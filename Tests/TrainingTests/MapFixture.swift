@@ -20,7 +20,7 @@ enum MapFixture {
 
   static var metadata: ConfigValue {
     [
-      "kind": "ngram", "labels": 5, "labelCharacters": [0, 0, 1, 1, 1],
+      "kind": "grammar", "labels": 5, "labelCharacters": [0, 0, 1, 1, 1],
       "inputs": [["order": 1, "rows": 5], ["order": 2, "rows": 14]],
     ]
   }

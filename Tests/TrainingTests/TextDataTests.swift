@@ -120,7 +120,7 @@ import Training
       try data.fit(nil)
       let error = #expect(throws: UserError.self) { try data.fit(mapped) }
       #expect(
-        error?.description.contains("kind ngramIDs or overEncoding, found kind ngram") == true)
+        error?.description.contains("expected a map set of kind text, found kind grammar") == true)
     }
   }
 
@@ -185,7 +185,7 @@ import Training
       let text = try StageIndex(directory: "\(directory)/run1").content
       #expect(text["bytes"] == .integer(index.symbols) && text["characters"] == nil)
       #expect(text["windows"] == .integer(index.sequences) && text["sentences"] == nil)
-      #expect(index.data["kind"] == "ngramIDs")
+      #expect(index.data["kind"] == "text" && index.data["content"] == "ngramIDs")
     }
   }
 

@@ -34,7 +34,7 @@ enum TextFixture {
 
   /// Writes directory/text.
   ///
-  /// - Parameter layout: of the rows; nil for a set of kind ngramIDs.
+  /// - Parameter layout: of the rows; nil for exact ids.
   static func write(
     in directory: String, layout: OverEncodingLayout? = nil, element: ElementType = .u32,
     documents: [[Int]] = documents, changing: [String: ConfigValue] = [:]
@@ -43,13 +43,14 @@ enum TextFixture {
       layout?.embedders.map { ($0.order, $0.modulus) }
       ?? (2...order).map { ($0, (0..<$0).reduce(1) { size, _ in size * vocabulary }) }
     var metadata: [String: ConfigValue] = [
-      "kind": "ngramIDs", "order": .integer(order), "vocabulary": .integer(vocabulary),
+      "kind": "text", "content": "ngramIDs", "order": .integer(order),
+      "vocabulary": .integer(vocabulary),
       "tokenizer": "feedfacecafe", "labels": .integer(vocabulary),
       "labelBytes": .array(labelBytes.map(ConfigValue.integer)),
       "inputs": [["order": 1, "rows": .integer(vocabulary)]],
     ]
     if let layout {
-      metadata["kind"] = "overEncoding"
+      metadata["content"] = "overEncoding"
       metadata["order"] = .integer(layout.order)
       metadata["orders"] = .array(layout.orders.map(ConfigValue.integer))
       metadata["slices"] = .integer(layout.slices)

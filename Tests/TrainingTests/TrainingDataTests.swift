@@ -34,7 +34,7 @@ import Training
   }
 
   private func message(
-    stage: String = "map", changing key: String = "kind", to value: ConfigValue = "ngram"
+    stage: String = "map", changing key: String = "kind", to value: ConfigValue = "grammar"
   ) throws -> String {
     try withTemporaryDirectory { directory in
       guard case .object(var members) = MapFixture.metadata else { return "" }
