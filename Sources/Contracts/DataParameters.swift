@@ -137,13 +137,24 @@ package struct TextMapParameters: StageParameters, KeyedParameters {
   /// Highest order of n-grams.
   @Key(in: 2...64) package var order: Int
   @Key(in: 1...1 << 30) package var documentsPerShard: Int
-  /// Of content overEncoding: its tables; see `OverEncodingLayout`.
+  /// Of content overEncoding: its tables; see `layout(vocabulary:)`.
   @Key(in: 2...64) package var orders: [Int]?
   @Key(in: 1...1024) package var slices: Int?
   @Key(in: 1...OverEncodingLayout.largestModulus) package var rows: Int?
   @Key package var moduli: OverEncodingLayout.Moduli?
 
   package init() {}
+
+  /// The tables of content overEncoding. Rows do not depend on widths: each has one column.
+  ///
+  /// - Throws: `UserError` for numbers that do not go together.
+  package func layout(vocabulary: Int) throws -> OverEncodingLayout {
+    let slices = slices ?? 1
+    return try OverEncodingLayout(
+      vocabulary: vocabulary, order: order, slices: slices, rows: rows ?? 1,
+      width: slices * max(1, orders?.count ?? order - 1), moduli: moduli ?? .coprime,
+      orders: orders)
+  }
 
   package func check(_ reader: ConfigReader) throws {
     let given = [

@@ -19,17 +19,11 @@ struct TextMapping {
     documentsPerShard = parameters.documentsPerShard
     tokens = try TextTokens(ShardSet(input: configuration.input("tokens")))
     let vocabulary = tokens.vocabulary
-    var reader = try configuration.reader()
     let content: TextRows.Content =
       switch parameters.content {
-      case .ngramIDs:
-        .grams(
-          try reader.locating("order") {
-            try ExactGrams(vocabulary: vocabulary, order: parameters.order)
-          })
+      case .ngramIDs: .grams(try ExactGrams(vocabulary: vocabulary, order: parameters.order))
       case .overEncoding:
-        // Rows do not depend on widths: any that can be shared will do.
-        .rows(OverEncodingMapper(try OverEncodingLayout(rowsOf: &reader, vocabulary: vocabulary)))
+        .rows(OverEncodingMapper(try parameters.layout(vocabulary: vocabulary)))
       }
     let input = try configuration.input("tokenizer")
     guard input.id == tokens.tokenizer else {

@@ -1,12 +1,13 @@
+import Contracts
 import Support
+import Tokenization
 
 /// The inputs `corpus` and `tokenizer` of stages, checked to be what their ids say.
 extension BytePairModel {
-  /// The stage whose output directory may stand for a tokenizer, and the file in it that is meant.
-  package static let stage = "vocabulary"
+  /// The file that is meant in an output of stage vocabulary.
   package static let fileName = "tokenizer.json"
 
-  /// Loads the tokenizer that a configuration names: the output of stage "vocabulary", or a file, whose
+  /// Loads the tokenizer that a configuration names: the output of stage vocabulary, or a file, whose
   /// id is the first 12 digits of its SHA-256.
   ///
   /// - Throws: `UserError` when the directory is of another stage or id, when the file was altered, and
@@ -28,6 +29,7 @@ extension BytePairModel {
       }
       return input.path
     }
+    let stage = Stage.vocabulary.rawValue
     let index = try StageIndex(directory: input.path)
     guard index.stage == stage, index.id == input.id else {
       throw UserError(
