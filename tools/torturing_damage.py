@@ -121,7 +121,7 @@ class Damage:
     def resumed(self, place, identity):
         """A stopped training run: its checkpoint, its metrics, an earlier snapshot."""
         output = place.path / "stopped" / identity
-        steps = place.config("train", identity)["parameters"]["steps"]
+        steps = place.config("train", identity)["parameters"]["training"]["steps"]
         place.stage("train", identity, output, "--stop-after", str(steps - 2))
         copy = place.path / "stopped-copy"
         shutil.copytree(output, copy)

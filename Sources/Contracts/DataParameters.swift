@@ -9,13 +9,13 @@ package struct SampleParameters: StageParameters, KeyedParameters {
   package static let stage = Stage.sample
 
   /// Path of the grammar file, and SHA-256 of its bytes.
-  @Key package var grammar: String
-  @Key package var grammarDigest: String
+  @Key() package var grammar: String
+  @Key() package var grammarDigest: String
   /// The symbol that sentences are derived from.
   @Key(in: 1...99_999) package var root: Int
-  @Key package var seed: UInt64
+  @Key() package var seed: UInt64
   /// Name of the random stream; see `SentenceStream`.
-  @Key package var stream: String
+  @Key() package var stream: String
   @Key(in: 1...1 << 40) package var documents: Int
   @Key(in: 1...1 << 30) package var documentsPerShard: Int
   /// Of zstd.
@@ -30,17 +30,17 @@ package struct VocabularyParameters: StageParameters, KeyedParameters {
 
   /// Tokens, special ones included.
   @Key(in: 2...1 << 24) package var vocabulary: Int
-  @Key package var pattern: PretokenPattern
+  @Key() package var pattern: PretokenPattern
   /// They get the first ids.
-  @Key package var specialTokens: [String]
+  @Key() package var specialTokens: [String]
   /// Occurrences of a pair that is merged.
   @Key(in: 1...Int.max) package var minimumCount: Int
-  @Key package var part: CorpusSplit.Part
+  @Key() package var part: CorpusSplit.Part
   /// Expected share of the documents that are held out.
   @Key(in: 0...1) package var heldoutShare: Double
   /// Name and seed of the stream that draws them.
-  @Key package var split: String
-  @Key package var splitSeed: UInt64
+  @Key() package var split: String
+  @Key() package var splitSeed: UInt64
 
   package init() {}
 
@@ -87,15 +87,15 @@ package struct TextTokenizeParameters: StageParameters, KeyedParameters {
   }
 
   /// Which documents of the corpus, as in `VocabularyParameters`.
-  @Key package var part: CorpusSplit.Part
+  @Key() package var part: CorpusSplit.Part
   @Key(in: 0...1) package var heldoutShare: Double
-  @Key package var split: String
-  @Key package var splitSeed: UInt64
-  @Key package var element: Element
+  @Key() package var split: String
+  @Key() package var splitSeed: UInt64
+  @Key() package var element: Element
   /// A shard ends with the document that reaches so many bytes of text.
   @Key(in: 1...1 << 40) package var shardBytes: Int
   /// A special token behind every document.
-  @Key package var endOfText: String?
+  @Key() package var endOfText: String?
 
   package init() {}
 
@@ -133,7 +133,7 @@ package struct GrammarMapParameters: StageParameters, KeyedParameters {
 package struct TextMapParameters: StageParameters, KeyedParameters {
   package static let stage = Stage.map
 
-  @Key package var content: TextMap.Content
+  @Key() package var content: TextMap.Content
   /// Highest order of n-grams.
   @Key(in: 2...64) package var order: Int
   @Key(in: 1...1 << 30) package var documentsPerShard: Int
@@ -141,7 +141,7 @@ package struct TextMapParameters: StageParameters, KeyedParameters {
   @Key(in: 2...64) package var orders: [Int]?
   @Key(in: 1...1024) package var slices: Int?
   @Key(in: 1...OverEncodingLayout.largestModulus) package var rows: Int?
-  @Key package var moduli: OverEncodingLayout.Moduli?
+  @Key() package var moduli: OverEncodingLayout.Moduli?
 
   package init() {}
 

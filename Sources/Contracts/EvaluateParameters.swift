@@ -8,8 +8,8 @@ package struct GrammarEvaluateParameters: StageParameters, KeyedParameters {
   package static let stage = Stage.evaluate
 
   /// Path of the grammar file, and SHA-256 of its bytes.
-  @Key package var grammar: String
-  @Key package var grammarDigest: String
+  @Key() package var grammar: String
+  @Key() package var grammarDigest: String
   @Key(in: 1...99_999) package var root: Int
   /// Sentences generated at each snapshot but the last, and at the last.
   @Key(in: 1...1 << 30) package var samples: Int
@@ -18,7 +18,7 @@ package struct GrammarEvaluateParameters: StageParameters, KeyedParameters {
   @Key(in: 1...1 << 30) package var heldoutSentences: Int
   /// Of these, the first that are compared with the exact next-token distributions.
   @Key(in: 0...1 << 30) package var prefixSentences: Int
-  @Key package var seed: UInt64
+  @Key() package var seed: UInt64
   /// Sequences generated side by side by a worker; changes memory and speed, not a bit.
   @Key(in: 1...1 << 16) package var batch: Int
   /// Symbols after which a sentence is given up; the grammar's longest sentence unless given.
@@ -48,7 +48,7 @@ package struct TextEvaluateParameters: StageParameters, KeyedParameters {
   @Key(in: 0...1 << 50) package var positions: Int
   @Key(in: 0...1 << 50) package var finalPositions: Int
   /// Whether only the last snapshot is scored.
-  @Key package var onlyLast: Bool
+  @Key() package var onlyLast: Bool
 
   package init() {}
 }

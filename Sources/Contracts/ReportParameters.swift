@@ -34,35 +34,35 @@ package func runName(variant: String, size: String, seed: Int) -> String {
 package struct FigureParameters: StageParameters, KeyedParameters {
   package static let stage = Stage.report
 
-  @Key package var figure: String
-  @Key package var preset: String
-  @Key package var title: String
+  @Key() package var figure: String
+  @Key() package var preset: String
+  @Key() package var title: String
   /// A gnuplot script, and SHA-256 of its bytes.
-  @Key package var drawing: String
-  @Key package var drawingDigest: String
-  @Key package var panels: [Panel]
-  @Key package var sizes: [String]
+  @Key() package var drawing: String
+  @Key() package var drawingDigest: String
+  @Key() package var panels: [Panel]
+  @Key() package var sizes: [String]
   @Key(in: 0...1_000_000) package var seeds: [Int]
-  @Key package var claims: [Claim]
+  @Key() package var claims: [Claim]
 
   package init() {}
 
   package struct Panel: KeyedParameters {
-    @Key package var name: String
-    @Key package var variants: [String]
+    @Key() package var name: String
+    @Key() package var variants: [String]
 
     package init() {}
   }
 
   /// What the paper says of `variant` against `baseline` at one size.
   package struct Claim: KeyedParameters {
-    @Key package var panel: String
-    @Key package var variant: String
-    @Key package var baseline: String
-    @Key package var size: String
-    @Key package var statement: Statement
+    @Key() package var panel: String
+    @Key() package var variant: String
+    @Key() package var baseline: String
+    @Key() package var size: String
+    @Key() package var statement: Statement
     /// The paper's words, as in the file of its results.
-    @Key package var row: String
+    @Key() package var row: String
 
     package init() {}
   }
@@ -72,35 +72,35 @@ package struct FigureParameters: StageParameters, KeyedParameters {
 package struct TextFigureParameters: StageParameters, KeyedParameters {
   package static let stage = Stage.report
 
-  @Key package var report: TextReport
-  @Key package var figure: String
-  @Key package var preset: String
-  @Key package var title: String
-  @Key package var size: String
+  @Key() package var report: TextReport
+  @Key() package var figure: String
+  @Key() package var preset: String
+  @Key() package var title: String
+  @Key() package var size: String
   /// The variant that the others are compared with.
-  @Key package var baseline: String
+  @Key() package var baseline: String
   @Key(in: 0...1_000_000) package var seeds: [Int]
   /// The last part of the pass, over which the training loss is the mean.
   @Key(in: 1e-6...1) package var stretch: Double
-  @Key package var variants: [Variant]
-  @Key package var comparisons: [Comparison]
+  @Key() package var variants: [Variant]
+  @Key() package var comparisons: [Comparison]
   /// The paper's numbers by row, then metric.
-  @Key package var paper: [String: [String: Double]]
+  @Key() package var paper: [String: [String: Double]]
   /// A gnuplot script, and SHA-256 of its bytes; not of a table.
-  @Key package var drawing: String?
-  @Key package var drawingDigest: String?
+  @Key() package var drawing: String?
+  @Key() package var drawingDigest: String?
 
   package init() {}
 
   package struct Variant: KeyedParameters {
-    @Key package var name: String
-    @Key package var description: String
+    @Key() package var name: String
+    @Key() package var description: String
     /// V.
     @Key(in: 1...1 << 32) package var vocabulary: Int
     /// Rows of the token's own table: V or 0.
     @Key(in: 0...1 << 32) package var tokenRows: Int
     /// N-gram tables.
-    @Key package var tables: [Table]
+    @Key() package var tables: [Table]
 
     package init() {}
 
@@ -123,9 +123,9 @@ package struct TextFigureParameters: StageParameters, KeyedParameters {
 
   /// What the paper says of `variant` against another.
   package struct Comparison: KeyedParameters {
-    @Key package var variant: String
-    @Key package var against: String
-    @Key package var says: Statement
+    @Key() package var variant: String
+    @Key() package var against: String
+    @Key() package var says: Statement
 
     package init() {}
   }

@@ -4,24 +4,24 @@ import Support
 package struct TrainParameters: StageParameters, KeyedParameters {
   package static let stage = Stage.train
 
-  @Key package var kind: DataKind
+  @Key() package var kind: DataKind
   /// As the models read it, without what the data decide: inputs and labels.
-  @Key package var model: ConfigValue
-  @Key package var optimizer: Optimizer
-  @Key package var schedule: Schedule
-  @Key package var training: Training
-  @Key package var snapshots: Snapshots
+  @Key() package var model: ConfigValue
+  @Key() package var optimizer: Optimizer
+  @Key() package var schedule: Schedule
+  @Key() package var training: Training
+  @Key() package var snapshots: Snapshots
   /// Of the weights.
-  @Key package var seed: UInt64
+  @Key() package var seed: UInt64
   /// Of the order of the data.
-  @Key package var dataSeed: UInt64
+  @Key() package var dataSeed: UInt64
 
   package init() {}
 
   package struct Optimizer: KeyedParameters {
     package enum Name: String, CaseIterable, Sendable { case adamw }
 
-    @Key package var name: Name
+    @Key() package var name: Name
     /// The peak.
     @Key(in: 0...1e30) package var learningRate: Double
     @Key(in: 0...0.999_999_999) package var beta1: Double
@@ -32,7 +32,7 @@ package struct TrainParameters: StageParameters, KeyedParameters {
     /// Largest global L2 norm of the gradient; 0 leaves gradients as they are.
     @Key(in: 0...1e30) package var clipNorm: Double
     /// Of an over-encoded model.
-    @Key package var tables: Tables?
+    @Key() package var tables: Tables?
 
     package init() {}
   }
@@ -40,7 +40,7 @@ package struct TrainParameters: StageParameters, KeyedParameters {
   package struct Tables: KeyedParameters {
     @Key(in: 0...1e9) package var learningRateMultiplier: Double
     @Key(in: 0...1e6) package var weightDecay: Double
-    @Key package var moments: TableMoments
+    @Key() package var moments: TableMoments
 
     package init() {}
   }
@@ -48,7 +48,7 @@ package struct TrainParameters: StageParameters, KeyedParameters {
   package struct Schedule: KeyedParameters {
     package enum Kind: String, CaseIterable, Sendable { case cosine, linear, constant }
 
-    @Key package var kind: Kind
+    @Key() package var kind: Kind
     @Key(in: 0...1_000_000_000) package var warmupSteps: Int
     /// Of the peak, at the last step; not of a constant rate.
     @Key(in: 0...1) package var finalFraction: Double?
@@ -79,7 +79,7 @@ package struct TrainParameters: StageParameters, KeyedParameters {
     @Key(in: 1...4096) package var lanes: Int
     @Key(in: 1...1_000_000_000) package var checkpointEverySteps: Int
     @Key(in: 1...1_000_000_000) package var logEverySteps: Int
-    @Key package var precision: Precision
+    @Key() package var precision: Precision
 
     package init() {}
 
@@ -105,12 +105,12 @@ package struct TrainParameters: StageParameters, KeyedParameters {
     package enum Spacing: String, CaseIterable, Sendable { case linear, log }
 
     @Key(in: 1...100_000) package var count: Int?
-    @Key package var spacing: Spacing?
+    @Key() package var spacing: Spacing?
     /// Of spacing log.
     @Key(in: 1...1_000_000_000) package var first: Int?
     @Key(in: 1...1_000_000_000) package var steps: [Int]?
     /// Whether the initial weights are one more.
-    @Key package var initial: Bool
+    @Key() package var initial: Bool
 
     package init() {}
 

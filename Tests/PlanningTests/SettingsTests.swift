@@ -64,10 +64,10 @@ import Planning
       @Key(in: 1...8) var lanes: Int
     }
 
-    @Key var training: Part
+    @Key() var training: Part
     @Key(in: 1...3) var inputOrders: [Int]
     @Key(in: 1...3) var widest: Int
-    @Key var seed: UInt64
+    @Key() var seed: UInt64
   }
 
   private func probe(_ layer: ConfigValue) throws -> Probe {
