@@ -1,4 +1,4 @@
-import Planning
+import Contracts
 import Support
 import Testing
 
