@@ -137,15 +137,6 @@ package struct TrainParameters: StageParameters, KeyedParameters {
         "model.\(key)", expected: "no such key: it comes from the map set",
         found: found.summary, remedy: "Delete it.")
     }
-    guard (model["overEncoding"] == nil) == (optimizer.tables == nil) else {
-      throw reader.fault(
-        "optimizer.tables",
-        expected: optimizer.tables == nil
-          ? "the keys of the tables of model.overEncoding"
-          : "no such key without model.overEncoding",
-        found: optimizer.tables == nil ? "no such key" : "one",
-        remedy: optimizer.tables == nil ? "Add it." : "Delete it.")
-    }
     if let steps = training.steps { try check(steps: steps, reader) }
   }
 

@@ -111,6 +111,7 @@ package final class Trainer {
     self.lanes = (0..<lanes).map { [data] _ in
       PackedLane(tables: data.inputColumns, capacity: capacity)
     }
+    try plan.requireTables(model.overEncoding != nil, in: configuration)
     let moments = parameters.optimizer.tables?.moments ?? .float32
     if let encoding = model.overEncoding {
       try TableBudget.check(

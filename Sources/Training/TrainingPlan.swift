@@ -65,6 +65,16 @@ package struct TrainingPlan: Sendable {
     return steps
   }
 
+  /// Checks that there are settings of n-gram tables if, and only if, the model has such tables.
+  package func requireTables(_ hasTables: Bool, in configuration: StageConfiguration) throws {
+    guard hasTables != (parameters.optimizer.tables != nil) else { return }
+    throw try configuration.reader().fault(
+      "optimizer.tables",
+      expected: hasTables
+        ? "the keys of the model's n-gram tables" : "no such key: the model has no n-gram tables",
+      found: hasTables ? "none" : "an object", remedy: hasTables ? "Add it." : "Delete it.")
+  }
+
   /// `model.context` of a configuration: what text is cut by before all else is read.
   package static func context(of configuration: StageConfiguration) throws -> Int {
     var reader = try configuration.reader()

@@ -219,6 +219,15 @@ import Testing
     #expect(error?.description.contains(message) == true, "\(error?.description ?? "no error")")
   }
 
+  /// What messages of training advise can be written in a preset as it stands there.
+  @Test(arguments: [
+    "model.overEncoding.rows", "optimizer.tables.moments", "optimizer.learningRate",
+    "training.precision", "training.batchSequences", "schedule.warmupSteps", "model.context",
+  ])
+  func adviceIsASetting(path: String) throws {
+    #expect(try graph().experiment.runs[0].settings.value(path) != nil)
+  }
+
   @Test func twoSizesAreRefused() throws {
     try project.write(
       "set: {}\nseeds: [1]\nsizes: [{name: a}, {name: b}]\njobs: 1\n",

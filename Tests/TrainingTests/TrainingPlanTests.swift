@@ -94,12 +94,6 @@ import Training
       ("schedule.kind", "constant", "no such key with kind constant"),
       ("kind", nil, "parameters.kind"),
       ("kind", "text", "expected grammar, as the map set"),
-      (
-        "optimizer.tables",
-        ["learningRateMultiplier": 1.0, "weightDecay": 0.0, "moments": "float32"],
-        "no such key without model.overEncoding"
-      ),
-      ("model.overEncoding", [:], "the keys of the tables of model.overEncoding"),
       ("model.labels", 5, "comes from the map set"),
       ("model", nil, "parameters.model"),
       ("training.logEverySteps", 0, "logEverySteps"),
