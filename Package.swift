@@ -176,7 +176,7 @@ let package = Package(
         "Checkpoints",
         "Statistics", "Support",
       ]),
-    tests("Provenance", ["Provenance", "Shards", "Stages", "Support"]),
+    tests("Provenance", ["Contracts", "Provenance", "Shards", "Stages", "Support"]),
     tests(
       "Fuzzing", ["Contracts", "Fuzzing", "Support"],
       resources: [.copy("Resources"), .copy("Corpus")]),

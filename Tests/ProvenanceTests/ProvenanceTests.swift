@@ -1,3 +1,4 @@
+import Contracts
 import Foundation
 import Provenance
 import Shards
@@ -13,25 +14,20 @@ final class TemporaryCache {
 
   init() throws {
     func run(
-      _ stage: String, inputs: [String: StageConfiguration.Input], parameters: ConfigValue,
+      _ stage: Stage, inputs: [String: StageConfiguration.Input], parameters: ConfigValue,
       in directory: String, _ body: (StageContext) throws -> Void
     ) throws -> String {
       let configuration = StageConfiguration(
-        stage: stage, version: 1, parameters: parameters, inputs: inputs)
-      let file: ConfigValue = [
-        "stage": .string(stage), "version": 1, "parameters": parameters,
-        "inputs": .object(
-          inputs.mapValues { ["id": .string($0.id), "path": .string($0.path)] }),
-      ]
+        stage: stage.rawValue, version: stage.version, parameters: parameters, inputs: inputs)
+      let path = "\(directory)/\(stage.rawValue).json"
       try AtomicFile.makeDirectory(directory)
-      try AtomicFile.write(file.prettyJSON, to: "\(directory)/\(stage).json")
-      let output = "\(directory)/data/\(stage)/\(configuration.id)"
-      let options = try StageOptions.parse(
-        ["--config", "\(directory)/\(stage).json", "--output", output, "--quiet"])
-      try runStage(stage, version: 1, options: options, libraries: ["zstd": "1"], body: body)
+      try AtomicFile.write(configuration.file.prettyJSON, to: path)
+      let output = "\(directory)/data/\(stage.rawValue)/\(configuration.id)"
+      let options = try StageOptions.parse(["--config", path, "--output", output, "--quiet"])
+      try runStage(stage, options: options, libraries: ["zstd": "1"], body: body)
       return output
     }
-    let map = try run("map", inputs: [:], parameters: ["seed": 5], in: directory) { context in
+    let map = try run(.map, inputs: [:], parameters: ["seed": 5], in: directory) { context in
       let writer = try ShardSetWriter(
         directory: context.output, element: .u8, columns: [Column("a", cardinality: 9)],
         configuration: context.configuration)
@@ -40,7 +36,7 @@ final class TemporaryCache {
     }
     let input = StageConfiguration.Input(id: String(map.suffix(12)), path: map)
     report = try run(
-      "report", inputs: ["1-gram/large/1": input],
+      .report, inputs: ["1-gram/large/1": input],
       parameters: ["figure": "figure2", "preset": "tiny", "seeds": [1]], in: directory
     ) { context in
       let json: ConfigValue = ["claims": [["model": "1-gram", "effect": 0.25]]]
