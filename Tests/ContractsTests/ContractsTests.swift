@@ -35,85 +35,76 @@ enum Samples {
     "dataSeed": 0,
   ]
 
+  static let sample: ConfigValue = [
+    "grammar": "a.grammar", "grammarDigest": "ab", "root": 22, "seed": 1, "stream": "train",
+    "documents": 100, "documentsPerShard": 10, "compressionLevel": 3,
+  ]
+
+  static let vocabulary: ConfigValue = [
+    "vocabulary": 4096, "pattern": "gpt2", "specialTokens": ["<|endoftext|>"],
+    "minimumCount": 2, "part": "train", "heldoutShare": 0.02, "split": "split", "splitSeed": 7,
+  ]
+
+  static let symbols: ConfigValue = ["kind": "grammar", "order": 3, "documentsPerShard": 10]
+
+  static let text: ConfigValue = [
+    "kind": "text", "part": "validation", "heldoutShare": 0.02, "split": "split", "splitSeed": 0,
+    "element": "u16", "shardBytes": 4096, "endOfText": "<|endoftext|>",
+  ]
+
+  static let rows: ConfigValue = [
+    "kind": "grammar", "inputOrders": [1, 3], "outputOrder": 1, "documentsPerShard": 10,
+  ]
+
+  static let ids: ConfigValue = [
+    "kind": "text", "content": "ngramIDs", "order": 3, "documentsPerShard": 10,
+  ]
+
+  static let tables: ConfigValue = [
+    "kind": "text", "content": "overEncoding", "order": 3, "orders": [3], "slices": 2,
+    "rows": 700, "moduli": "coprime", "documentsPerShard": 10,
+  ]
+
+  static let accuracy: ConfigValue = [
+    "kind": "grammar", "grammar": "a.grammar", "grammarDigest": "ab", "root": 22, "samples": 10,
+    "finalSamples": 20, "heldoutSentences": 30, "prefixSentences": 5, "seed": 1, "batch": 64,
+    "maxLength": 100,
+  ]
+
+  static let loss: ConfigValue = [
+    "kind": "text", "stride": 32, "batchPositions": 512, "positions": 0, "finalPositions": 1000,
+    "onlyLast": true,
+  ]
+
+  static let figure: ConfigValue = [
+    "kind": "grammar", "figure": "figure2", "preset": "smoke", "title": "A title",
+    "drawing": "a.gnuplot", "drawingDigest": "ab",
+    "panels": [["name": "left", "variants": ["a", "b"]]], "sizes": ["s"], "seeds": [1, 2],
+    "claims": [
+      [
+        "panel": "left", "variant": "a", "baseline": "b", "size": "s", "statement": "better",
+        "row": "a vs b",
+      ]
+    ],
+  ]
+
+  static let law: ConfigValue = [
+    "kind": "text", "report": "scalingLaw", "figure": "f", "preset": "p", "title": "t",
+    "size": "s", "baseline": "a", "seeds": [1], "stretch": 0.1,
+    "variants": [
+      [
+        "name": "a", "description": "", "vocabulary": 10, "tokenRows": 10,
+        "tables": [["order": 2, "slice": 0, "rows": 11, "width": 4]],
+      ]
+    ],
+    "comparisons": [["variant": "a", "against": "a", "says": "worse"]],
+    "paper": ["a": ["train_loss": 2.5]], "drawing": "a.gnuplot", "drawingDigest": "ab",
+  ]
+
   static let all: [(Stage, ConfigValue)] = [
-    (
-      .sample,
-      [
-        "grammar": "a.grammar", "grammarDigest": "ab", "root": 22, "seed": 1, "stream": "train",
-        "documents": 100, "documentsPerShard": 10, "compressionLevel": 3,
-      ]
-    ),
-    (
-      .vocabulary,
-      [
-        "vocabulary": 4096, "pattern": "gpt2", "specialTokens": ["<|endoftext|>"],
-        "minimumCount": 2, "part": "train", "heldoutShare": 0.02, "split": "split", "splitSeed": 7,
-      ]
-    ),
-    (.tokenize, ["kind": "grammar", "order": 3, "documentsPerShard": 10]),
-    (
-      .tokenize,
-      [
-        "kind": "text", "part": "validation", "heldoutShare": 0.02, "split": "split",
-        "splitSeed": 0, "element": "u16", "shardBytes": 4096, "endOfText": "<|endoftext|>",
-      ]
-    ),
-    (
-      .map, ["kind": "grammar", "inputOrders": [1, 3], "outputOrder": 1, "documentsPerShard": 10]
-    ),
-    (.map, ["kind": "text", "content": "ngramIDs", "order": 3, "documentsPerShard": 10]),
-    (
-      .map,
-      [
-        "kind": "text", "content": "overEncoding", "order": 3, "orders": [3], "slices": 2,
-        "rows": 700, "moduli": "coprime", "documentsPerShard": 10,
-      ]
-    ),
-    (.train, train), (.train, other),
-    (
-      .evaluate,
-      [
-        "kind": "grammar", "grammar": "a.grammar", "grammarDigest": "ab", "root": 22,
-        "samples": 10, "finalSamples": 20, "heldoutSentences": 30, "prefixSentences": 5,
-        "seed": 1, "batch": 64, "maxLength": 100,
-      ]
-    ),
-    (
-      .evaluate,
-      [
-        "kind": "text", "stride": 32, "batchPositions": 512, "positions": 0,
-        "finalPositions": 1000, "onlyLast": true,
-      ]
-    ),
-    (
-      .report,
-      [
-        "kind": "grammar", "figure": "figure2", "preset": "smoke", "title": "A title",
-        "drawing": "a.gnuplot", "drawingDigest": "ab",
-        "panels": [["name": "left", "variants": ["a", "b"]]], "sizes": ["s"], "seeds": [1, 2],
-        "claims": [
-          [
-            "panel": "left", "variant": "a", "baseline": "b", "size": "s", "statement": "better",
-            "row": "a vs b",
-          ]
-        ],
-      ]
-    ),
-    (
-      .report,
-      [
-        "kind": "text", "report": "scalingLaw", "figure": "f", "preset": "p", "title": "t",
-        "size": "s", "baseline": "a", "seeds": [1], "stretch": 0.1,
-        "variants": [
-          [
-            "name": "a", "description": "", "vocabulary": 10, "tokenRows": 10,
-            "tables": [["order": 2, "slice": 0, "rows": 11, "width": 4]],
-          ]
-        ],
-        "comparisons": [["variant": "a", "against": "a", "says": "worse"]],
-        "paper": ["a": ["train_loss": 2.5]], "drawing": "a.gnuplot", "drawingDigest": "ab",
-      ]
-    ),
+    (.sample, sample), (.vocabulary, vocabulary), (.tokenize, symbols), (.tokenize, text),
+    (.map, rows), (.map, ids), (.map, tables), (.train, train), (.train, other),
+    (.evaluate, accuracy), (.evaluate, loss), (.report, figure), (.report, law),
   ]
 
   static func read(_ stage: Stage, _ value: ConfigValue) throws -> any StageParameters {

@@ -189,7 +189,7 @@ import Testing
       "set: {model: {architecture: gpt2, layers: 2, width: 32, heads: 2, context: 64}}\n",
       to: "pipeline/model/other.yaml")
     try project.write(
-      "parts: [model/other]\nset: {}\nseeds: [1]\nsizes: [{name: s}]\njobs: 1\n",
+      "parts: [model/other]\nset: {evaluation: {stride: 64}}\nseeds: [1]\nsizes: [{name: s}]\njobs: 1\n",
       to: "pipeline/text/presets/other.yaml")
     let model = try training(graph("scaling-law", "other"), "baseline")["model"]
     #expect(
