@@ -214,7 +214,8 @@ import Testing
       if path == "optimizer.name" { continue }
       let values =
         switch entry.value {
-        case .integer(let value): [value + 1, value - 1, value * 2, value / 2].map(String.init)
+        case .integer(let value):
+          [value + 1, value - 1, value * 2, value / 2, 500].map(String.init)
         case .double(let value): [value / 2, value * 0.9, 0.5, 1].map { "\($0)" }
         default: words
         }
