@@ -27,13 +27,13 @@ import Training
   @Test func furtherLossesAreNamed() {
     var progress = TrainingProgress()
     for _ in 0..<2 {
-      progress.add(sentences: 4, rows: 30, characters: 26, lossSum: 33)
+      progress.add(sequences: 4, rows: 30, symbols: 26, lossSum: 33)
       progress.add(loss: "balance", sum: 3, rows: 30)
       progress.add(loss: "head 2", sum: 50, rows: 25)
     }
     let text = MetricsLine(
       progress: progress, loss: 1.1, furtherLosses: progress.furtherLosses, gradientNorm: 0.25,
-      learningRate: 1e-3
+      learningRate: 1e-3, kind: .grammar
     ).text
     #expect(text.contains(#""loss":1.1,"losses":{"balance":0.1,"head 2":2.0},"rows":60"#))
     _ = progress.closeWindow()

@@ -26,9 +26,10 @@ import Training
   }
 
   @Test func furtherLossesSurvive() throws {
-    var state = state
+    var state = state()
     for _ in 0..<3 { state.progress.add(loss: "balance", sum: 0.1, rows: 7) }
-    let read = try ResumeState(metadata: state.metadata, id: state.id, path: "x")
+    let read = try ResumeState(
+      metadata: state.metadata, id: state.id, kind: .grammar, path: "x")
     #expect(read == state)
     #expect(
       read.progress.furtherLosses == [LossWindow(name: "balance", sum: 0.1 + 0.1 + 0.1, rows: 21)])
