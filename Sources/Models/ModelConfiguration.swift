@@ -47,7 +47,13 @@ package struct ModelConfiguration: Sendable {
     let outputs = try Registry.outputs.compactMap { try $0.read(&reader) as (any Output)? }
     for type in Registry.inputs {
       if let input = try type.read(&reader, tables: tables, width: size.width) as (any Input)? {
-        try self.init(input: input, trunk: trunk, outputs: outputs)
+        do {
+          try self.init(input: input, trunk: trunk, outputs: outputs)
+        } catch let error as UserError {
+          throw UserError(
+            "\(reader.source): \(error.what)", expected: error.expected, found: error.found,
+            remedy: error.remedy)
+        }
         return
       }
     }

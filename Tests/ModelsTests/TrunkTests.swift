@@ -68,6 +68,26 @@ let allTrunks: [any Trunk.Type] = Architecture.allCases.map(\.trunk) + [ForeignT
   }
 }
 
+/// So is an input.
+@Suite struct ForeignInputTests {
+  @Test(arguments: allTrunks.indices, [false, true])
+  func gradients(trunk: Int, tied: Bool) throws {
+    let kind = allTrunks[trunk]
+    let model = try ModelConfiguration(
+      input: ForeignInput(vocabulary: 14, columns: 6),
+      trunk: kind.init(TrunkSize(layers: 2, width: 16, heads: 2, context: 40)), labels: 14,
+      tied: tied)
+    let names = model.layout.slots.map(\.name)
+    #expect(names.contains("\(kind.prefix).narrow.weight"))
+    #expect(names.contains("\(kind.prefix).\(kind.tokenTable).weight") == tied)
+    let engine = TrainingEngine(model, seed: 5, lanes: 2, laneCapacity: 200, threads: 1)
+    try expectGradients(
+      of: engine, makeLanes(model, lengths: [5, 17, 1, 20], lanes: 2),
+      spread: kind == OLMo2.self ? 0.5 : 0.15)
+    expectDecodingAgrees(model)
+  }
+}
+
 /// A trunk is a value: a second one, of another size, computes the rows that are added to the first
 /// one's embedding, as the f-gram model of SCONE does.
 @Suite struct TwoTrunksTests {
@@ -128,7 +148,10 @@ let allTrunks: [any Trunk.Type] = Architecture.allCases.map(\.trunk) + [ForeignT
 
   private static func inputs() throws -> [any Input] {
     let tokens = InputTable(order: 1, rows: 14)
-    return [TableSum([tokens]), TableSum([InputTable(order: 3, rows: 41), tokens])]
+    return [
+      TableSum([tokens]), TableSum([InputTable(order: 3, rows: 41), tokens]),
+      ForeignInput(vocabulary: 14, columns: 6),
+    ]
       + [
         try overEncoded(width: 24), try overEncoded(width: 24, token: false),
         try overEncoded(width: 24, order: 2, slices: 1, columns: 7),
@@ -148,7 +171,7 @@ let allTrunks: [any Trunk.Type] = Architecture.allCases.map(\.trunk) + [ForeignT
         }
       }
     }
-    #expect(models == 5 * 11)
+    #expect(models == 5 * 13)
   }
 
   private func expectClosedForms(_ model: ModelConfiguration) {

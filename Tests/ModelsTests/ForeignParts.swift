@@ -61,3 +61,46 @@ struct ForeignTrunk: Trunk {
     return g.rmsNorm(x, named: "\(prefix).last", epsilon: 1e-5)
   }
 }
+
+/// An input that the product does not have: token rows of few columns, projected to the width of the
+/// trunk.
+///
+/// Source: ALBERT's factorized embedding (Lan et al. 2020, §3.1).
+struct ForeignInput: Input {
+  let vocabulary: Int
+  /// Columns of the table.
+  let columns: Int
+
+  var tables: [InputTable] { [InputTable(order: 1, rows: vocabulary)] }
+  var readsTables: Bool { false }
+  var columnRows: [Int] { [vocabulary] }
+
+  static func read(
+    _ reader: inout ConfigReader, tables: [InputTable], width: Int
+  ) throws -> ForeignInput? {
+    guard let columns = try reader.optionalInt("tokenColumns", in: 1...width) else { return nil }
+    return ForeignInput(vocabulary: tables.first?.rows ?? 0, columns: columns)
+  }
+
+  func validate(width: Int) throws {
+    if columns > width {
+      throw UserError("token columns", expected: "at most \(width)", found: "\(columns)")
+    }
+  }
+
+  func parameterCount(width: Int) -> Int { (vocabulary + width) * columns }
+  var tableParameterCount: Int { 0 }
+  func productFLOPs(width: Int) -> Double { 2 * Double(columns * width) }
+  var savedColumns: Int { columns }
+
+  func callAsFunction(
+    tables declared: [Parameter], positions: Parameter?, width: Int, named name: String,
+    in g: inout GraphBuilder
+  ) -> Tensor {
+    let table = g.parameter("\(name).narrow.weight", [vocabulary, columns], .normal(0.02))
+    let rows = g.embeddingSum(tables: [table], positions: nil, columns: columns)
+    let base = positions.map { g.embeddingSum(tables: [], positions: $0, columns: width) }
+    return g.linear(
+      rows, to: width, named: "\(name).widen", deviation: 0.02, bias: false, residual: base)
+  }
+}
