@@ -104,3 +104,39 @@ struct ForeignInput: Input {
       rows, to: width, named: "\(name).widen", deviation: 0.02, bias: false, residual: base)
   }
 }
+
+/// An output that the product does not have: a second head, on another label of the same rows.
+///
+/// Source: Over-Tokenized Transformer, Algorithm 2 (over-decoding), with one further label.
+struct ForeignOutput: Output {
+  let labels: Int
+  let weight: Double
+
+  var isTied: Bool { false }
+  var labelColumns: Int { 1 }
+
+  static func read(_ reader: inout ConfigReader) throws -> ForeignOutput? {
+    guard let weight = try reader.optionalDouble("overDecoding", in: 0...1e3) else { return nil }
+    return ForeignOutput(labels: try reader.int("labels"), weight: weight)
+  }
+
+  func validate(tables: [InputTable]) throws {
+    if labels < 1 {
+      throw UserError("labels of over-decoding", expected: "at least 1", found: "\(labels)")
+    }
+  }
+
+  func parameterCount(width: Int) -> Int { labels * width }
+  func productFLOPs(width: Int) -> Double { 2 * Double(labels * width) }
+  var savedColumns: Int { 1 }
+
+  func callAsFunction(
+    _ x: Tensor, tokens: Parameter?, deviation: Double, labelColumn: Int,
+    in g: inout GraphBuilder
+  ) {
+    let head = g.parameter("over_decoding.weight", [labels, x.columns], .normal(deviation))
+    g.addLoss(
+      "over-decoding", g.labelHead(x, weight: head, labels: labels, column: labelColumn),
+      weight: weight)
+  }
+}

@@ -83,8 +83,57 @@ let allTrunks: [any Trunk.Type] = Architecture.allCases.map(\.trunk) + [ForeignT
     let engine = TrainingEngine(model, seed: 5, lanes: 2, laneCapacity: 200, threads: 1)
     try expectGradients(
       of: engine, makeLanes(model, lengths: [5, 17, 1, 20], lanes: 2),
-      spread: kind == OLMo2.self ? 0.5 : 0.15)
+      spread: kind == OLMo2.self ? 0.5 : 0.15, step: 1.5e-3)
     expectDecodingAgrees(model)
+  }
+}
+
+/// And an output.
+@Suite struct ForeignOutputTests {
+  private func model(_ kind: any Trunk.Type, weight: Double = 0.3) throws -> ModelConfiguration {
+    try ModelConfiguration(
+      input: TableSum([InputTable(order: 1, rows: 14)]),
+      trunk: kind.init(TrunkSize(layers: 2, width: 16, heads: 2, context: 40)),
+      outputs: [NextToken(labels: 14, isTied: true), ForeignOutput(labels: 9, weight: weight)])
+  }
+
+  @Test(arguments: allTrunks.indices)
+  func gradients(trunk: Int) throws {
+    let kind = allTrunks[trunk]
+    let model = try model(kind)
+    #expect(model.labelColumns == 2)
+    let engine = TrainingEngine(model, seed: 5, lanes: 2, laneCapacity: 200, threads: 1)
+    #expect(engine.plan.losses.map(\.name) == ["next", "over-decoding"])
+    let batch = makeLanes(model, lengths: [5, 17, 1, 20], lanes: 2)
+    try expectGradients(
+      of: engine, batch, spread: kind == OLMo2.self ? 0.5 : 0.15, step: 1.5e-3)
+    // Every third row of a sentence has no second label.
+    #expect([0, 1].map { engine.lossSum($0).rows } == [43, 43 - 1 - 5 - 6])
+  }
+
+  /// What does not train does without the second head, and takes the weights of what does.
+  @Test(arguments: allTrunks.indices)
+  func onlyTrainingHasTheHead(trunk: Int) throws {
+    let model = try model(allTrunks[trunk])
+    let name = "over_decoding.weight"
+    #expect(model.layout.slot(named: name) != nil)
+    #expect(model.plan(.scoring, rows: 100).layout.slot(named: name) == nil)
+    expectDecodingAgrees(model)
+  }
+
+  /// With weight 0 the other parameters move as they do without the head.
+  @Test func aWeightOfZeroMovesNothing() throws {
+    let model = try model(GPT2.self, weight: 0)
+    let plain = try ModelConfiguration(
+      input: model.input, trunk: model.trunk, outputs: [NextToken(labels: 14, isTied: true)])
+    let gradients = try [model, plain].map { model in
+      let engine = TrainingEngine(model, seed: 5, lanes: 2, laneCapacity: 200, threads: 1)
+      _ = try engine.computeGradients(makeLanes(model, lengths: [5, 17, 1, 20], lanes: 2))
+      return plain.layout.slots.map { slot in
+        engine.parameters.layout.slot(named: slot.name).map { engine.gradient(of: $0) }
+      }
+    }
+    #expect(gradients[0] == gradients[1])
   }
 }
 
@@ -101,9 +150,8 @@ let allTrunks: [any Trunk.Type] = Architecture.allCases.map(\.trunk) + [ForeignT
     let (rows, _) = inner.embed(TableSum(tokens), declaring: tokens, in: &g)
     let x = g.linear(
       inner(rows, in: &g), to: 16, named: "fgrams.projection", deviation: 0.02, residual: base)
-    let result = NextToken(labels: 14)(
-      outer(x, in: &g), tokens: nil, deviation: 0.02, in: &g)
-    g.addLoss("next", result)
+    NextToken(labels: 14)(
+      outer(x, in: &g), tokens: nil, deviation: 0.02, labelColumn: 0, in: &g)
     return Plan(g, limits: Limits(rows: 200, segment: 40))
   }
 
@@ -165,13 +213,16 @@ let allTrunks: [any Trunk.Type] = Architecture.allCases.map(\.trunk) + [ForeignT
     for trunk in Self.trunks {
       for input in try Self.inputs() {
         for tied in [false, true] where !tied || input.tables.count == 1 {
-          try expectClosedForms(
-            ModelConfiguration(input: input, trunk: trunk, labels: 14, tied: tied))
-          models += 1
+          let next = NextToken(labels: 14, isTied: tied)
+          for others in [[], [ForeignOutput(labels: 9, weight: 0.5)]] as [[any Output]] {
+            try expectClosedForms(
+              ModelConfiguration(input: input, trunk: trunk, outputs: [next] + others))
+            models += 1
+          }
         }
       }
     }
-    #expect(models == 5 * 13)
+    #expect(models == 5 * 13 * 2)
   }
 
   private func expectClosedForms(_ model: ModelConfiguration) {
