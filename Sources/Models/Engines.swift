@@ -9,19 +9,21 @@ extension ModelConfiguration {
   /// - Parameter precision: of the matrix products; other than single only when training.
   package func plan(_ mode: GraphMode, rows: Int, precision: Precision = .float32) -> Plan {
     var builder = GraphBuilder(mode: mode)
-    builder.addLoss("next", trace(in: &builder))
+    trace(in: &builder)
     return Plan(
       builder, limits: Limits(rows: rows, segment: min(rows, context), precision: precision))
   }
 
-  /// Traces embedding, trunk and head.
-  ///
-  /// - Returns: what the head of the next token gives.
-  private func trace(in g: inout GraphBuilder) -> Tensor {
+  /// Traces embedding, trunk and outputs; where nothing is trained, of these the first alone.
+  private func trace(in g: inout GraphBuilder) {
     let (rows, tables) = trunk.embed(input, declaring: tablesInUse, in: &g)
     let x = trunk(rows, in: &g)
-    let deviation = type(of: trunk).deviation
-    return next(x, tokens: tables.first, deviation: deviation, in: &g)
+    var column = 0
+    for output in g.mode == .training ? outputs : [next] {
+      output(
+        x, tokens: tables.first, deviation: type(of: trunk).deviation, labelColumn: column, in: &g)
+      column += output.labelColumns
+    }
   }
 
   /// Names and shapes of the parameters.

@@ -7,20 +7,21 @@ import Support
 package struct ModelConfiguration: Sendable {
   package let input: any Input
   package let trunk: any Trunk
-  /// One `NextToken`, and others.
+  /// A `NextToken`, then others.
   package let outputs: [any Output]
-  /// The output that models are scored by and generate with.
+  /// The first output, by which models are scored and generate.
   let next: NextToken
 
-  /// - Parameter outputs: one of them is a `NextToken`.
+  /// - Parameter outputs: the first is a `NextToken`.
   /// - Throws: `UserError` when the parts do not make a model.
   package init(input: any Input, trunk: any Trunk, outputs: [any Output]) throws {
-    let next = outputs.compactMap { $0 as? NextToken }
-    precondition(next.count == 1, "a model predicts the next token once")
+    guard let next = outputs.first as? NextToken else {
+      preconditionFailure("a model predicts the next token before all else")
+    }
     self.input = input
     self.trunk = trunk
     self.outputs = outputs
-    self.next = next[0]
+    self.next = next
     try validate()
   }
 
@@ -47,7 +48,13 @@ package struct ModelConfiguration: Sendable {
     let outputs = try Registry.outputs.compactMap { try $0.read(&reader) as (any Output)? }
     for type in Registry.inputs {
       if let input = try type.read(&reader, tables: tables, width: size.width) as (any Input)? {
-        try self.init(input: input, trunk: trunk, outputs: outputs)
+        do {
+          try self.init(input: input, trunk: trunk, outputs: outputs)
+        } catch let error as UserError {
+          throw UserError(
+            "\(reader.source): \(error.what)", expected: error.expected, found: error.found,
+            remedy: error.remedy)
+        }
         return
       }
     }
@@ -77,6 +84,8 @@ package struct ModelConfiguration: Sendable {
   package var inputs: [InputTable] { input.tables }
   /// Columns of a lane's inputs.
   package var inputColumns: Int { input.columnRows.count }
+  /// Columns of a lane's labels when training.
+  package var labelColumns: Int { outputs.reduce(0) { $0 + $1.labelColumns } }
 
   /// Those of `inputs` that the embedding or a tied head uses: all or none.
   var tablesInUse: [InputTable] {

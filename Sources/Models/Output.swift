@@ -1,11 +1,13 @@
 import Engine
 import Support
 
-/// An end of a model: a head on the trunk's rows (N, C), with a loss of its own. A new kind is a file
+/// An end of a model: a head on the trunk's rows (N, C), with losses of its own. A new kind is a file
 /// with a conformance and its line in `Registry.outputs`.
 package protocol Output: Sendable, Equatable {
   /// Whether the head is the table of tokens.
   var isTied: Bool { get }
+  /// Columns of a lane's labels that are for this output.
+  var labelColumns: Int { get }
 
   /// Reads the output's keys.
   ///
@@ -27,14 +29,15 @@ package protocol Output: Sendable, Equatable {
 
   // MARK: Trace
 
-  /// Traces the head.
+  /// Traces the head and adds its losses.
   ///
   /// - Parameters:
   ///   - x: rows of the trunk (N, C).
   ///   - tokens: the table of tokens, where the model has one.
   ///   - deviation: standard deviation at the start of a head that is not tied.
-  /// - Returns: the row losses when training; otherwise what stands for its log-probabilities.
+  ///   - labelColumn: the first of its `labelColumns`.
   func callAsFunction(
-    _ x: Tensor, tokens: Parameter?, deviation: Double, in g: inout GraphBuilder
-  ) -> Tensor
+    _ x: Tensor, tokens: Parameter?, deviation: Double, labelColumn: Int,
+    in g: inout GraphBuilder
+  )
 }

@@ -30,6 +30,6 @@ package enum Architecture: String, CaseIterable, Sendable {
 enum Registry {
   /// A model has the first that finds its keys; the last one needs none.
   static let inputs: [any Input.Type] = [OverEncoding.self, TableSum.self]
-  /// A model has all that find their keys.
+  /// A model has all that find their keys, in this order; that of the next token is always there.
   static let outputs: [any Output.Type] = [NextToken.self]
 }

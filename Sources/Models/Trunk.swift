@@ -8,8 +8,8 @@ import Support
 /// every parameter that it declares is named `<prefix>.…`. A new kind is a file with a conformance,
 /// and its case in `Architecture` if configurations are to name it.
 ///
-/// `labels`, embedding and tying are not its business: `embed(_:in:)` and `ModelConfiguration` have
-/// those once for all trunks.
+/// Embedding, heads and tying are not its business: `embed(_:declaring:in:)` and
+/// `ModelConfiguration` have those once for all trunks.
 package protocol Trunk: Sendable, Equatable {
   associatedtype Settings: TrunkSettings
 

@@ -27,10 +27,12 @@ import Testing
       try configuration(text.replacing(part, with: replacement))
     }
     #expect(error?.description.contains(named) == true, "\(error?.description ?? "")")
+    #expect(error?.description.hasPrefix("model") == true)
   }
 
   @Test(arguments: [
-    ("heads: 2", "heads: 16", "even"), ("ropeTheta: 1e4", "ropeTheta: 0", "ropeTheta"),
+    ("heads: 2", "heads: 16", "model: model width: expected an even"),
+    ("ropeTheta: 1e4", "ropeTheta: 0", "ropeTheta"),
     ("ropeTheta: 1e4", "ropeTheta: .nan", "ropeTheta"),
     ("normEpsilon: 1e-5", "normEpsilon: -1", "normEpsilon"),
     ("hiddenWidth: 40", "hiddenWidth: -1", "hiddenWidth"),

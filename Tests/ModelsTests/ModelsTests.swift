@@ -4,16 +4,24 @@ import Models
 import Support
 import Testing
 
-/// A batch of sentences of unequal length, dealt to lanes in turn.
+/// A batch of sentences of unequal length, dealt to lanes in turn. Every third row has no further
+/// labels.
 func makeLanes(
   _ configuration: ModelConfiguration, lengths: [Int], lanes: Int, seed: UInt64 = 1
 ) -> [PackedLane] {
-  var result = (0..<lanes).map { _ in PackedLane(tables: configuration.inputColumns) }
+  var result = (0..<lanes).map { _ in
+    PackedLane(
+      tables: configuration.inputColumns, labelColumns: configuration.labelColumns)
+  }
   for (i, length) in lengths.enumerated() {
     var stream = RandomStream(seed: seed, name: "sentence", index: UInt64(i))
-    for _ in 0..<length {
+    for t in 0..<length {
       result[i % lanes].appendRow(label: Int32(stream.below(UInt32(configuration.labels)))) {
         Int32(stream.below(UInt32(configuration.input.columnRows[$0])))
+      }
+      for column in 1..<configuration.labelColumns {
+        result[i % lanes].appendLabel(
+          t % 3 == 2 ? PackedLane.noLabel : Int32((i + t * t) % 9), column: column)
       }
     }
     result[i % lanes].endSegment()
@@ -107,7 +115,7 @@ func smallConfiguration(
   }
 }
 
-/// Central differences of the mean loss in the direction of each parameter's gradient, against that
+/// Central differences of the trained loss in the direction of each parameter's gradient, against that
 /// gradient.
 ///
 /// - Parameters:
@@ -137,7 +145,10 @@ func expectGradients(
           floats[i] = original[i] + Float(sign * h * Double(gradient[i]) / max(norm, 1e-12))
         }
       }
-      return try engine.computeGradients(batch).meanLoss
+      _ = try engine.computeGradients(batch)
+      return engine.plan.losses.enumerated().reduce(0) {
+        $0 + $1.element.weight * engine.lossSum($1.offset).mean
+      }
     }
     let slope = (try loss(1) - loss(-1)) / (2 * h)
     store.withMutableFloats(slot, of: .weights) { floats in

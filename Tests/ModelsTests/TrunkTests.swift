@@ -68,6 +68,75 @@ let allTrunks: [any Trunk.Type] = Architecture.allCases.map(\.trunk) + [ForeignT
   }
 }
 
+/// So is an input.
+@Suite struct ForeignInputTests {
+  @Test(arguments: allTrunks.indices, [false, true])
+  func gradients(trunk: Int, tied: Bool) throws {
+    let kind = allTrunks[trunk]
+    let model = try ModelConfiguration(
+      input: ForeignInput(vocabulary: 14, columns: 6),
+      trunk: kind.init(TrunkSize(layers: 2, width: 16, heads: 2, context: 40)), labels: 14,
+      tied: tied)
+    let names = model.layout.slots.map(\.name)
+    #expect(names.contains("\(kind.prefix).narrow.weight"))
+    #expect(names.contains("\(kind.prefix).\(kind.tokenTable).weight") == tied)
+    let engine = TrainingEngine(model, seed: 5, lanes: 2, laneCapacity: 200, threads: 1)
+    try expectGradients(
+      of: engine, makeLanes(model, lengths: [5, 17, 1, 20], lanes: 2),
+      spread: kind == OLMo2.self ? 0.5 : 0.15, step: 1.5e-3)
+    expectDecodingAgrees(model)
+  }
+}
+
+/// And an output.
+@Suite struct ForeignOutputTests {
+  private func model(_ kind: any Trunk.Type, weight: Double = 0.3) throws -> ModelConfiguration {
+    try ModelConfiguration(
+      input: TableSum([InputTable(order: 1, rows: 14)]),
+      trunk: kind.init(TrunkSize(layers: 2, width: 16, heads: 2, context: 40)),
+      outputs: [NextToken(labels: 14, isTied: true), ForeignOutput(labels: 9, weight: weight)])
+  }
+
+  @Test(arguments: allTrunks.indices)
+  func gradients(trunk: Int) throws {
+    let kind = allTrunks[trunk]
+    let model = try model(kind)
+    #expect(model.labelColumns == 2)
+    let engine = TrainingEngine(model, seed: 5, lanes: 2, laneCapacity: 200, threads: 1)
+    #expect(engine.plan.losses.map(\.name) == ["next", "over-decoding"])
+    let batch = makeLanes(model, lengths: [5, 17, 1, 20], lanes: 2)
+    try expectGradients(
+      of: engine, batch, spread: kind == OLMo2.self ? 0.5 : 0.15, step: 1.5e-3)
+    // Every third row of a sentence has no second label.
+    #expect([0, 1].map { engine.lossSum($0).rows } == [43, 43 - 1 - 5 - 6])
+  }
+
+  /// What does not train does without the second head, and takes the weights of what does.
+  @Test(arguments: allTrunks.indices)
+  func onlyTrainingHasTheHead(trunk: Int) throws {
+    let model = try model(allTrunks[trunk])
+    let name = "over_decoding.weight"
+    #expect(model.layout.slot(named: name) != nil)
+    #expect(model.plan(.scoring, rows: 100).layout.slot(named: name) == nil)
+    expectDecodingAgrees(model)
+  }
+
+  /// With weight 0 the other parameters move as they do without the head.
+  @Test func aWeightOfZeroMovesNothing() throws {
+    let model = try model(GPT2.self, weight: 0)
+    let plain = try ModelConfiguration(
+      input: model.input, trunk: model.trunk, outputs: [NextToken(labels: 14, isTied: true)])
+    let gradients = try [model, plain].map { model in
+      let engine = TrainingEngine(model, seed: 5, lanes: 2, laneCapacity: 200, threads: 1)
+      _ = try engine.computeGradients(makeLanes(model, lengths: [5, 17, 1, 20], lanes: 2))
+      return plain.layout.slots.map { slot in
+        engine.parameters.layout.slot(named: slot.name).map { engine.gradient(of: $0) }
+      }
+    }
+    #expect(gradients[0] == gradients[1])
+  }
+}
+
 /// A trunk is a value: a second one, of another size, computes the rows that are added to the first
 /// one's embedding, as the f-gram model of SCONE does.
 @Suite struct TwoTrunksTests {
@@ -81,9 +150,8 @@ let allTrunks: [any Trunk.Type] = Architecture.allCases.map(\.trunk) + [ForeignT
     let (rows, _) = inner.embed(TableSum(tokens), declaring: tokens, in: &g)
     let x = g.linear(
       inner(rows, in: &g), to: 16, named: "fgrams.projection", deviation: 0.02, residual: base)
-    let result = NextToken(labels: 14)(
-      outer(x, in: &g), tokens: nil, deviation: 0.02, in: &g)
-    g.addLoss("next", result)
+    NextToken(labels: 14)(
+      outer(x, in: &g), tokens: nil, deviation: 0.02, labelColumn: 0, in: &g)
     return Plan(g, limits: Limits(rows: 200, segment: 40))
   }
 
@@ -128,7 +196,10 @@ let allTrunks: [any Trunk.Type] = Architecture.allCases.map(\.trunk) + [ForeignT
 
   private static func inputs() throws -> [any Input] {
     let tokens = InputTable(order: 1, rows: 14)
-    return [TableSum([tokens]), TableSum([InputTable(order: 3, rows: 41), tokens])]
+    return [
+      TableSum([tokens]), TableSum([InputTable(order: 3, rows: 41), tokens]),
+      ForeignInput(vocabulary: 14, columns: 6),
+    ]
       + [
         try overEncoded(width: 24), try overEncoded(width: 24, token: false),
         try overEncoded(width: 24, order: 2, slices: 1, columns: 7),
@@ -142,13 +213,16 @@ let allTrunks: [any Trunk.Type] = Architecture.allCases.map(\.trunk) + [ForeignT
     for trunk in Self.trunks {
       for input in try Self.inputs() {
         for tied in [false, true] where !tied || input.tables.count == 1 {
-          try expectClosedForms(
-            ModelConfiguration(input: input, trunk: trunk, labels: 14, tied: tied))
-          models += 1
+          let next = NextToken(labels: 14, isTied: tied)
+          for others in [[], [ForeignOutput(labels: 9, weight: 0.5)]] as [[any Output]] {
+            try expectClosedForms(
+              ModelConfiguration(input: input, trunk: trunk, outputs: [next] + others))
+            models += 1
+          }
         }
       }
     }
-    #expect(models == 5 * 11)
+    #expect(models == 5 * 13 * 2)
   }
 
   private func expectClosedForms(_ model: ModelConfiguration) {

@@ -198,6 +198,17 @@ import Testing
       ])
   }
 
+  @Test func unknownTrunksAreRefused() throws {
+    try project.write(
+      "set: {model: {architecture: gpt3}}\nseeds: [1]\nsizes: [{name: s}]\njobs: 1\n",
+      to: "pipeline/text/presets/other.yaml")
+    let error = #expect(throws: UserError.self) { try graph("scaling-law", "other") }
+    #expect(
+      error?.description.contains(
+        "pipeline/text/presets/other.yaml: model.architecture: expected one of gpt2, olmo2, found"
+          + " \"gpt3\"") == true, "\(error?.description ?? "no error")")
+  }
+
   @Test(arguments: [
     ("rows: 0.25V", "rows: 0.25W", "model.overEncoding.rows: expected a number of rows"),
     ("rows: 0.25V", "rows: 0V", "model.overEncoding.rows: expected a number of rows"),

@@ -61,8 +61,8 @@ package struct OverEncoding: Input {
   ) throws -> OverEncoding? {
     guard var object = try reader.optionalObject("overEncoding") else { return nil }
     guard tables.count == 1, tables[0].order == 1 else {
-      throw UserError(
-        "over-encoded model", expected: "one input table, of order 1",
+      throw reader.fault(
+        "overEncoding", expected: "one input table, of order 1",
         found: tables.isEmpty
           ? "none" : tables.map { "order \($0.order)" }.joined(separator: ", "),
         remedy: "Map the tokens without other input orders.")
@@ -104,12 +104,10 @@ package struct OverEncoding: Input {
 
   // MARK: - Closed forms
 
-  /// Parameters of tables, projections and norm; not of the 1-gram table.
-  package var parameterCount: Int {
+  /// Σ M_e·width + C·Σ widths, and a gain for each column where rows are normalized.
+  package func parameterCount(width: Int) -> Int {
     layout.parameterCount + (normalization == .rms ? columns : 0)
   }
-
-  package func parameterCount(width: Int) -> Int { parameterCount }
 
   package var tableParameterCount: Int { layout.tableParameterCount }
 

@@ -4,6 +4,8 @@ import Support
 /// The head that every model has: softmax over the label of the next token.
 ///
 ///     p(v | n) = softmax_v(X[n]·W[v])        W (V, C): `lm_head.weight`, or the table of tokens
+///
+/// Its loss, −log p of the label in nats, is named `next` and has the weight 1.
 package struct NextToken: Output {
   /// Output classes, V.
   package let labels: Int
@@ -13,6 +15,8 @@ package struct NextToken: Output {
     self.labels = labels
     self.isTied = isTied
   }
+
+  package var labelColumns: Int { 1 }
 
   // MARK: - Configuration
 
@@ -49,8 +53,9 @@ package struct NextToken: Output {
   // MARK: - Trace
 
   package func callAsFunction(
-    _ x: Tensor, tokens: Parameter?, deviation: Double, in g: inout GraphBuilder
-  ) -> Tensor {
+    _ x: Tensor, tokens: Parameter?, deviation: Double, labelColumn: Int,
+    in g: inout GraphBuilder
+  ) {
     let weight: Parameter
     if isTied {
       guard let tokens else { preconditionFailure("a tied head needs the table of tokens") }
@@ -58,6 +63,6 @@ package struct NextToken: Output {
     } else {
       weight = g.parameter("lm_head.weight", [labels, x.columns], .normal(deviation))
     }
-    return g.labelHead(x, weight: weight, labels: labels)
+    g.addLoss("next", g.labelHead(x, weight: weight, labels: labels, column: labelColumn))
   }
 }
