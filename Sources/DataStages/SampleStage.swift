@@ -38,7 +38,8 @@ package struct SampleStage: Sendable {
     guard digest == expected else {
       throw UserError(
         "\(path): the grammar is not the one that was planned", expected: "SHA-256 \(expected)",
-        found: digest, remedy: "Run: make figure2, which plans with the grammar as it is now.")
+        found: digest, remedy: "Run the same make again, which plans with the grammar as it is now."
+      )
     }
     grammar = try Grammar(bytes: bytes, source: path).rooted(at: root)
   }

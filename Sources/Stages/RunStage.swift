@@ -53,7 +53,8 @@ package func runStage(
   guard configuration.version == version else {
     throw UserError(
       "\(options.config): version", expected: "\(version) (of this ott-\(stage))",
-      found: "\(configuration.version)", remedy: "Write the configuration anew: make figure2")
+      found: "\(configuration.version)",
+      remedy: "Make the figure again: every make writes the configurations of this version.")
   }
   let title = options.name.map { "\(stage) \($0)" } ?? stage
   let lock = try takeLock(of: options, for: configuration, title: title)
@@ -92,7 +93,8 @@ private func takeLock(
       options.config, expected: "the configuration of \(name), the output's name",
       found: "that of \(configuration.id) (altered?)",
       remedy:
-        "Delete it and write the configurations anew: make figure2, or choose another --output.")
+        "Run: make data/\(configuration.stage)/\(name)/\(StageIndex.fileName), which writes it anew, or "
+        + "choose another --output.")
   }
   try OutputPath.require(
     directory: options.output, apartFrom: configuration.inputs.values.map(\.path).sorted())

@@ -135,10 +135,12 @@ import Testing
 
   @Test func rerunOfWhatIsNotThere() throws {
     let (place, _, _) = try prepared()
+    let map = try place.ids("map")[0]
     let result = try place.make("rerun", "STAGE=map")
     #expect(result.status == 2, "\(result.all)")
     #expect(
       result.errors.contains(
-        "expected a finished output, found none. Run: make figure2 PRESET=tiny"))
+        "expected a finished output, found none. "
+          + "Run: make data/map/\(map)/index.json FIGURE=figure2 PRESET=tiny"))
   }
 }
