@@ -10,6 +10,7 @@ SEED ?= 1## of torture and fuzz: other faults, other inputs
 CACHES ?=## of archive: `yes` packs the outputs of all stages too
 
 RELIABILITY_VARIABLES := NUMBER TORTURE_MINUTES MINUTES READER INPUTS SEED CACHES
+$(if $(value CACHES),$(if $(and $(call isName,$(value CACHES)),$(filter yes,$(CACHES))),,$(call refuse,CACHES,yes or nothing)))
 
 .PHONY: explain torture fuzz fuzz-guided sanitize archive archive-check
 
