@@ -15,26 +15,10 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parent.parent.parent
 BIN = (PROJECT / os.environ.get("BIN", ".build/release")).resolve()
 
-# Small: most tests only ask make what it would run.
-PRESET = """\
-parts: [data/cfg3f-15, optimizer/adamw-cosine]
-set:
-  data: {trainDocuments: 60, heldoutDocuments: 40, documentsPerShard: 32}
-  optimizer: {learningRate: 0.002}
-  schedule: {warmupSteps: 1}
-  training: {steps: 2, batchSentences: 8, lanes: 4, checkpointEverySteps: 5, logEverySteps: 1}
-  snapshots: {count: 1, spacing: linear}
-  evaluation: {samples: 4, finalSamples: 4, heldoutSentences: 8, prefixSentences: 1, batch: 4}
-seeds: [1]
-sizes:
-  - name: large
-    parts: [model/gpt2-4x16]
-    set: {model: {layers: 1, width: 32}}
-  - name: small
-    parts: [model/gpt2-4x16]
-    set: {model: {layers: 1}}
-jobs: 2
-"""
+# Settings of seconds, and the same with another schedule; most tests only ask what make would run.
+PRESET = (PROJECT / "pipeline/presets/smoke.yaml").read_text().replace("seeds: [1, 2]", "seeds: [1]")
+CHANGED = PRESET.replace("warmupSteps: 5", "warmupSteps: 6")
+assert "seeds: [1]" in PRESET and CHANGED != PRESET
 PLACE = "pipeline/presets/tiny.yaml"
 LONG_AGO = 1_000_000_000
 FAR_OFF = 4_000_000_000

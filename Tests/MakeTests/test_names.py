@@ -2,9 +2,8 @@
 
 import unittest
 
-from checkout import PLACE, PRESET, Case, Checkout
+from checkout import CHANGED, PLACE, PRESET, Case, Checkout
 
-CHANGED = PRESET.replace("0.002", "0.003")
 ODD = ["a b", "a:b", "a#b", "a$b", "a$(b)", "a%b", "%", "a'b", 'a"b', "a\nb", "a\\b", "*", "a;b", "a=b",
        "a|b", "~", "-n", "ä ö", "a\tb", "a, b", "(a", "a&b", ".a"]
 
@@ -35,11 +34,9 @@ class FileNames(Case):
     def test_settings_of_odd_names(self):
         """A grammar may be called anything; what make has to call by name may not."""
         grammar = (self.place.path / "data/grammars/cfg3f.grammar").read_text()
-        self.place.write("data/grammars/it's my: $grammar#1 100%.grammar", grammar)
-        self.place.write(PLACE, PRESET.replace(
-            "set:\n", "set:\n  data.grammar: \"data/grammars/it's my: $grammar#1 100%.grammar\"\n")
-            .replace("  data.grammar: ", "  data: {grammar: ").replace(
-                "100%.grammar\"\n  data: {", "100%.grammar\", "))
+        name = "data/grammars/it's my: $grammar#1 100%.grammar"
+        self.place.write(name, grammar)
+        self.place.replace(PLACE, "data: {", f'data: {{grammar: "{name}", ')
         self.assertIn("sample", self.place.would_run())
         self.place.write("pipeline/corpora/sample.yaml",
                          (self.place.path / "pipeline/corpora/sample.yaml").read_text()

@@ -6,9 +6,7 @@ import shutil
 import subprocess
 import unittest
 
-from checkout import BIN, FAR_OFF, LONG_AGO, PLACE, PRESET, Case, Checkout
-
-CHANGED = PRESET.replace("0.002", "0.003")
+from checkout import BIN, CHANGED, FAR_OFF, LONG_AGO, PLACE, PRESET, Case, Checkout
 
 
 class Settings(Case):
