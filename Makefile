@@ -178,9 +178,11 @@ ifneq (,$(or $(JOBS),$(PLANNED_JOBS)))
   MAKEFLAGS += -j$(or $(JOBS),$(PLANNED_JOBS))
 endif
 
-# The number of jobs in force is known only while recipes run.
-jobsInForce = $(or $(patsubst -j%,%,$(filter -j%,$(MAKEFLAGS))),1)
-threadsPerJob = $(or $(THREADS),$(shell n=$$(( $(CORES) / $(jobsInForce) )); echo $$(( n > 0 ? n : 1 ))))
+# The number of jobs in force is known only while recipes run; the first of them asks, for all. A plain
+# `-j` starts as many as it can: then a stage has one thread.
+jobsInForce = $(if $(filter -j,$(MAKEFLAGS)),$(CORES),$(or $(patsubst -j%,%,$(filter -j%,$(MAKEFLAGS))),1))
+threadsPerJob = $(eval threadsPerJob := $(or $(THREADS),$(shell \
+  n=$$(( $(CORES) / $(jobsInForce) )); echo $$(( n > 0 ? n : 1 )))))$(threadsPerJob)
 
 # $(call runStage,stage,id,name): the one way in which a stage is run.
 launch = $(if $(and $(LAUNCH),$(filter $(LAUNCHED),$(1))),$(LAUNCH) )

@@ -51,6 +51,9 @@ class Values(Case):
         (self.place.path / output / "index.json").unlink()
         result = self.place.make("-n", f"{output}/index.json", "JOBS=1", "THREADS=7")
         self.assertIn("--threads 7 ", result.stdout)
+        for jobs in ["JOBS=9999", "-j9999", "-j"]:
+            result = self.place.make("-n", f"{output}/index.json", jobs)
+            self.assertIn("--threads 1 ", result.stdout)
 
 
 class Launch(Case):
