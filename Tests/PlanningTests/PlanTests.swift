@@ -115,8 +115,8 @@ import Testing
     #expect(try project.listing() == before)
     for path in [rules.path, graph.nodes[0].configurationPath] {
       let right = try FileBytes.read(project.directory + "/" + path)
-      for wrong in [right.dropLast(), right + [10]] {
-        try AtomicFile.write(Array(wrong), to: project.directory + "/" + path)
+      for wrong in [Array(right.dropLast()), right + [10]] {
+        try AtomicFile.write(wrong, to: project.directory + "/" + path)
         try rules.write(order: order, in: project.directory)
         #expect(try FileBytes.read(project.directory + "/" + path) == right)
       }
