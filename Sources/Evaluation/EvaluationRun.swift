@@ -53,7 +53,7 @@ package struct EvaluationRun {
       throw UserError(
         "\(parameters.grammar): the grammar is not the one that was planned",
         expected: "SHA-256 \(parameters.grammarDigest)", found: digest,
-        remedy: "Run: make figure2, which plans with the grammar as it is now.")
+        remedy: "Run the same make again, which plans with the grammar as it is now.")
     }
     grammar = try Grammar(bytes: bytes, source: parameters.grammar).rooted(at: parameters.root)
     heldout = try ShardSet(input: configuration.input("heldout"))

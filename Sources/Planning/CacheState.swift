@@ -30,7 +30,7 @@ package enum CacheState: Sendable, Equatable {
   package static func states(of graph: StageGraph, in directory: String = ".") -> [CacheState] {
     let exists = graph.nodes.map { FileBytes.exists(directory + "/" + $0.index) }
     var states = exists.map { $0 ? CacheState.cached : .notNeeded }
-    var finished: [Stage: [StageConfiguration]] = [:]
+    var finished: [Stage: [[String: String]]] = [:]
     var pending = [graph.report]
     var seen: Set<Int> = []
     while let position = pending.popLast() {
@@ -39,6 +39,7 @@ package enum CacheState: Sendable, Equatable {
       let others =
         finished[node.stage]
         ?? finishedConfigurations(of: node.stage, except: Set(graph.nodes.map(\.id)), in: directory)
+        .map { leaves(of: $0.identity) }
       finished[node.stage] = others
       states[position] = .stale(reason: reason(for: node, among: others, in: directory))
       pending += node.inputs
@@ -64,14 +65,14 @@ package enum CacheState: Sendable, Equatable {
   }
 
   private static func reason(
-    for node: StageGraph.Node, among others: [StageConfiguration], in directory: String
+    for node: StageGraph.Node, among others: [[String: String]], in directory: String
   ) -> String {
     if FileBytes.exists("\(directory)/\(node.directory)/checkpoint.safetensors") {
       return "unfinished, resumes from its checkpoint"
     }
     if FileBytes.exists("\(directory)/\(node.directory)") { return "unfinished" }
     let wanted = leaves(of: node.configuration.identity)
-    let nearest = others.map { differences(leaves(of: $0.identity), wanted) }
+    let nearest = others.map { differences($0, wanted) }
       .min { $0.count < $1.count }
     let parameters = nearest?.filter { !$0.isInput } ?? []
     // Beyond a few differences the nearest output is no kin of this one.

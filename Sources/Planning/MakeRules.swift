@@ -31,6 +31,11 @@ package struct MakeRules {
       "\(results)/\(figure).json: $(call stalePublication,\(published)) | \(report.index)",
       "\t$(call publish,\(published))",
     ]
+    let others = graph.experiment.subject.views.filter { $0 != "json" }
+      .map { "\(results)/\(figure).\($0)" }
+    if !others.isEmpty {
+      lines.append("\(others.joined(separator: " ")): \(results)/\(figure).json ;")
+    }
     for position in order {
       let node = graph.nodes[position]
       let inputs =
@@ -48,20 +53,48 @@ package struct MakeRules {
     return lines.joined(separator: "\n") + "\n"
   }
 
-  /// Writes the configurations that are not there yet, then the fragment, each atomically.
+  /// Writes the configurations and the fragment, each atomically, where other bytes are there: when
+  /// nothing has changed nothing is written.
+  ///
+  /// - Throws: `UserError` for a file that cannot be written, and for a name that make would take for
+  ///   something else.
   package func write(order: [Int], in directory: String = ".") throws {
-    var made: Set<String> = []
+    try requireNames()
     for node in graph.nodes {
-      let path = directory + "/" + node.configurationPath
-      let text = node.configuration.file.prettyJSON
-      if made.insert(node.stage.rawValue).inserted {
-        try AtomicFile.makeDirectory("\(directory)/data/config/\(node.stage.rawValue)")
-      }
-      if FileBytes.exists(path), try FileBytes.read(path) == Array(text.utf8) { continue }
-      try AtomicFile.write(text, to: path)
+      try Self.write(node.configuration.file.prettyJSON, to: node.configurationPath, in: directory)
     }
-    try AtomicFile.makeDirectory("\(directory)/data/plan/\(graph.experiment.preset)")
-    try AtomicFile.write(text(order: order), to: directory + "/" + path)
+    try Self.write(text(order: order), to: path, in: directory)
+  }
+
+  private static func write(_ text: String, to path: String, in directory: String) throws {
+    let full = directory + "/" + path
+    let bytes = Array(text.utf8)
+    if let found = try? FileBytes.read(full), found == bytes { return }
+    try AtomicFile.makeDirectory(AtomicFile.parent(of: full))
+    try AtomicFile.write(bytes, to: full)
+  }
+
+  // MARK: - Names
+
+  /// Make parts names at spaces and knows a dozen characters for its own: names of figures and
+  /// presets, and targets that settings name, do without them.
+  private func requireNames() throws {
+    try Self.require(graph.experiment.figure, as: "figure", allowing: "-_.+")
+    try Self.require(graph.experiment.preset, as: "preset", allowing: "-_.+")
+    for source in Set(graph.nodes.flatMap(\.sources)).sorted() {
+      try Self.require(source, as: "made, a target of make", allowing: "-_.+/")
+    }
+  }
+
+  private static func require(_ name: String, as what: String, allowing marks: String) throws {
+    let allowed = Set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789\(marks)".utf8)
+    guard let first = name.utf8.first, !"-.".utf8.contains(first),
+      name.utf8.allSatisfy(allowed.contains)
+    else {
+      throw UserError(
+        what, expected: "a name of letters, digits and \(marks), which make takes literally",
+        found: "'\(name)'")
+    }
   }
 
   /// A label as make and the shell take it literally between quotes: other characters become spaces.

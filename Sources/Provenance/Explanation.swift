@@ -124,7 +124,8 @@ package struct Explanation: Sendable {
       evidence.vouchedFiles.contains { $0.digest == digest }
     }
     let published = "\(folder)/\(figure).evidence.json"
-    let remedy = "Run: make \(figure)"
+    let preset = folder.split(separator: "/").last ?? ""
+    let remedy = "Run: make \(figure) PRESET=\(preset)"
     if FileBytes.exists(published) {
       let evidence = try EvidenceFile(path: published, remedy: remedy)
       guard vouches(evidence) else {

@@ -62,7 +62,9 @@ package struct Verification: Sendable {
     guard case .object(let sets)? = index.content["sets"] else { return }
     for (name, digest) in sets.sorted(by: { $0.key < $1.key }) {
       let directory = "\(index.directory)/\(name)"
-      check(file: "\(directory)/\(StageIndex.fileName)", digest: digest, bytes: nil)
+      check(
+        file: "\(directory)/\(StageIndex.fileName)", digest: digest, bytes: nil,
+        remedy: StageIndex.remedy(directory))
       collect { try StageIndex(directory: directory) }.map { check(contentOf: $0) }
     }
   }
@@ -77,7 +79,9 @@ package struct Verification: Sendable {
       {
         // Of a snapshot, "bytes" are those of the text that the run had read.
         let size = members["name"] == nil ? nil : members["bytes"]
-        check(file: "\(directory)/\(name)", digest: digest, bytes: size)
+        check(
+          file: "\(directory)/\(name)", digest: digest, bytes: size,
+          remedy: StageIndex.remedy(directory))
       } else {
         for (_, member) in members.sorted(by: { $0.key < $1.key }) {
           check(files: member, in: directory)
@@ -87,11 +91,12 @@ package struct Verification: Sendable {
     }
   }
 
-  private mutating func check(file path: String, digest: ConfigValue, bytes size: ConfigValue?) {
+  private mutating func check(
+    file path: String, digest: ConfigValue, bytes size: ConfigValue?, remedy: String
+  ) {
     files += 1
     collect {
       let content = try FileBytes.read(path)
-      let remedy = StageIndex.remedy(AtomicFile.parent(of: path))
       if let size, size != .integer(content.count) {
         throw UserError(
           path, expected: "\(size.summary) of bytes", found: "\(content.count)", remedy: remedy)
@@ -115,15 +120,16 @@ package struct Verification: Sendable {
       for name in names where name.hasSuffix(".evidence.json") {
         let path = "\(folder)/\(name)"
         vouched.insert(name)
-        let listed = collect {
-          try EvidenceFile(path: path, remedy: "Run: make \(name.dropLast(14)) PRESET=\(preset)")
-        }
+        let remedy = "Run: make \(name.dropLast(14)) PRESET=\(preset)"
+        let listed = collect { try EvidenceFile(path: path, remedy: remedy) }
         guard let listed else { continue }
         outputs += 1
         // A report may have files that are not published.
         for file in listed.vouchedFiles where names.contains(file.name) {
           vouched.insert(file.name)
-          check(file: "\(folder)/\(file.name)", digest: .string(file.digest), bytes: nil)
+          check(
+            file: "\(folder)/\(file.name)", digest: .string(file.digest), bytes: nil,
+            remedy: remedy)
         }
       }
       unchecked += names.filter { !vouched.contains($0) }.map { "\(folder)/\($0)" }

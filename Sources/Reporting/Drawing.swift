@@ -23,7 +23,7 @@ package struct Drawing {
     guard found == digest else {
       throw UserError(
         script, expected: "the script with digest \(digest)", found: found,
-        remedy: "Write the configuration anew: make figure2")
+        remedy: "Run the same make again, which plans with the script as it is now.")
     }
     let temporary = AtomicFile.temporaryPath(for: svg)
     let errors = temporary + ".errors"

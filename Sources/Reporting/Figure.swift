@@ -69,7 +69,7 @@ package struct Figure: Sendable {
   private static func missing(_ name: String) -> UserError {
     UserError(
       "run '\(name)'", expected: "an evaluated run among the inputs", found: "none",
-      remedy: "Write the configuration anew: make figure2")
+      remedy: "Make the figure again: every make writes its configuration anew.")
   }
 
   private static func requireSameSchedule(_ run: EvaluatedRun, _ first: EvaluatedRun) throws {

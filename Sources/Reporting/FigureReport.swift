@@ -100,7 +100,11 @@ package enum FigureReport {
       let evidence = try EvidenceFile(directory: input.path, id: input.id)
       let index = try StageIndex(directory: input.path)
       guard let train = index.inputs["run"] else { continue }
-      let remedy = "Run: rm -r \(input.path) data/train/\(train) && make \(input.path)/index.json"
+      let made = "data/train/\(train)"
+      // A run whose own evidence is whole need not be trained again.
+      let isKnown = (try? EvidenceFile(directory: made, id: train)) != nil
+      let remedy =
+        "Run: rm -r \(input.path)\(isKnown ? "" : " " + made) && make \(input.path)/index.json"
       guard let record = evidence.history.first(where: { $0["id"] == .string(train) }) else {
         throw UserError(
           "\(evidence.path): history", expected: "the training run \(train)", found: "no record",

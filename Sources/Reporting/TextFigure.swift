@@ -61,7 +61,7 @@ package struct TextFigure: Sendable {
   private static func missing(_ name: String, _ figure: String) -> UserError {
     UserError(
       "run '\(name)'", expected: "a trained and evaluated run among the inputs", found: "none",
-      remedy: "Write the configuration anew: make \(figure)")
+      remedy: "Make the figure again: every make writes its configuration anew.")
   }
 
   // MARK: - Measures

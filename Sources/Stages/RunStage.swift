@@ -55,7 +55,8 @@ package func runStage(
   guard configuration.version == stage.version else {
     throw UserError(
       "\(options.config): version", expected: "\(stage.version) (of this \(stage.command))",
-      found: "\(configuration.version)", remedy: "Write the configuration anew: make figure2")
+      found: "\(configuration.version)",
+      remedy: "Make the figure again: every make writes the configurations of this version.")
   }
   let title = options.name.map { "\(stage.rawValue) \($0)" } ?? stage.rawValue
   let lock = try takeLock(of: options, for: configuration, title: title)
@@ -94,7 +95,8 @@ private func takeLock(
       options.config, expected: "the configuration of \(name), the output's name",
       found: "that of \(configuration.id) (altered?)",
       remedy:
-        "Delete it and write the configurations anew: make figure2, or choose another --output.")
+        "Run: make data/\(configuration.stage)/\(name)/\(StageIndex.fileName), which writes it anew, or "
+        + "choose another --output.")
   }
   try OutputPath.require(
     directory: options.output, apartFrom: configuration.inputs.values.map(\.path).sorted())

@@ -79,7 +79,7 @@ package enum Host {
       throw UserError(
         "this program was built for another CPU", expected: missing.joined(separator: ", "),
         found: cpuModel + " without them",
-        remedy: "Build it on this machine: rm -r .build && make build")
+        remedy: "Build it on this machine: make clean-build && make build")
     }
   }
 

@@ -47,7 +47,10 @@ package struct StageIndex: Sendable, Equatable {
     guard FileBytes.exists(path) else {
       throw UserError(
         path, expected: "the index of a finished stage", found: "no such file",
-        remedy: "Run: make \(path)")
+        remedy: StageIndex.plannedOutput(of: directory).map {
+          "Run: make \($0)/\(StageIndex.fileName)"
+        }
+          ?? "Run the stage that makes it.")
     }
     let value: ConfigValue
     let text: [UInt8]
@@ -100,9 +103,22 @@ package struct StageIndex: Sendable, Equatable {
   /// The member `metadata` of the content, or an empty object.
   package var metadata: ConfigValue { content["metadata"] ?? .object([:]) }
 
-  /// How to get the directory back.
+  /// How to get the directory back, or the output that it is a part of. Make knows the places that
+  /// planning gives, and no others.
   package static func remedy(_ directory: String) -> String {
-    "Run: rm -r \(directory) && make \(directory)/\(fileName)"
+    guard let output = plannedOutput(of: directory) else {
+      return "Delete \(directory) and run the stage that makes it again."
+    }
+    return "Run: rm -r \(output) && make \(output)/\(fileName)"
+  }
+
+  /// data/<stage>/<id> of a path that begins like that.
+  private static func plannedOutput(of directory: String) -> String? {
+    let parts = directory.split(separator: "/", omittingEmptySubsequences: false).prefix(3)
+    guard parts.count == 3, parts[0] == "data", StageConfiguration.isID(String(parts[2])) else {
+      return nil
+    }
+    return parts.joined(separator: "/")
   }
 
   /// {"bytes", "name", "sha256"} of each file of `directory`, in the order given: for stages whose

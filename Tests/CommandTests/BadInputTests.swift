@@ -87,6 +87,44 @@ import Testing
       in: place)
   }
 
+  /// What a message says to run is typed as it stands, and what was refused goes on.
+  @Test func remediesCanBeTyped() throws {
+    let (place, sample, tokenize) = try prepared()
+    let folder = "data/sample/\(sample)"
+    let shard = try #require(
+      try FileManager.default.contentsOfDirectory(atPath: "\(place.directory)/\(folder)")
+        .first { $0.hasSuffix(".shard") })
+    let config = "data/config/tokenize/\(tokenize).json"
+    let faults: [() throws -> Void] = [
+      { try place.write("{}", to: "\(folder)/index.json") },
+      { try place.replace("\"root\": 15", by: "\"root\": 14", in: "\(folder)/index.json") },
+      { try FileManager.default.removeItem(atPath: "\(place.directory)/\(folder)/index.json") },
+      { try FileManager.default.removeItem(atPath: "\(place.directory)/\(folder)") },
+      { try place.write("damaged", to: "\(folder)/\(shard)") },
+      { try place.replace("\"order\": 1", by: "\"order\": 2", in: config) },
+      { try place.replace("\"version\": 1", by: "\"version\": 9", in: config) },
+    ]
+    for (number, fault) in faults.enumerated() {
+      try fault()
+      let output = "data/tokenize/\(tokenize)"
+      let refused = try place.runStage("tokenize", tokenize, output: output)
+      expectRefusal(refused, output: output, in: place)
+      let remedy = refused.errors.components(separatedBy: "Run: ").dropFirst().joined()
+        .components(separatedBy: ",")[0]
+      let line = number < faults.count - 1 ? remedy : "make \(output)/index.json"
+      try #require(!line.isEmpty, "\(refused.all)")
+      let typed = try Program.start(
+        "/bin/bash",
+        ["-c", "make() { command make BIN=\(Program.directory) PRESET=tiny \"$@\"; }; \(line)"],
+        in: place.directory
+      ).wait()
+      #expect(typed.status == 0, "\(line): \(typed.all)")
+      let goes = try place.runStage("tokenize", tokenize, output: output)
+      #expect(goes.status == 0, "\(goes.all)")
+      try FileManager.default.removeItem(atPath: "\(place.directory)/\(output)")
+    }
+  }
+
   @Test func aGrammarThatIsNotThePlannedOne() throws {
     let (place, sample, _) = try prepared()
     try place.replace("22 -> 20 21 |", by: "22 -> 21 20 |", in: "data/grammars/cfg3f.grammar")
@@ -135,10 +173,12 @@ import Testing
 
   @Test func rerunOfWhatIsNotThere() throws {
     let (place, _, _) = try prepared()
+    let map = try place.ids("map")[0]
     let result = try place.make("rerun", "STAGE=map")
     #expect(result.status == 2, "\(result.all)")
     #expect(
       result.errors.contains(
-        "expected a finished output, found none. Run: make figure2 PRESET=tiny"))
+        "expected a finished output, found none. "
+          + "Run: make data/map/\(map)/index.json FIGURE=figure2 PRESET=tiny"))
   }
 }

@@ -57,6 +57,7 @@ import Testing
     try AtomicFile.write(right + [0x30], to: place.directory + "/" + path)
     let verify = try place.make("verify")
     #expect(verify.status != 0 && verify.errors.contains(path), "\(verify.all)")
+    #expect(verify.errors.contains("Run: make figure2 PRESET=tiny"), "\(verify.all)")
     #expect(try place.make("figure2").status == 0)
     #expect(try FileBytes.read(place.directory + "/" + path) == right)
   }

@@ -99,7 +99,6 @@ final class Workplace {
       try files.copyItem(atPath: "\(Program.project)/\(path)", toPath: "\(directory)/\(path)")
     }
     try write(Workplace.preset, to: "pipeline/presets/tiny.yaml")
-    for stamp in ["installed", "built"] { try write("", to: stamp) }
   }
 
   deinit { try? FileManager.default.removeItem(atPath: directory) }
@@ -130,8 +129,7 @@ final class Workplace {
   private func start(_ arguments: [String]) throws -> Program.Running {
     try Program.start(
       "/usr/bin/env",
-      ["make", "BIN=\(Program.directory)", "BUILT=built", "INSTALLED=installed", "PRESET=tiny"]
-        + arguments, in: directory)
+      ["make", "BIN=\(Program.directory)", "PRESET=tiny"] + arguments, in: directory)
   }
 
   func run(_ name: String, _ arguments: [String]) throws -> Program.Result {

@@ -109,10 +109,52 @@ import Testing
       let path = project.directory + "/" + node.configurationPath
       #expect(try StageConfiguration.load(from: path).id == node.id)
     }
-    // Configurations that are there are left alone.
-    let before = try project.listing().filter { $0.key.hasPrefix("data/config/") }
+    // What is there and right is left alone; what is not is written.
+    let before = try project.listing()
     try rules.write(order: order, in: project.directory)
-    #expect(try project.listing().filter { $0.key.hasPrefix("data/config/") } == before)
+    #expect(try project.listing() == before)
+    for path in [rules.path, graph.nodes[0].configurationPath] {
+      let right = try FileBytes.read(project.directory + "/" + path)
+      for wrong in [Array(right.dropLast()), right + [10]] {
+        try AtomicFile.write(wrong, to: project.directory + "/" + path)
+        try rules.write(order: order, in: project.directory)
+        #expect(try FileBytes.read(project.directory + "/" + path) == right)
+      }
+    }
+  }
+
+  @Test func everyFileOfAFigureIsATarget() throws {
+    let graph = try graph()
+    let text = MakeRules(graph).text(order: [graph.report])
+    let results = "results/\(graph.experiment.preset)/\(graph.experiment.figure)"
+    #expect(text.contains("\n\(results).csv \(results).svg: \(results).json ;\n"))
+  }
+
+  @Test(arguments: ["a b", "a:b", "a,b", "a'b", "a/b", "-n", ".a", "a%", "a\nb", "é"])
+  func namesThatMakeTakesForSomethingElse(name: String) throws {
+    let text = try FileBytes.read(project.directory + "/pipeline/presets/smoke.yaml")
+    try project.write(
+      String(decoding: text, as: UTF8.self), to: "pipeline/presets/\(name).yaml")
+    let graph = try StageGraph(
+      Experiment(figure: "figure2", preset: name, in: project.directory), in: project.directory)
+    let error = #expect(throws: UserError.self) {
+      try MakeRules(graph).write(order: [], in: project.directory)
+    }
+    #expect(error?.what == "preset" && error?.found == "'\(name)'")
+    #expect(!FileBytes.exists(project.directory + "/data/plan"))
+  }
+
+  @Test func targetsThatSettingsName() throws {
+    try project.replace(
+      "made: data/corpus/default/digest ", by: "made: \"data/$(shell id): x\" ",
+      in: "pipeline/corpora/default.yaml")
+    let graph = try StageGraph(
+      Experiment(figure: "scaling-law", preset: "laptop", in: project.directory),
+      in: project.directory)
+    let error = #expect(throws: UserError.self) {
+      try MakeRules(graph).write(order: [], in: project.directory)
+    }
+    #expect(error?.found == "'data/$(shell id): x'")
   }
 
   @Test(arguments: [

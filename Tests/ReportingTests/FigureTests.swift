@@ -162,7 +162,7 @@ final class TemporaryFigure {
     #expect(
       try message { $0[name] = nil }
         == "run '\(name)': expected an evaluated run among the inputs, found none. "
-        + "Write the configuration anew: make figure2")
+        + "Make the figure again: every make writes its configuration anew.")
     let other = try message {
       $0[name] = try files.evaluation("3-gram input", "small", 2, steps: [10, 30])
     }
