@@ -115,11 +115,10 @@ let package = Package(
       "ott-bench",
       [
         "Benchmark", "Checkpoints", "Training", "Planning", "Models", "Grammar", "Kernels",
-        "Support",
+        "Tokenization", "Support",
       ]),
     stage("ott-fuzz", ["Fuzzing", "Support"]),
     stage("ott-provenance", ["Provenance", "Support"]),
-    stage("ott-bench-tokenizers", ["Benchmark", "Tokenization", "Support"]),
 
     // MARK: Tests
     .target(name: "CAllocations", path: "Tests/CAllocations"),
@@ -161,7 +160,7 @@ let package = Package(
       "Benchmark",
       [
         "Benchmark", "Models", "NGrams", "Planning", "Engine", "Kernels", "Checkpoints",
-        "Statistics", "Support",
+        "Statistics", "Tokenization", "Support",
       ]),
     tests("Provenance", ["Provenance", "Shards", "Stages", "Support"]),
     tests(
