@@ -31,15 +31,16 @@ package struct Drawing {
     }
   }
 
-  /// "gnuplot 5.4 patchlevel 4", or nil where there is none.
-  package static var program: String? {
+  /// `gnuplot` with its version, "5.4 patchlevel 4"; nothing where there is none.
+  package static var libraries: [String: String] {
     let path = AtomicFile.temporaryPath(for: NSTemporaryDirectory() + "gnuplot-version")
     defer { unlink(path) }
     guard
       let ending = try? ChildProcess("/usr/bin/env", ["gnuplot", "--version"], output: path).wait(),
       ending.status == 0, let text = try? FileBytes.read(path)
-    else { return nil }
-    return String(decoding: text, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
+    else { return [:] }
+    let words = String(decoding: text, as: UTF8.self).split(whereSeparator: \.isWhitespace)
+    return ["gnuplot": words.dropFirst().joined(separator: " ")]
   }
 
   /// Writes the picture of `csv` to `svg`.

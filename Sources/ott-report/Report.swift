@@ -23,7 +23,9 @@ struct ReportStage: ParsableCommand {
   @OptionGroup var options: StageOptions
 
   func run() throws {
-    try runStage("report", version: FigureReport.version, options: options) { context in
+    try runStage(
+      "report", version: FigureReport.version, options: options, libraries: Drawing.libraries
+    ) { context in
       let claims = try FigureReport.write(context.configuration, to: context.output)
       context.evidence["published"] = try FigureReport.published(from: context.output)
       context.evidence["seconds"] = try FigureReport.seconds(context.configuration)
@@ -81,8 +83,7 @@ struct DrawCommand: ParsableCommand {
   var folders: [String]
 
   func run() throws {
-    let gnuplot = Drawing.program.map { ["gnuplot": $0] } ?? [:]
-    let environment = try Evidence.environment(libraries: gnuplot)
+    let environment = try Evidence.environment(libraries: Drawing.libraries)
     for folder in folders {
       for figure in try ResultsFolder(path: folder).figures {
         let redrawing = try Redrawing(figure: figure.name, in: folder)

@@ -10,7 +10,7 @@ import Testing
   ///
   /// A change that alters results on purpose changes this digest with them; any other must not.
   static let known = [
-    "SkylakeX/512": "51f58986dd00c9cb795062a1b77c85d5d4b2781d8e09a4358a582e3b5a45c6c4"
+    "SkylakeX/512": "5c7d544e3bfc27ca946320d944b0167ee6e04493f54e2049760d7e18b97bdb6d"
   ]
 
   /// Whatever the number of threads and jobs, and after a kill in the middle.

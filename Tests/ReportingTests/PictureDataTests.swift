@@ -48,11 +48,11 @@ import Testing
     func message(_ text: String) -> String {
       #expect(throws: UserError.self) { _ = try PictureData.of(table(text)) }?.description ?? ""
     }
-    #expect(message("m,difference\n1\n") == "a.csv:2: expected 2 cells, found 1.")
-    #expect(message("m,difference\n") == "a.csv: expected a line of names and a row, found no row.")
+    #expect(message("m,difference\n1\n") == "a.csv:2: expected 2 cells, found 1")
+    #expect(message("m,difference\n") == "a.csv: expected a line of names and a row, found no row")
     #expect(
       message("m,step,tokens,difference\n1,2,x,4\n")
-        == "a.csv:2, column tokens: expected a number, found 'x'.")
+        == "a.csv:2, column tokens: expected a number, found 'x'")
     #expect(message("m,difference\n1,2\n").hasPrefix("a.csv: expected a column 'tokens'"))
     #expect(
       message(

@@ -78,3 +78,50 @@ import Testing
     #expect(error?.description.contains("figure2.csv: expected the file that") == true)
   }
 }
+
+/// Pictures are the same bytes with the same version of gnuplot.
+@Suite(.enabled(if: CommittedPictures.areOfThisGnuplot, "drawn by another version of gnuplot"))
+struct CommittedPictureTests {
+  @Test func areWhatTheScriptsDrawOfTheCommittedResults() throws {
+    for (path, figure) in try CommittedPictures.all() {
+      let place = NSTemporaryDirectory() + "pictures-" + UUID().uuidString
+      try AtomicFile.makeDirectory(place)
+      defer { try? FileManager.default.removeItem(atPath: place) }
+      let (csv, svg) = ("\(place)/\(figure.name).csv", "\(place)/\(figure.name).svg")
+      try AtomicFile.write(FileBytes.read("\(path)/\(figure.name).csv"), to: csv)
+      let drawing = try Drawing(
+        script: "\(CommittedPictures.project)/pipeline/\(figure.name).gnuplot")
+      _ = try drawing.writeData(of: figure.table, beside: csv)
+      try drawing.draw(csv: csv, svg: svg)
+      #expect(
+        try FileBytes.read(svg) == FileBytes.read("\(path)/\(figure.name).svg"),
+        "\(path)/\(figure.name).svg: make pictures")
+    }
+  }
+}
+
+enum CommittedPictures {
+  static let project = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+    .deletingLastPathComponent().deletingLastPathComponent().path
+
+  static func all() throws -> [(path: String, figure: PublishedFigure)] {
+    try ["laptop", "laptop-bfloat16"].flatMap { preset in
+      let path = "\(project)/results/\(preset)"
+      return try ResultsFolder(path: path).figures.filter { $0.endings.contains("svg") }
+        .map { (path, $0) }
+    }
+  }
+
+  static let areOfThisGnuplot: Bool = {
+    guard let own = Drawing.libraries["gnuplot"], let pictures = try? all(), !pictures.isEmpty
+    else {
+      return false
+    }
+    return pictures.allSatisfy { _, figure in
+      var record = ConfigValue.object(figure.evidence.members)
+      if case .array(let redrawn)? = record["redrawn"], let last = redrawn.last { record = last }
+      let environment = try? figure.evidence.environment(of: record, remedy: "")
+      return environment?["libraries"]?["gnuplot"] == .string(own)
+    }
+  }()
+}
