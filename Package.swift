@@ -171,7 +171,7 @@ let package = Package(
         "Support", "Shards", "NGrams", "Tokenization", "Planning", "Fuzzing", "ott-sample",
         "ott-vocabulary",
         "ott-tokenize", "ott-map", "ott-train", "ott-evaluate", "ott-plan", "ott-report",
-        "ott-shards", "ott-provenance", "ott-bench", "ott-fuzz", "ott-bench-tokenizers",
+        "ott-shards", "ott-provenance", "ott-bench", "ott-fuzz",
       ], swiftSettings: settings),
   ]
 )

@@ -33,7 +33,7 @@ package struct Drawing {
 
   /// `gnuplot` with its version, "5.4 patchlevel 4"; nothing where there is none.
   package static var libraries: [String: String] {
-    let path = AtomicFile.temporaryPath(for: NSTemporaryDirectory() + "gnuplot-version")
+    let path = NSTemporaryDirectory() + "gnuplot-version-" + UUID().uuidString
     defer { unlink(path) }
     guard
       let ending = try? ChildProcess("/usr/bin/env", ["gnuplot", "--version"], output: path).wait(),

@@ -37,7 +37,7 @@ package struct Redrawing: Sendable {
         csv, expected: "the file that \(evidence.path) vouches for", found: "SHA-256 \(source)",
         remedy: "Run: make \(figure)")
     }
-    let place = AtomicFile.temporaryPath(for: NSTemporaryDirectory() + "redrawing")
+    let place = NSTemporaryDirectory() + "redrawing-" + UUID().uuidString
     try AtomicFile.makeDirectory(place)
     defer { try? FileManager.default.removeItem(atPath: place) }
     let drawing = try Drawing(script: script)

@@ -26,10 +26,13 @@ struct Tokenizers: ParsableCommand {
     }
 
     func run() throws {
+      for output in [ids, counts].compactMap({ $0 }) {
+        try OutputPath.require(file: output, apartFrom: [tokenizer, file])
+      }
       let model = try BytePairModel.load(path: tokenizer)
       let bench = TokenizerBench(documents: try FileBytes.read(file), threads: threads)
-      let encoded = bench.encode(model, passes: passes, findsSpecialTokens: !ordinary) {
-        tell("\($0 == 0 ? "cold" : "warm") \($1.seconds) \($1.ids) \($1.cacheBytes)")
+      let encoded = try bench.encode(model, passes: passes, findsSpecialTokens: !ordinary) {
+        try tell("\($0 == 0 ? "cold" : "warm") \($1.seconds) \($1.ids) \($1.cacheBytes)")
       }
       if let ids { try AtomicFile.write(encoded.ids.withUnsafeBytes { Array($0) }, to: ids) }
       if let counts {
@@ -55,11 +58,12 @@ struct Tokenizers: ParsableCommand {
     }
 
     func run() throws {
+      if let output { try OutputPath.require(file: output, apartFrom: [file]) }
       let bench = TokenizerBench(documents: try FileBytes.read(file), threads: threads)
       let training = BytePairTraining(vocabularySize: vocabulary, pattern: pattern)
       for run in 1...runs {
         let result = try bench.train(training)
-        tell("\(result.seconds) \(result.countingSeconds) \(result.pretokens)")
+        try tell("\(result.seconds) \(result.countingSeconds) \(result.pretokens)")
         if let output, run == runs {
           try AtomicFile.write(result.trained.huggingFaceJSON, to: output)
         }

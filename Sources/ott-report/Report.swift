@@ -69,7 +69,7 @@ struct PageCommand: ParsableCommand {
         path, expected: "what the results give", found: "another text", remedy: "Run: make pages")
     }
     try AtomicFile.write(text, to: path)
-    print("\(path): written")
+    try StandardOutput.line("\(path): written")
   }
 }
 
@@ -88,7 +88,7 @@ struct DrawCommand: ParsableCommand {
       for figure in try ResultsFolder(path: folder).figures {
         let redrawing = try Redrawing(figure: figure.name, in: folder)
         if try redrawing.run(environment: environment) == true {
-          print("\(folder)/\(figure.name).svg: drawn")
+          try StandardOutput.line("\(folder)/\(figure.name).svg: drawn")
         }
       }
     }
