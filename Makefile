@@ -232,5 +232,6 @@ peersLists := Tests/Peers/requirements.txt Tests/Peers/tokenizers.lock
 include pipeline/tokenizers.mk
 include pipeline/bench.mk
 include pipeline/reliability.mk
+include pipeline/pages.mk
 
 $(foreach v,$(VARIABLES),$(if $(findstring $(newline),$(value $(v))),$(call refuse,$(v),one line)))

@@ -123,11 +123,10 @@ let package = Package(
       "ott-bench",
       [
         "Benchmark", "Checkpoints", "Training", "Planning", "Models", "Grammar", "Kernels",
-        "Support",
+        "Tokenization", "Support",
       ]),
     stage("ott-fuzz", ["Fuzzing", "Support"]),
     stage("ott-provenance", ["Provenance", "Support"]),
-    stage("ott-bench-tokenizers", ["Benchmark", "Tokenization", "Support"]),
 
     // MARK: Tests
     .target(name: "CAllocations", path: "Tests/CAllocations"),
@@ -173,8 +172,7 @@ let package = Package(
       "Benchmark",
       [
         "Benchmark", "Contracts", "Models", "NGrams", "Planning", "Engine", "Kernels",
-        "Checkpoints",
-        "Statistics", "Support",
+        "Checkpoints", "Statistics", "Tokenization", "Support",
       ]),
     tests("Provenance", ["Contracts", "Provenance", "Shards", "Stages", "Support"]),
     tests(
@@ -187,7 +185,7 @@ let package = Package(
         "ott-sample",
         "ott-vocabulary",
         "ott-tokenize", "ott-map", "ott-train", "ott-evaluate", "ott-plan", "ott-report",
-        "ott-shards", "ott-provenance", "ott-bench", "ott-fuzz", "ott-bench-tokenizers",
+        "ott-shards", "ott-provenance", "ott-bench", "ott-fuzz",
       ], swiftSettings: settings),
   ]
 )
