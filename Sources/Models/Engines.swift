@@ -16,10 +16,11 @@ extension ModelConfiguration {
 
   /// Traces embedding, trunk and outputs; where nothing is trained, of these the first alone.
   private func trace(in g: inout GraphBuilder) {
-    let (rows, tables) = trunk.embed(input, declaring: tablesInUse, in: &g)
+    let outputs = g.mode == .training ? outputs : [next]
+    let (rows, tables) = trunk.embed(input, declaring: tables(for: outputs), in: &g)
     let x = trunk(rows, in: &g)
     var column = 0
-    for output in g.mode == .training ? outputs : [next] {
+    for output in outputs {
       output(
         x, tokens: tables.first, deviation: type(of: trunk).deviation, labelColumn: column, in: &g)
       column += output.labelColumns

@@ -87,8 +87,8 @@ package struct ModelConfiguration: Sendable {
   /// Columns of a lane's labels when training.
   package var labelColumns: Int { outputs.reduce(0) { $0 + $1.labelColumns } }
 
-  /// Those of `inputs` that the embedding or a tied head uses: all or none.
-  var tablesInUse: [InputTable] {
+  /// Those of `inputs` that the embedding or a tied head among `outputs` uses: all or none.
+  func tables(for outputs: [any Output]) -> [InputTable] {
     input.readsTables || outputs.contains(where: \.isTied) ? input.tables : []
   }
 
@@ -96,7 +96,7 @@ package struct ModelConfiguration: Sendable {
 
   /// ΣM·C over the input tables in use, and what input, trunk and outputs have of their own.
   package var parameterCount: Int {
-    tablesInUse.reduce(0) { $0 + $1.rows } * width + input.parameterCount(width: width)
+    tables(for: outputs).reduce(0) { $0 + $1.rows } * width + input.parameterCount(width: width)
       + trunk.parameterCount + outputs.reduce(0) { $0 + $1.parameterCount(width: width) }
   }
 

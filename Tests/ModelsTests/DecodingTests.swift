@@ -9,7 +9,7 @@ func expectDecodingAgrees(_ configuration: ModelConfiguration) {
   let store = configuration.makeParameters(moments: false)
   store.initialize(seed: 2)
   let lengths = [19, 1, 40, 16, 17]
-  let lane = makeLanes(configuration, lengths: lengths, lanes: 1)[0]
+  let lane = makeLanes(configuration, lengths: lengths, lanes: 1, labelColumns: 1)[0]
   let V = configuration.labels
   let expected = ScoringEngine(configuration, parameters: store, laneCapacity: 100, threads: 1)
     .logProbabilities([lane])[0]

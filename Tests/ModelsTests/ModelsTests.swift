@@ -4,14 +4,17 @@ import Models
 import Support
 import Testing
 
-/// A batch of sentences of unequal length, dealt to lanes in turn. Every third row has no further
-/// labels.
+/// A batch of sentences of unequal length, dealt to lanes in turn.
+///
+/// - Parameter labelColumns: as many as training has unless given. Every third row has no further
+///   labels.
 func makeLanes(
-  _ configuration: ModelConfiguration, lengths: [Int], lanes: Int, seed: UInt64 = 1
+  _ configuration: ModelConfiguration, lengths: [Int], lanes: Int, seed: UInt64 = 1,
+  labelColumns: Int? = nil
 ) -> [PackedLane] {
+  let labelColumns = labelColumns ?? configuration.labelColumns
   var result = (0..<lanes).map { _ in
-    PackedLane(
-      tables: configuration.inputColumns, labelColumns: configuration.labelColumns)
+    PackedLane(tables: configuration.inputColumns, labelColumns: labelColumns)
   }
   for (i, length) in lengths.enumerated() {
     var stream = RandomStream(seed: seed, name: "sentence", index: UInt64(i))
@@ -19,7 +22,7 @@ func makeLanes(
       result[i % lanes].appendRow(label: Int32(stream.below(UInt32(configuration.labels)))) {
         Int32(stream.below(UInt32(configuration.input.columnRows[$0])))
       }
-      for column in 1..<configuration.labelColumns {
+      for column in 1..<labelColumns {
         result[i % lanes].appendLabel(
           t % 3 == 2 ? PackedLane.noLabel : Int32((i + t * t) % 9), column: column)
       }
