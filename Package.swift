@@ -63,7 +63,7 @@ let package = Package(
     library("Tokenization", ["Support", "Parallel", "CTokenization", "CZlib", "CZstd"]),
     library("NGrams", ["Shards", "Support", "Tokenization"]),
     library("Contracts", ["NGrams", "Support", "Tokenization"]),
-    library("Stages", ["Contracts", "Support", argumentParser]),
+    library("Stages", ["Contracts", "Parallel", "Support", argumentParser]),
     library(
       "DataStages",
       ["Contracts", "Grammar", "NGrams", "Parallel", "Shards", "Support", "Tokenization"]),
@@ -131,7 +131,7 @@ let package = Package(
     // MARK: Tests
     .target(name: "CAllocations", path: "Tests/CAllocations"),
     tests("Support", ["Support"]),
-    tests("Stages", ["Contracts", "Stages", "Support"]),
+    tests("Stages", ["Contracts", "Parallel", "Stages", "Support"]),
     tests("Shards", ["Shards", "Support", "Parallel"]),
     tests("Parallel", ["Parallel"]),
     tests("Statistics", ["Statistics", "Support"]),

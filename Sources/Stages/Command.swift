@@ -14,6 +14,40 @@ package enum ExitStatus {
   package static let readerGone = interrupted(by: SIGPIPE)
 }
 
+/// How a process ends, and what it says then: an error's meaning for people and scripts.
+package struct ProcessEnding: Error, Equatable {
+  package let status: Int32
+  /// One line for standard error; with status 0, text for standard output. Nil for no word.
+  package let message: String?
+
+  package init(status: Int32, message: String?) {
+    self.status = status
+    self.message = message
+  }
+
+  /// - Parameter command: whose usage a wrong command line is answered with.
+  package init(of error: any Error, in command: any ParsableArguments.Type = StageOptions.self) {
+    switch error {
+    case let error as ProcessEnding:
+      self = error
+    case let error as UserError:
+      self.init(status: ExitStatus.userError, message: "error: \(error)")
+    case let error as InterruptedError:
+      self.init(status: ExitStatus.interrupted(by: error.signal), message: "error: \(error)")
+    case is ReaderGone:
+      self.init(status: ExitStatus.readerGone, message: nil)
+    case let error as CocoaError:
+      self.init(status: ExitStatus.userError, message: "error: \(UserError(error))")
+    default:
+      let code = command.exitCode(for: error)
+      self.init(
+        status: code == .success
+          ? 0 : code == .validationFailure ? ExitStatus.usage : ExitStatus.userError,
+        message: command.fullMessage(for: error))
+    }
+  }
+}
+
 /// An executable of this package: exit 0, or 1 with one message for what its reader can mend (output
 /// that does not arrive is such), 2 for a wrong command line, 130 and 143 for SIGINT and SIGTERM, and
 /// 141 without a word where the reader of its standard output has gone away.
@@ -43,41 +77,21 @@ extension Command {
 
   /// Says what there is to say about `error` and returns the exit status it stands for.
   package static func report(_ error: any Error) -> Int32 {
-    guard exitCode(for: error) == .success else {
+    let ending = ProcessEnding(of: error, in: Self.self)
+    guard ending.status == 0 else {
       // What was said before comes first. Whether it arrives, nobody asks now.
       try? StandardOutput.finish()
-      return complain(of: error)
+      if let message = ending.message { StandardError.write(message + "\n") }
+      return ending.status
     }
     do {
-      try StandardOutput.line(fullMessage(for: error))
+      if let message = ending.message { try StandardOutput.line(message) }
       try StandardOutput.finish()
       return 0
     } catch {
-      return complain(of: error)
+      return report(error)
     }
   }
-
-  private static func complain(of error: any Error) -> Int32 {
-    switch error {
-    case let error as UserError:
-      complain(error.description)
-      return ExitStatus.userError
-    case let error as InterruptedError:
-      complain(error.description)
-      return ExitStatus.interrupted(by: error.signal)
-    case is ReaderGone:
-      return ExitStatus.readerGone
-    case let error as CocoaError:
-      complain(UserError(error).description)
-      return ExitStatus.userError
-    default:
-      StandardError.write(fullMessage(for: error) + "\n")
-      return exitCode(for: error) == .validationFailure
-        ? ExitStatus.usage : ExitStatus.userError
-    }
-  }
-
-  private static func complain(_ text: String) { StandardError.write("error: \(text)\n") }
 }
 
 /// What `--version` prints: "ott-x 0.1.0 stage-version 1"; without a stage only the first two words.

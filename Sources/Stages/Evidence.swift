@@ -12,14 +12,18 @@ package final class Evidence {
   private let started = Evidence.now
   private let configuration: StageConfiguration
   private let threads: Int
+  private let ranks: Int
   private let libraries: [String: String]
   private let ancestry: Ancestry
   private var facts: [String: ConfigValue] = [:]
 
   /// - Parameter libraries: versions of the libraries that the stage computes with.
-  init(_ configuration: StageConfiguration, threads: Int, libraries: [String: String]) {
+  init(
+    _ configuration: StageConfiguration, threads: Int, ranks: Int, libraries: [String: String]
+  ) {
     self.configuration = configuration
     self.threads = threads
+    self.ranks = ranks
     self.libraries = libraries
     ancestry = Ancestry(of: configuration)
   }
@@ -41,6 +45,7 @@ package final class Evidence {
       "stageVersion": .integer(configuration.version), "parameters": configuration.parameters,
       "inputs": .object(configuration.inputs.mapValues { .string($0.id) }),
       "environment": .string(key), "threads": .integer(threads),
+      "ranks": .integer(ranks),
       "arguments": .array(CommandLine.arguments.map(ConfigValue.string)),
       "started": .string(started), "facts": .object(facts),
       "history": .array(ancestry.records),

@@ -1,5 +1,6 @@
 import Contracts
 import Foundation
+import Parallel
 import Support
 
 /// What the body of a stage gets.
@@ -12,8 +13,18 @@ package struct StageContext {
   /// What messages call this run, so that the lines of parallel runs can be told apart: the stage,
   /// and the name that the command line gives.
   package let title: String
-  /// Facts for `evidence.json`: rates, library versions, anything that is not identity.
+  /// Facts for `evidence.json`: rates, library versions, anything that is not identity. Those of rank 0
+  /// are written.
   package let evidence: Evidence
+  /// The ranks that run this stage together. Rank 0 alone writes into `output`; the others are quiet.
+  package let ranks: any Communicator
+
+  /// What rank 0 finds, on every rank: for signals, clocks, and what lies on disk. All ranks ask at
+  /// the same place.
+  package func agreed(_ condition: () throws -> Bool) throws -> Bool {
+    let found = ranks.decides ? try condition() : false
+    return try ranks.broadcast(found ? 1 : 0) == 1
+  }
 
   /// Prints one line to standard output unless the user wants quiet.
   package func say(_ line: String) {
@@ -38,13 +49,79 @@ package struct StageContext {
 /// When `body` throws, this run's temporaries are removed and there is no index: the directory does
 /// not look finished.
 ///
+/// Several ranks may run a stage together. Rank 0 alone reads the configuration, takes the lock, decides
+/// whether there is anything to do, and writes evidence; the others wait for its verdict. When any rank
+/// fails, all end with the same exit status and one message. `body` runs on every rank.
+///
 /// - Parameter libraries: versions of the libraries that the stage computes with, for the evidence.
 /// - Throws: `UserError` for everything its reader can mend, and what `body` throws.
 package func runStage(
   _ stage: Stage, options: StageOptions, libraries: [String: String] = [:],
-  body: (StageContext) throws -> Void
+  ranks: any Communicator = LocalCommunicator(), body: (StageContext) throws -> Void
 ) throws {
-  try Host.requireBuildFeatures()
+  try StageRanks(ranks).together {
+    try Host.requireBuildFeatures()
+    guard let run = try begin(stage, options: options, ranks: ranks) else {
+      return
+    }
+    defer { run.lock?.release() }
+    let context = StageContext(
+      configuration: run.configuration, output: options.output, threads: options.threads,
+      isQuiet: options.quiet || !ranks.decides, title: run.title,
+      evidence: Evidence(
+        run.configuration, threads: options.threads, ranks: ranks.size, libraries: libraries),
+      ranks: ranks)
+    do {
+      if ranks.decides { try context.evidence.write(to: options.output, isFinished: false) }
+      try body(context)
+      // The index tells what every rank has done.
+      try ranks.barrier()
+    } catch {
+      if ranks.decides { try AtomicFile.removeStaleTemporaries(in: options.output) }
+      throw error
+    }
+    guard ranks.decides else { return }
+    precondition(
+      FileBytes.exists(options.output + "/" + StageIndex.fileName),
+      "stage \(stage.rawValue) ended without writing its index")
+    try context.evidence.write(to: options.output, isFinished: true)
+  }
+}
+
+/// What a run begins with.
+private struct StageRun {
+  let configuration: StageConfiguration
+  let title: String
+  /// Of rank 0.
+  let lock: DirectoryLock?
+}
+
+/// The beginning of a run, on every rank; nil where there is nothing to do.
+private func begin(
+  _ stage: Stage, options: StageOptions, ranks: any Communicator
+) throws -> StageRun? {
+  var own: StageRun?
+  var verdict: ConfigValue = .null
+  if ranks.decides {
+    own = try decide(stage, options: options)
+    if let own { verdict = own.configuration.file }
+  }
+  let bytes = try ranks.broadcast(Array(verdict.canonicalJSON.utf8))
+  if ranks.decides { return own }
+  verdict = try ConfigValue.parse(json: bytes, source: options.config)
+  if verdict == .null { return nil }
+  return StageRun(
+    configuration: try StageConfiguration(verdict, source: options.config),
+    title: runTitle(stage, options), lock: nil)
+}
+
+/// What messages call a run.
+private func runTitle(_ stage: Stage, _ options: StageOptions) -> String {
+  options.name.map { "\(stage.rawValue) \($0)" } ?? stage.rawValue
+}
+
+/// What rank 0 does before a run: nil, said, where the output is finished.
+private func decide(_ stage: Stage, options: StageOptions) throws -> StageRun? {
   let configuration = try StageConfiguration.load(from: options.config)
   guard configuration.stage == stage.rawValue else {
     throw UserError(
@@ -58,31 +135,17 @@ package func runStage(
       found: "\(configuration.version)",
       remedy: "Make the figure again: every make writes the configurations of this version.")
   }
-  let title = options.name.map { "\(stage.rawValue) \($0)" } ?? stage.rawValue
+  let title = runTitle(stage, options)
   let lock = try takeLock(of: options, for: configuration, title: title)
-  defer { lock.release() }
   if isFinished(options.output, configuration) {
+    lock.release()
     if !options.quiet {
       StandardOutput.say("\(title): \(options.output) is finished; delete it to run it again")
     }
-    return
+    return nil
   }
   try prepare(output: options.output, for: configuration)
-  let context = StageContext(
-    configuration: configuration, output: options.output, threads: options.threads,
-    isQuiet: options.quiet, title: title,
-    evidence: Evidence(configuration, threads: options.threads, libraries: libraries))
-  do {
-    try context.evidence.write(to: options.output, isFinished: false)
-    try body(context)
-  } catch {
-    try AtomicFile.removeStaleTemporaries(in: options.output)
-    throw error
-  }
-  precondition(
-    FileBytes.exists(options.output + "/" + StageIndex.fileName),
-    "stage \(stage.rawValue) ended without writing its index")
-  try context.evidence.write(to: options.output, isFinished: true)
+  return StageRun(configuration: configuration, title: title, lock: lock)
 }
 
 /// Checks that `options.output` is meant for `configuration`, makes its parent and takes its lock.

@@ -7,7 +7,7 @@ import Testing
 
 @Suite struct RunStageTests {
   /// A directory with a configuration file, removed with its owner.
-  final class Room {
+  final class Room: Sendable {
     let path = FileManager.default.temporaryDirectory.path + "/ott-stage-" + UUID().uuidString
     var output: String { path + "/out/a" }
 
@@ -170,7 +170,7 @@ import Testing
   @Test(arguments: ["out/a", "out", "out/a/deep", "link"])
   func anInputIsNoPlaceForTheOutput(input: String) throws {
     let room = try Room(
-      "{stage: map, version: 2, inputs: {tokens: {id: 0123456789ab, path: ROOM/\(input)}}}")
+      "{stage: map, version: 1, inputs: {tokens: {id: 0123456789ab, path: ROOM/\(input)}}}")
     try AtomicFile.makeDirectory("\(room.path)/out/a/deep")
     try FileManager.default.createSymbolicLink(
       atPath: room.path + "/link", withDestinationPath: "out/a")
