@@ -20,24 +20,27 @@ extension Grammar {
 
   /// Reads the contents `bytes` of the grammar file `source`.
   package init(bytes: [UInt8], source: String) throws {
-    guard let text = String(validating: bytes, as: UTF8.self) else {
+    guard String(validating: bytes, as: UTF8.self) != nil else {
       throw UserError(
         "\(source): grammar", expected: "text in UTF-8", found: "other bytes",
         remedy: "Name a grammar file.")
     }
     let name = URL(fileURLWithPath: source).deletingPathExtension().lastPathComponent
-    try self.init(parsing: text, source: source, name: name)
+    try self.init(lines: ByteLines(bytes), source: source, name: name)
   }
 
   /// Reads a grammar from its text form. `source` stands before every message, and is the grammar's
   /// name unless `name` is given.
   package init(parsing text: String, source: String, name: String? = nil) throws {
+    try self.init(lines: ByteLines(Array(text.utf8)), source: source, name: name ?? source)
+  }
+
+  private init(lines: ByteLines, source: String, name: String) throws {
     var reader = GrammarReader(source: source)
-    let lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
     for (index, line) in lines.enumerated() { try reader.read(line, number: index + 1) }
     let (root, terminalCount) = try reader.header()
     try self.init(
-      name: name ?? source, root: root, terminalCount: terminalCount, rules: reader.rules,
+      name: name, root: root, terminalCount: terminalCount, rules: reader.rules,
       source: source)
   }
 
@@ -61,6 +64,8 @@ extension Grammar {
 
 /// The state of reading a grammar line by line.
 private struct GrammarReader {
+  private typealias Word = ArraySlice<UInt8>
+
   let source: String
   var root: Int?
   var terminalCount: Int?
@@ -69,36 +74,40 @@ private struct GrammarReader {
 
   init(source: String) { self.source = source }
 
-  mutating func read(_ line: Substring, number: Int) throws {
+  private func text(_ bytes: some Sequence<UInt8>) -> String {
+    String(decoding: Array(bytes), as: UTF8.self)
+  }
+
+  mutating func read(_ line: ArraySlice<UInt8>, number: Int) throws {
     let place = "\(source):\(number)"
-    let content = line.prefix { $0 != "#" }
-    let words = content.split { $0 == " " || $0 == "\t" }
+    let content = line.prefix { $0 != UInt8(ascii: "#") }
+    let words = content.split { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") }
     guard let first = words.first else { return }
-    switch first {
-    case "root:":
+    if first.elementsEqual("root:".utf8) {
       guard root == nil else { throw repeated("root:", place) }
       guard words.count == 2 else {
-        throw UserError("\(place): root", expected: "`root: SYMBOL`", found: "`\(content)`")
+        throw UserError("\(place): root", expected: "`root: SYMBOL`", found: "`\(text(content))`")
       }
       root = try parseSymbol(words[1], place)
-    case "terminals:":
+    } else if first.elementsEqual("terminals:".utf8) {
       guard terminalCount == nil else { throw repeated("terminals:", place) }
-      guard words.count == 2, words[1].hasPrefix("1..") else {
+      guard words.count == 2, words[1].starts(with: "1..".utf8) else {
         throw UserError(
-          "\(place): terminals", expected: "`terminals: 1..A`", found: "`\(content)`",
+          "\(place): terminals", expected: "`terminals: 1..A`", found: "`\(text(content))`",
           remedy: "Number the terminals from 1.")
       }
       terminalCount = try parseSymbol(words[1].dropFirst(3), place)
-    default:
+    } else {
       try readRule(words, place, number)
     }
   }
 
-  private mutating func readRule(_ words: [Substring], _ place: String, _ number: Int) throws {
-    guard words.count >= 2, words[1] == "->" else {
+  private mutating func readRule(_ words: [Word], _ place: String, _ number: Int) throws {
+    guard words.count >= 2, words[1].elementsEqual("->".utf8) else {
       throw UserError(
         "\(place): rule", expected: "`SYMBOL -> SYMBOL … | SYMBOL …`, `root:` or `terminals:`",
-        found: "`\(words.joined(separator: " "))`", remedy: "Separate all parts by spaces.")
+        found: "`\(text(words.joined(separator: " ".utf8)))`",
+        remedy: "Separate all parts by spaces.")
     }
     guard root != nil, terminalCount != nil else {
       throw UserError(
@@ -113,7 +122,7 @@ private struct GrammarReader {
         remedy: "Join the two with `|`.")
     }
     lineOf[id] = number
-    let parts = words[2...].split(separator: "|", omittingEmptySubsequences: false)
+    let parts = words[2...].split(omittingEmptySubsequences: false) { $0.elementsEqual("|".utf8) }
     if let index = parts.firstIndex(where: \.isEmpty) {
       throw UserError(
         "\(place): empty alternative \(index + 1) of symbol \(id)",
@@ -122,11 +131,12 @@ private struct GrammarReader {
     rules[id] = try parts.map { try $0.map { try parseSymbol($0, place) } }
   }
 
-  private func parseSymbol(_ word: Substring, _ place: String) throws -> Int {
-    let isNumber = !word.isEmpty && word.utf8.allSatisfy { 48...57 ~= $0 }
-    guard isNumber, word.count <= 5, word == "0" || word.first != "0", let value = Int(word) else {
+  private func parseSymbol(_ word: Word, _ place: String) throws -> Int {
+    let isNumber = !word.isEmpty && word.allSatisfy { 48...57 ~= $0 }
+    let hasLeadingZero = word.count > 1 && word.first == UInt8(ascii: "0")
+    guard isNumber, word.count <= 5, !hasLeadingZero, let value = Int(text(word)) else {
       throw UserError(
-        "\(place): symbol", expected: "a number of at most 5 digits", found: "`\(word)`")
+        "\(place): symbol", expected: "a number of at most 5 digits", found: "`\(text(word))`")
     }
     return value
   }

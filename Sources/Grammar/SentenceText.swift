@@ -21,10 +21,10 @@ package struct SentenceText: Sendable {
   }
 
   /// The symbols of a line. Blanks between digits are skipped; what is no terminal becomes 0, which is
-  /// no terminal of any grammar.
+  /// no terminal of any grammar: one for each scalar value of Unicode, where a symbol is a digit.
   package func symbols(_ line: String) -> [UInt8] {
-    let words = line.split(whereSeparator: \.isWhitespace)
-    let parts = isDigits ? words.flatMap { $0.map { String($0) } } : words.map(String.init)
+    let words = line.unicodeScalars.split(whereSeparator: \.properties.isWhitespace)
+    let parts = isDigits ? words.flatMap { $0.map { String($0) } } : words.map { String($0) }
     return parts.map { part in
       guard part.utf8.allSatisfy({ 48...57 ~= $0 }), let value = UInt8(part),
         Int(value) <= grammar.terminalCount

@@ -62,9 +62,8 @@ package struct NumberAddress: Sendable {
   }
 
   private func row(of text: String) throws -> Place {
-    var lines = text.split(separator: "\n", omittingEmptySubsequences: false)
-    if lines.last?.isEmpty == true, lines.count > 1 { lines.removeLast() }
-    let names = lines[0].split(separator: ",").map(String.init)
+    let lines = ByteLines(Array(text.utf8)).map { String(decoding: $0, as: UTF8.self) }
+    let names = (lines.first ?? "").split(separator: ",").map(String.init)
     let expected = "2...\(lines.count), a slash and one of \(names.joined(separator: ", "))"
     guard steps.count == 2, let line = Int(steps[0]), line >= 2, line <= lines.count,
       let column = names.firstIndex(of: steps[1])

@@ -121,7 +121,7 @@ package struct ConfigReader {
   ) throws -> Choice? where Choice.RawValue == String {
     try read(key, expected: ConfigReader.listed(type)) { value in
       guard case .string(let text) = value else { return nil }
-      return Choice(rawValue: text)
+      return Choice.allCases.first { $0.rawValue.utf8.elementsEqual(text.utf8) }
     }
   }
 

@@ -29,9 +29,9 @@ extension ConfigValue {
     try parse(json: Array(text.utf8), source: source)
   }
 
-  /// Reads the JSON file at `path`.
+  /// Reads the JSON file at `path`, without its byte order mark if it has one.
   package static func load(json path: String) throws -> ConfigValue {
-    try parse(json: FileBytes.read(path), source: path)
+    try parse(json: Array(ByteLines.unmarked(FileBytes.read(path))), source: path)
   }
 
   /// Collections inside one another, at most.
@@ -120,6 +120,7 @@ private struct JSONReader {
       skipSpace()
       guard current == UInt8(ascii: "\"") else { throw fault("expected a key") }
       let key = try string()
+      if let reason = ConfigValue.fault(ofKey: key) { throw fault(reason) }
       skipSpace()
       guard skip(UInt8(ascii: ":")) else { throw fault("expected :") }
       guard members.updateValue(try value(), forKey: key) == nil else {

@@ -8,10 +8,13 @@ extension ConfigValue {
   /// doubles, everything else is a string, and so is everything in quotes. Duplicate keys, anchors and
   /// aliases, tags, and keys that are not words are errors with file and line.
   ///
+  /// A byte order mark in front is skipped.
+  ///
   /// - Parameter source: the name of the text in messages, usually its path.
   package static func parse(yaml: String, source: String) throws -> ConfigValue {
     do {
-      let parser = try Parser(yaml: yaml)
+      let text = String(decoding: ByteLines.unmarked(Array(yaml.utf8)), as: UTF8.self)
+      let parser = try Parser(yaml: text)
       // The parser owns the anchors that the nodes refer to weakly.
       return try withExtendedLifetime(parser) {
         guard let root = try parser.singleRoot() else { return .null }
@@ -24,9 +27,8 @@ extension ConfigValue {
 
   /// Reads the file at `path`: strict JSON where it is called `.json`, else YAML.
   package static func load(path: String) throws -> ConfigValue {
-    let bytes = try FileBytes.read(path)
-    if path.hasSuffix(".json") { return try parse(json: bytes, source: path) }
-    guard let text = String(validating: bytes, as: UTF8.self) else {
+    if path.hasSuffix(".json") { return try load(json: path) }
+    guard let text = String(validating: try FileBytes.read(path), as: UTF8.self) else {
       throw UserError(path, expected: "UTF-8 text", found: "other bytes")
     }
     return try parse(yaml: text, source: path)
@@ -63,6 +65,7 @@ extension ConfigValue {
         guard let name = key.scalar?.string else {
           throw UserError("\(place): mapping key", expected: "a word", found: "a collection")
         }
+        if let reason = fault(ofKey: name) { throw UserError("\(place): \(reason)") }
         guard members.updateValue(try convert(value, source: source), forKey: name) == nil else {
           throw UserError("\(place): duplicate key '\(name)'. Keep one of them.")
         }

@@ -1,3 +1,5 @@
+import Foundation
+
 /// A tree of plain data: what a configuration, an index or a result consists of.
 ///
 /// Text form is JSON; configurations may be written in the YAML that people like. `canonicalJSON` is
@@ -12,6 +14,39 @@ package enum ConfigValue: Sendable, Equatable {
   case string(String)
   case array([ConfigValue])
   case object([String: ConfigValue])
+
+  /// Byte by byte: texts that Unicode calls equivalent and that are spelled otherwise are different
+  /// values, as their digests are.
+  package static func == (a: ConfigValue, b: ConfigValue) -> Bool {
+    switch (a, b) {
+    case (.null, .null): true
+    case (.bool(let a), .bool(let b)): a == b
+    case (.integer(let a), .integer(let b)): a == b
+    case (.double(let a), .double(let b)): a == b
+    case (.string(let a), .string(let b)): a.utf8.elementsEqual(b.utf8)
+    case (.array(let a), .array(let b)): a == b
+    case (.object(let a), .object(let b)):
+      a.count == b.count
+        && a.allSatisfy { key, value in
+          guard let place = b.index(forKey: key) else { return false }
+          return b[place].key.utf8.elementsEqual(key.utf8) && b[place].value == value
+        }
+    default: false
+    }
+  }
+
+  /// Why `key` may not be a key: text that is not in normal form C, of which there are several
+  /// spellings that a dictionary takes for one. In form C equal keys have equal bytes.
+  static func fault(ofKey key: String) -> String? {
+    if key.utf8.allSatisfy({ $0 < 0x80 }) { return nil }
+    let composed = key.precomposedStringWithCanonicalMapping
+    if composed.utf8.elementsEqual(key.utf8) { return nil }
+    let scalars = key.unicodeScalars.filter { !$0.isASCII }
+      .map { "U+" + String($0.value, radix: 16, uppercase: true) }
+    return
+      "the key '\(key)' (\(scalars.joined(separator: " "))) is not in Unicode's normal form C, "
+      + "which is '\(composed)'"
+  }
 
   /// The one spelling that digests are taken of.
   package var canonicalJSON: String {

@@ -46,11 +46,16 @@ package struct EvidenceFile: Sendable, Equatable {
     }
     let digest = members.removeValue(forKey: "digest")
     let actual = SHA256.hex(of: ConfigValue.object(members).canonicalJSON)
-    // The text too: another last digit can be the same number.
-    guard digest == .string(actual), Array(value.prettyJSON.utf8) == text else {
+    guard digest == .string(actual) else {
       throw UserError(
         path, expected: "unaltered text with digest \(actual)",
         found: digest?.summary ?? "no digest", remedy: remedy)
+    }
+    // The text too: another last digit can be the same number.
+    guard Array(value.prettyJSON.utf8) == text else {
+      throw UserError(
+        path, expected: "the text as it was written", found: StageIndex.difference(of: text),
+        remedy: remedy)
     }
     self.members = members
     if let id, members["id"] != .string(id) {

@@ -71,11 +71,16 @@ package struct StageIndex: Sendable, Equatable {
     }
     let digest = members.removeValue(forKey: "digest")
     let actual = SHA256.hex(of: ConfigValue.object(members).canonicalJSON)
-    guard digest == .string(actual), Array(value.prettyJSON.utf8) == text
-    else {
+    guard digest == .string(actual) else {
       throw UserError(
         path, expected: "unaltered text with digest \(actual)",
         found: digest?.summary ?? "no digest", remedy: remedy)
+    }
+    // The text too: another last digit can be the same number.
+    guard Array(value.prettyJSON.utf8) == text else {
+      throw UserError(
+        path, expected: "the text as it was written", found: StageIndex.difference(of: text),
+        remedy: remedy)
     }
     var reader = try ConfigReader(.object(members), source: path)
     self.directory = directory
@@ -102,6 +107,12 @@ package struct StageIndex: Sendable, Equatable {
 
   /// The member `metadata` of the content, or an empty object.
   package var metadata: ConfigValue { content["metadata"] ?? .object([:]) }
+
+  /// How the text of a sealed file whose values are right may differ from what was written.
+  static func difference(of text: [UInt8]) -> String {
+    text.contains(0x0D)
+      ? "the same values with Windows line ends" : "the same values, spelled otherwise"
+  }
 
   /// How to get the directory back, or the output that it is a part of. Make knows the places that
   /// planning gives, and no others.

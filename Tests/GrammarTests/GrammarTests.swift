@@ -4,6 +4,18 @@ import Support
 import Testing
 
 @Suite struct GrammarFileTests {
+  @Test func linesEndAtLineFeeds() throws {
+    let text = "# caf\u{E9}\u{2028} 1\nroot: 5\nterminals: 1..2\n\n5 -> 1 2 | 2 1\n"
+    let grammar = try Grammar(bytes: Array(text.utf8), source: "x.grammar")
+    let windows = "\u{FEFF}" + text.replacingOccurrences(of: "\n", with: "\r\n")
+    #expect(try Grammar(bytes: Array(windows.utf8), source: "x.grammar") == grammar)
+    let error = #expect(throws: UserError.self) {
+      try Grammar(bytes: Array((windows + "5 >- 1\r\n").utf8), source: "x.grammar")
+    }
+    #expect(error?.description.contains("x.grammar:6: rule") == true)
+    #expect(error?.description.contains("`5 >- 1`") == true)
+  }
+
   @Test func readsTheNineGrammars() throws {
     // name, productions, depth, min, max, mean, derivation entropy; the known table of the grammars.
     let known: [(String, Int, Int, ClosedRange<Int>, Double, Double)] = [

@@ -9,6 +9,7 @@ import Testing
     #expect(digits.symbols(" 3 1\t2\r") == [3, 1, 2])
     #expect(digits.symbols("") == [])
     #expect(digits.symbols("34a-²٣1") == [3, 0, 0, 0, 0, 0, 1])
+    #expect(digits.symbols("1\u{301}2\r\n3") == [1, 0, 2, 3])
     let wide = try Grammar(
       name: "wide", root: 100, terminalCount: 12, rules: [100: [Array(1...12), [12, 1]]])
     let numbers = SentenceText(wide)

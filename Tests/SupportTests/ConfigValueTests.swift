@@ -1,3 +1,4 @@
+import Foundation
 import Support
 import Testing
 
@@ -21,6 +22,40 @@ import Testing
         "integer": -12, "number": 0.5, "exponent": 0.001, "yes": "yes", "flag": true,
         "nothing": .null, "quoted": "12", "list": [1, "two", 3.0], "nested": ["a": ["b": 1]],
       ])
+  }
+
+  @Test func windowsTextAndByteOrderMarks() throws {
+    let text = "a: 1\nb:\n  c: [x, y]\n"
+    let expected: ConfigValue = ["a": 1, "b": ["c": ["x", "y"]]]
+    let path = NSTemporaryDirectory() + "config-" + UUID().uuidString
+    for mark in ["", "\u{FEFF}"] {
+      let windows = mark + text.replacingOccurrences(of: "\n", with: "\r\n")
+      #expect(try ConfigValue.parse(yaml: windows, source: "test") == expected)
+      try AtomicFile.write(windows, to: path + ".yaml")
+      #expect(try ConfigValue.load(path: path + ".yaml") == expected)
+      try AtomicFile.write(mark + expected.prettyJSON, to: path + ".json")
+      #expect(try ConfigValue.load(path: path + ".json") == expected)
+    }
+  }
+
+  /// K and the KELVIN SIGN, composed and decomposed letters are the same to Swift's String.
+  @Test func textIsComparedByItsBytes() throws {
+    for (a, b) in [("K", "\u{212A}"), ("\u{E9}", "e\u{301}"), ("\u{3A9}", "\u{2126}")] {
+      #expect(a == b)
+      #expect(ConfigValue.string(a) != .string(b))
+      #expect(ConfigValue.array([.string(a)]) != [.string(b)])
+      #expect(ConfigValue.object([a: 1]) != .object([b: 1]))
+      #expect(ConfigValue.object([a: 1]) == .object([a: 1]))
+      let json = #expect(throws: UserError.self) {
+        try ConfigValue.parse(json: "{\"\(a)\": 1, \"\(b)\": 2}", source: "f.json")
+      }
+      #expect(json?.description.contains("normal form C") == true)
+      let yaml = #expect(throws: UserError.self) {
+        try ConfigValue.parse(yaml: "\(b): 2", source: "f.yaml")
+      }
+      #expect(yaml?.description.contains("f.yaml:1: the key") == true)
+      #expect(try ConfigValue.parse(yaml: "\(a): 2", source: "f.yaml") == .object([a: 2]))
+    }
   }
 
   @Test func canonicalFormIsSortedAndTight() {

@@ -1,3 +1,4 @@
+import Foundation
 import Support
 import Testing
 
@@ -32,5 +33,25 @@ import Testing
   func whereThereIsNone(directory: String, remedy: String) {
     let error = #expect(throws: UserError.self) { _ = try StageIndex(directory: directory) }
     #expect(error?.remedy == remedy)
+  }
+
+  /// The values are right, so that the digests are: the message says what is not.
+  @Test(arguments: [
+    ("\r\n", "Windows line ends"), ("\n  ", "spelled otherwise"),
+  ])
+  func sealedFilesSpelledOtherwise(_ lineEnd: String, _ reason: String) throws {
+    let directory = NSTemporaryDirectory() + "index-" + UUID().uuidString
+    try AtomicFile.makeDirectory(directory)
+    defer { try? FileManager.default.removeItem(atPath: directory) }
+    let configuration = StageConfiguration(stage: "map", version: 1, parameters: ["order": 3])
+    try StageIndex.write(to: directory, configuration: configuration, content: [:])
+    #expect(try StageIndex(directory: directory).id == configuration.id)
+    let path = directory + "/" + StageIndex.fileName
+    let text = String(decoding: try FileBytes.read(path), as: UTF8.self)
+    try AtomicFile.write(text.replacingOccurrences(of: "\n", with: lineEnd), to: path)
+    let error = #expect(throws: UserError.self) { try StageIndex(directory: directory) }
+    let message = try #require(error?.description)
+    #expect(message.contains(reason))
+    #expect(!message.contains("digest"))
   }
 }
