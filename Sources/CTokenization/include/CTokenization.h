@@ -42,6 +42,28 @@ static inline __attribute__((always_inline)) scan_masks scan_classify(const uint
   return m;
 }
 
+/// Upper-case letters A-Z of the 64 bytes at `bytes`.
+static inline __attribute__((always_inline)) uint64_t scan_uppers(const uint8_t *bytes) {
+  scan_block c;
+  memcpy(&c, bytes, sizeof c);
+  return SCAN_MASK((c - 'A') < 26);
+}
+
+/// Which of the 64 bytes at `bytes` are `byte`.
+static inline __attribute__((always_inline)) uint64_t scan_equal(
+    const uint8_t *bytes, uint8_t byte) {
+  scan_block c;
+  memcpy(&c, bytes, sizeof c);
+  return SCAN_MASK(c == byte);
+}
+
+/// Which of the 64 bytes at `bytes` end plain text of a JSON string: quotes, backslashes, controls.
+static inline __attribute__((always_inline)) uint64_t scan_string_stops(const uint8_t *bytes) {
+  scan_block c;
+  memcpy(&c, bytes, sizeof c);
+  return SCAN_MASK((c == '"') | (c == '\\') | (c < 0x20));
+}
+
 /// Asks for the cache line at `address`; never faults.
 static inline __attribute__((always_inline)) void scan_prefetch(const void *address) {
   __builtin_prefetch(address, 0, 3);

@@ -1,4 +1,4 @@
-import Support
+import CTokenization
 
 /// A strict reader of JSON text held as bytes: for tokenizer files and lines of corpora, where
 /// strings are wanted as UTF-8 bytes and speed counts.
@@ -19,8 +19,8 @@ struct JSONText {
     var offset: Int
   }
 
-  private let bytes: UnsafeBufferPointer<UInt8>
-  private(set) var position = 0
+  let bytes: UnsafeBufferPointer<UInt8>
+  var position = 0
   private var depth = 0
 
   init(_ bytes: UnsafeBufferPointer<UInt8>) { self.bytes = bytes }
@@ -38,24 +38,37 @@ struct JSONText {
 
   var current: UInt8? { position < bytes.count ? bytes[position] : nil }
 
+  @inline(__always)
   mutating func skipSpace() {
     while let byte = current, byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09 {
       position += 1
     }
   }
 
-  mutating func expect(_ byte: Character) throws(Malformed) {
+  @inline(__always)
+  mutating func expect(_ byte: UInt8) throws(Malformed) {
     skipSpace()
-    guard current == byte.asciiValue else { throw malformed("expected \(byte)") }
+    guard current == byte else {
+      throw malformed("expected \(Character(Unicode.Scalar(byte)))")
+    }
     position += 1
   }
+
+  /// Into a value, of which at most 128 lie inside one another.
+  @inline(__always)
+  mutating func enter() throws(Malformed) {
+    depth += 1
+    if depth > 128 { throw malformed("nesting deeper than 128 levels") }
+  }
+
+  @inline(__always)
+  mutating func leave() { depth -= 1 }
 
   mutating func value() throws(Malformed) -> Value {
     skipSpace()
     guard let first = current else { throw malformed("the text ends where a value should be") }
-    depth += 1
-    defer { depth -= 1 }
-    if depth > 128 { throw malformed("nesting deeper than 128 levels") }
+    try enter()
+    defer { leave() }
     switch first {
     case UInt8(ascii: "{"):
       var members: [(key: [UInt8], value: Value)] = []
@@ -73,15 +86,24 @@ struct JSONText {
         items.append(try value())
         skipSpace()
         if current == UInt8(ascii: "]") { break }
-        try expect(",")
+        try expect(UInt8(ascii: ","))
       }
       position += 1
       return .array(items)
     case UInt8(ascii: "\""): return .string(try string())
-    case UInt8(ascii: "t"): return try word("true", .bool(true))
-    case UInt8(ascii: "f"): return try word("false", .bool(false))
-    case UInt8(ascii: "n"): return try word("null", .null)
-    default: return .number(try number())
+    case UInt8(ascii: "t"):
+      try word("true")
+      return .bool(true)
+    case UInt8(ascii: "f"):
+      try word("false")
+      return .bool(false)
+    case UInt8(ascii: "n"):
+      try word("null")
+      return .null
+    default:
+      let text = String(decoding: try numberBytes(), as: UTF8.self)
+      guard let number = Double(text) else { throw malformed("expected a value") }
+      return .number(number)
     }
   }
 
@@ -90,7 +112,7 @@ struct JSONText {
   mutating func object(
     _ member: ([UInt8], inout JSONText) throws(Malformed) -> Void
   ) throws(Malformed) {
-    try expect("{")
+    try expect(UInt8(ascii: "{"))
     skipSpace()
     if current == UInt8(ascii: "}") {
       position += 1
@@ -99,61 +121,93 @@ struct JSONText {
     while true {
       skipSpace()
       let key = try string()
-      try expect(":")
+      try expect(UInt8(ascii: ":"))
       try member(key, &self)
       skipSpace()
       if current == UInt8(ascii: "}") { break }
-      try expect(",")
+      try expect(UInt8(ascii: ","))
     }
     position += 1
   }
 
-  private mutating func word(_ text: StaticString, _ value: Value) throws(Malformed) -> Value {
+  mutating func word(_ text: StaticString) throws(Malformed) {
     for index in 0..<text.utf8CodeUnitCount {
       if position + index >= bytes.count || bytes[position + index] != text.utf8Start[index] {
         throw malformed("expected \(text)")
       }
     }
     position += text.utf8CodeUnitCount
-    return value
   }
 
-  private mutating func number() throws(Malformed) -> Double {
+  /// The spelling of a number, as RFC 8259 has it.
+  mutating func numberBytes() throws(Malformed) -> UnsafeBufferPointer<UInt8> {
     let start = position
-    while let byte = current,
-      byte == 0x2B || byte == 0x2D || byte == 0x2E || byte | 0x20 == 0x65
-        || (0x30...0x39).contains(byte)
-    {
-      position += 1
+    if current == UInt8(ascii: "-") { position += 1 }
+    let leading = current
+    let whole = skipDigits()
+    if whole == 0 || whole > 1 && leading == UInt8(ascii: "0") {
+      throw malformed("expected a value")
     }
-    let text = String(
-      decoding: UnsafeBufferPointer(rebasing: bytes[start..<position]), as: UTF8.self)
-    guard let number = Double(text) else { throw malformed("expected a value") }
-    return number
+    if current == UInt8(ascii: ".") {
+      position += 1
+      if skipDigits() == 0 { throw malformed("expected digits") }
+    }
+    if let byte = current, byte | 0x20 == UInt8(ascii: "e") {
+      position += 1
+      if current == UInt8(ascii: "-") || current == UInt8(ascii: "+") { position += 1 }
+      if skipDigits() == 0 { throw malformed("expected digits") }
+    }
+    return UnsafeBufferPointer(rebasing: bytes[start..<position])
+  }
+
+  private mutating func skipDigits() -> Int {
+    let start = position
+    while let byte = current, 0x30...0x39 ~= byte { position += 1 }
+    return position - start
   }
 
   /// The bytes of a string; an escaped surrogate without its partner becomes U+FFFD.
   mutating func string() throws(Malformed) -> [UInt8] {
+    var result: [UInt8] = []
+    try appendString(to: &result)
+    return result
+  }
+
+  /// Appends the bytes of a string as `string()` has them.
+  mutating func appendString(to result: inout [UInt8]) throws(Malformed) {
     guard current == UInt8(ascii: "\"") else { throw malformed("expected a string") }
     position += 1
-    var result: [UInt8] = []
     while true {
       let start = position
-      while position < bytes.count, bytes[position] != 0x22, bytes[position] != 0x5C,
-        bytes[position] >= 0x20
-      {
-        position += 1
-      }
+      skipPlain()
       result.append(contentsOf: UnsafeBufferPointer(rebasing: bytes[start..<position]))
       guard let byte = current else { throw malformed("a string without an end") }
       if byte < 0x20 { throw malformed("a control character in a string") }
       position += 1
-      if byte == 0x22 { return result }
+      if byte == 0x22 { return }
       try escape(&result)
     }
   }
 
-  private mutating func escape(_ result: inout [UInt8]) throws(Malformed) {
+  /// Goes to the next quote, backslash or control character.
+  @inline(__always)
+  mutating func skipPlain() {
+    while position + 64 <= bytes.count, let base = bytes.baseAddress {
+      let stops = scan_string_stops(base + position)
+      if stops != 0 {
+        position += stops.trailingZeroBitCount
+        return
+      }
+      position += 64
+    }
+    while position < bytes.count, bytes[position] != 0x22, bytes[position] != 0x5C,
+      bytes[position] >= 0x20
+    {
+      position += 1
+    }
+  }
+
+  mutating func escape(_ result: inout [UInt8]) throws(Malformed) {
     guard let byte = current else { throw malformed("a string without an end") }
     position += 1
     switch byte {
@@ -200,6 +254,9 @@ extension JSONText.Value {
     guard case .object(let members) = self else { return nil }
     return members.last { $0.key.elementsEqual(key.utf8) }?.value
   }
+
+  /// The bytes of a string.
+  var bytes: [UInt8]? { if case .string(let bytes) = self { bytes } else { nil } }
 
   var text: String? {
     if case .string(let bytes) = self { String(decoding: bytes, as: UTF8.self) } else { nil }

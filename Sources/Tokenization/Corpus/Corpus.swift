@@ -6,74 +6,93 @@ import Support
 /// `.txt` and `.md` files are one document each, `.jsonl` files one a line in the string field
 /// `text`; each of them plain, `.gz` or `.zst`. Empty documents are left out.
 package struct Corpus: Sendable {
-  package let files: [String]
+  package let files: [BytePath]
+  /// What of the directories was not read, for a message; nil when everything was.
+  package let leftOut: String?
 
   private static let kinds = [".txt", ".md", ".jsonl"]
   private static let codings = ["", ".gz", ".zst"]
+  private static let expectation = ".txt, .md or .jsonl, plain or .gz or .zst"
 
-  static func isLines(_ path: String) -> Bool {
+  static func isLines(_ path: BytePath) -> Bool {
     codings.contains { path.hasSuffix(".jsonl" + $0) }
   }
 
-  private static func isCorpusFile(_ path: String) -> Bool {
+  static func isCorpusFile(_ path: BytePath) -> Bool {
     kinds.contains { kind in codings.contains { path.hasSuffix(kind + $0) } }
   }
 
-  /// Files, directories (all corpus files below them) and globs, in the order given; the files of a
-  /// directory or glob are sorted by path. Throws when something names no corpus file.
+  /// Files, directories (all corpus files below them, see `CorpusWalk`) and globs, in the order given;
+  /// the files of a directory or glob are sorted by the bytes of their paths. Throws when something
+  /// names no corpus file.
   package init(_ arguments: [String]) throws {
-    var files: [String] = []
+    var files: [BytePath] = []
+    var walks: [CorpusWalk] = []
     for argument in arguments {
-      var found: [String]
-      if argument.contains(where: { "*?[".contains($0) }), !FileBytes.exists(argument) {
-        found = try Self.matches(argument).flatMap { try Self.expand($0, isExplicit: false) }
-      } else {
-        found = try Self.expand(argument, isExplicit: true)
+      let path = BytePath(argument: argument)
+      var found: [BytePath] = []
+      let isPattern = path.bytes.contains { "*?[".utf8.contains($0) } && path.status == nil
+      for match in isPattern ? Self.matches(path) : [path] {
+        var walk = CorpusWalk()
+        found += try Self.expand(match, isExplicit: !isPattern, &walk)
+        walks.append(walk)
       }
-      if found.isEmpty {
-        throw UserError(
-          "\(argument): no corpus files", expected: ".txt, .md or .jsonl, plain or .gz or .zst")
-      }
+      if found.isEmpty { throw UserError("\(path): no corpus files", expected: Self.expectation) }
       files += found
     }
     if files.isEmpty {
       throw UserError("no corpus was named", remedy: "Name files, directories or globs.")
     }
     self.files = files
+    leftOut = Self.note(
+      hidden: walks.flatMap(\.hidden), repeated: walks.flatMap(\.repeated))
   }
 
-  private static func expand(_ path: String, isExplicit: Bool) throws -> [String] {
-    var isDirectory: ObjCBool = false
-    guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory) else {
+  private static func expand(
+    _ path: BytePath, isExplicit: Bool, _ walk: inout CorpusWalk
+  ) throws -> [BytePath] {
+    guard let status = path.status else {
       throw UserError("\(path): no such file or directory")
     }
-    if isDirectory.boolValue {
-      return try FileManager.default.subpathsOfDirectory(atPath: path)
-        .filter { isCorpusFile($0) }.map { path + "/" + $0 }
-        .sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+    switch status.st_mode & S_IFMT {
+    case S_IFDIR:
+      try walk.visit(path)
+      return walk.files.sorted()
+    case S_IFREG where isCorpusFile(path): return [path]
+    default:
+      if !isExplicit { return [] }
+      throw UserError("\(path): not a corpus file", expected: expectation)
     }
-    if isCorpusFile(path) { return [path] }
-    if isExplicit {
-      throw UserError(
-        "\(path): not a corpus file", expected: ".txt, .md or .jsonl, plain or .gz or .zst")
-    }
-    return []
   }
 
-  private static func matches(_ pattern: String) -> [String] {
+  private static func matches(_ pattern: BytePath) -> [BytePath] {
     var result = glob_t()
     defer { globfree(&result) }
-    guard glob(pattern, 0, nil, &result) == 0 else { return [] }
+    guard pattern.withCString({ glob($0, 0, nil, &result) }) == 0 else { return [] }
     return (0..<Int(result.gl_pathc)).compactMap { index in
-      result.gl_pathv[index].map { String(cString: $0) }
-    }.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+      result.gl_pathv[index].map { path in
+        BytePath(
+          UnsafeBufferPointer(start: path, count: strlen(path)).map { UInt8(bitPattern: $0) })
+      }
+    }.sorted()
+  }
+
+  private static func note(hidden: [BytePath], repeated: [BytePath]) -> String? {
+    func listed(_ paths: [BytePath]) -> String {
+      paths.prefix(3).map(\.description).joined(separator: ", ")
+        + (paths.count > 3 ? " and \(paths.count - 3) more" : "")
+    }
+    var parts: [String] = []
+    if !hidden.isEmpty { parts.append("hidden files and folders: \(listed(hidden))") }
+    if !repeated.isEmpty { parts.append("links to folders that are read: \(listed(repeated))") }
+    return parts.isEmpty ? nil : "left out \(parts.joined(separator: "; "))"
   }
 
   /// Bytes of all files as they are stored.
   package func byteCount() throws -> Int {
     try files.reduce(0) { sum, file in
-      let attributes = try FileManager.default.attributesOfItem(atPath: file)
-      return sum + (attributes[.size] as? Int ?? 0)
+      guard let status = file.status else { throw FileFault.error("\(file): cannot be read") }
+      return sum + Int(status.st_size)
     }
   }
 
@@ -81,15 +100,15 @@ package struct Corpus: Sendable {
   /// names a corpus in a stage's identity.
   package func digest() throws -> String {
     var all = SHA256()
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 64)
+    defer { buffer.deallocate() }
     for file in files {
       var one = SHA256()
-      guard let handle = FileHandle(forReadingAtPath: file) else {
-        throw UserError("\(file): cannot be read")
+      let reader = try RawFile(file)
+      while case let count = try reader.read(into: buffer), count > 0 {
+        one.update(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
       }
-      while let data = try handle.read(upToCount: 1 << 22), !data.isEmpty {
-        data.withUnsafeBytes { one.update($0) }
-      }
-      all.update((file as NSString).lastPathComponent + "\0" + one.finalizeHex() + "\n")
+      all.update(Array(file.lastComponent) + Array("\0\(one.finalizeHex())\n".utf8))
     }
     return all.finalizeHex()
   }
@@ -111,9 +130,34 @@ package struct CorpusSplit: Equatable, Sendable {
     self.validation = validation
   }
 
+  /// The stream that draws, to be moved to each document's number.
+  var stream: RandomStream { RandomStream(seed: seed, name: name) }
+
+  /// The part of the document whose number the stream is at.
+  func part(drawnBy stream: RandomStream) -> Part {
+    var stream = stream
+    return stream.uniform() < validation ? .validation : .train
+  }
+
   /// The part of the corpus's document number `document`.
   package func part(ofDocument document: Int) -> Part {
-    var stream = RandomStream(seed: seed, name: name, index: UInt64(document))
-    return stream.uniform() < validation ? .validation : .train
+    part(drawnBy: stream.at(index: UInt64(document)))
+  }
+
+  /// Refuses a division of `documents` documents, `held` of them held out, in which `part` got none
+  /// although the share says that it should have some.
+  ///
+  /// - Parameter corpus: its name for the message.
+  package func require(_ part: Part, of corpus: String, documents: Int, held: Int) throws {
+    let count = part == .validation ? held : documents - held
+    let isExpected = part == .validation ? validation > 0 : validation < 1
+    if count > 0 || !isExpected { return }
+    throw UserError(
+      "\(corpus): no document falls into the part \(part.rawValue)",
+      expected: "documents in both parts, drawn with a share of \(validation) for validation",
+      found: "\(documents) document\(documents == 1 ? "" : "s"), \(held) in validation",
+      remedy: documents < 2
+        ? "A .txt or .md file is one document: give more files, or .jsonl with one a line."
+        : "Take another share or seed, or more and smaller documents.")
   }
 }

@@ -7,10 +7,15 @@ import Support
 #endif
 
 /// Documents of a corpus that were read together, side by side in one block.
-package final class DocumentBlock {
-  package fileprivate(set) var bytes: [UInt8] = []
+package final class DocumentBlock: Sendable {
+  package let bytes: [UInt8]
   /// Document i is `bytes[offsets[i]..<offsets[i + 1]]`.
-  package fileprivate(set) var offsets = [0]
+  package let offsets: [Int]
+
+  fileprivate init(bytes: [UInt8], offsets: [Int]) {
+    self.bytes = bytes
+    self.offsets = offsets
+  }
 
   package var count: Int { offsets.count - 1 }
 
@@ -24,17 +29,13 @@ package final class DocumentBlock {
 /// block and the longest document.
 package final class CorpusReader {
   private let corpus: Corpus
-  private let split: CorpusSplit?
-  private let part: CorpusSplit.Part
   private let blockBytes: Int
   private var nextFile = 0
   private var file: CorpusFile?
-  private var line = 0
   /// Bytes of the current file that belong to no document yet, from `rest` on.
   private var pending: [UInt8] = []
   private var rest = 0
-  /// Documents met so far, of either part.
-  package private(set) var documents = 0
+  private var gathered: GatheredDocuments
   /// Bytes of the files, as they are stored, read so far.
   package private(set) var fileBytesRead = 0
 
@@ -43,44 +44,46 @@ package final class CorpusReader {
     blockBytes: Int = 1 << 25
   ) {
     self.corpus = corpus
-    self.split = split
-    self.part = part
     self.blockBytes = blockBytes
+    gathered = GatheredDocuments(split: split, part: part)
   }
+
+  /// Documents met so far, of either part.
+  package var documents: Int { gathered.documents }
 
   /// The next documents, at least one; nil at the end.
   package func next() throws -> DocumentBlock? {
-    let block = DocumentBlock()
-    while block.bytes.count < blockBytes {
+    while gathered.bytes.count < blockBytes {
       if file == nil {
         if nextFile == corpus.files.count { break }
         file = try CorpusFile(path: corpus.files[nextFile])
         nextFile += 1
-        line = 0
+        gathered.line = 0
       }
       if Corpus.isLines(corpus.files[nextFile - 1]) {
-        try readLines(into: block)
+        try readLines()
       } else {
         while try fill() > 0 {}
-        pending.withUnsafeBufferPointer { take($0, into: block) }
+        gathered.bytes.append(contentsOf: pending)
+        gathered.endDocument()
         closeFile()
       }
     }
-    return block.count == 0 ? nil : block
+    return gathered.takeBlock()
+  }
+
+  /// At the end: refuses a division that left `part` without a document, see `CorpusSplit.require`.
+  package func require(_ part: CorpusSplit.Part) throws {
+    let first = corpus.files[0].description
+    let name = corpus.files.count == 1 ? first : "\(first) and \(corpus.files.count - 1) more"
+    try gathered.split?.require(
+      part, of: name, documents: documents, held: gathered.validationDocuments)
   }
 
   private func closeFile() {
     file = nil
     pending.removeAll(keepingCapacity: true)
     rest = 0
-  }
-
-  private func take(_ document: UnsafeBufferPointer<UInt8>, into block: DocumentBlock) {
-    if document.isEmpty { return }
-    defer { documents += 1 }
-    if let split, split.part(ofDocument: documents) != part { return }
-    block.bytes.append(contentsOf: document)
-    block.offsets.append(block.bytes.count)
   }
 
   /// Reads a piece of the file behind `pending`; 0 at the end.
@@ -97,63 +100,106 @@ package final class CorpusReader {
     return count
   }
 
-  private func readLines(into block: DocumentBlock) throws {
+  private func readLines() throws {
+    let path = corpus.files[nextFile - 1]
     var searched = rest
-    while block.bytes.count < blockBytes {
-      let end = pending.withUnsafeBytes { bytes -> Int? in
-        guard searched < bytes.count, let base = bytes.baseAddress,
-          let found = memchr(base + searched, 0x0A, bytes.count - searched)
-        else { return nil }
-        return UnsafeRawPointer(found) - base
+    while gathered.bytes.count < blockBytes {
+      let taken = try pending.withUnsafeBufferPointer {
+        try gathered.takeLines(of: $0, from: rest, searched: searched, upTo: blockBytes, path)
       }
-      if let end {
-        try takeLine(rest..<end, into: block)
-        rest = end + 1
-        searched = rest
-        continue
-      }
+      rest = taken
+      if gathered.bytes.count >= blockBytes { return }
       pending.removeFirst(rest)
-      rest = 0
       searched = pending.count
+      rest = 0
       if try fill() == 0 {
-        try takeLine(0..<pending.count, into: block)
+        try pending.withUnsafeBufferPointer { try gathered.takeLine($0, path) }
         return closeFile()
       }
     }
   }
+}
 
-  private func takeLine(_ range: Range<Int>, into block: DocumentBlock) throws {
-    line += 1
-    let place = "\(corpus.files[nextFile - 1]):\(line)"
-    try pending.withUnsafeBufferPointer { pending in
-      let bytes = UnsafeBufferPointer(rebasing: pending[range])
-      if bytes.allSatisfy({ $0 == 0x20 || $0 == 0x0D || $0 == 0x09 }) { return }
-      guard let text = try Self.text(of: bytes, place) else {
-        throw UserError("\(place): no text", expected: "an object with a string field \"text\"")
-      }
-      text.withUnsafeBufferPointer { take($0, into: block) }
-    }
+/// The documents of the block that is being read, and where in the corpus reading is. A value, so that
+/// a line costs no checks of access to a class.
+private struct GatheredDocuments {
+  let split: CorpusSplit?
+  private let draws: RandomStream?
+  private let part: CorpusSplit.Part
+  var bytes: [UInt8] = []
+  private var offsets = [0]
+  /// Documents met so far, of either part, and those of them that are held out.
+  private(set) var documents = 0
+  private(set) var validationDocuments = 0
+  /// Number of the line of the current file.
+  var line = 0
+
+  init(split: CorpusSplit?, part: CorpusSplit.Part) {
+    self.split = split
+    self.part = part
+    draws = split?.stream
   }
 
-  private static func text(
-    of line: UnsafeBufferPointer<UInt8>, _ place: String
-  ) throws -> [UInt8]? {
-    var text: [UInt8]?
-    do throws(JSONText.Malformed) {
-      var reader = JSONText(line)
-      try reader.object { (key, value) throws(JSONText.Malformed) in
-        value.skipSpace()
-        if key.elementsEqual("text".utf8), value.current == UInt8(ascii: "\"") {
-          text = try value.string()
-        } else {
-          _ = try value.value()
-        }
+  /// What was gathered, nil when it is nothing; from then on a new block is.
+  mutating func takeBlock() -> DocumentBlock? {
+    if offsets.count == 1 { return nil }
+    defer { (bytes, offsets) = ([], [0]) }
+    return DocumentBlock(bytes: bytes, offsets: offsets)
+  }
+
+  /// Makes a document of what stands behind the last one, or removes it again when it is empty or of
+  /// the other part.
+  mutating func endDocument() {
+    let start = offsets[offsets.count - 1]
+    let end = bytes.count
+    if start == end { return }
+    let number = documents
+    documents += 1
+    if let split, let draws {
+      let drawn = split.part(drawnBy: draws.at(index: UInt64(number)))
+      if drawn == .validation { validationDocuments += 1 }
+      if drawn != part {
+        bytes.removeLast(end - start)
+        return
       }
-      reader.skipSpace()
-      if reader.position != line.count { throw reader.malformed("text behind the object") }
-    } catch {
-      throw UserError("\(place): not a JSON object: \(error.what)")
     }
-    return text
+    offsets.append(end)
+  }
+
+  /// Takes the lines of `text` that end in it, from `start` on, until there are `limit` bytes; none ends
+  /// before `searched`. Returns where the next line starts.
+  mutating func takeLines(
+    of text: UnsafeBufferPointer<UInt8>, from start: Int, searched: Int, upTo limit: Int,
+    _ path: BytePath
+  ) throws -> Int {
+    guard let base = UnsafeRawPointer(text.baseAddress) else { return start }
+    var (start, searched) = (start, searched)
+    while bytes.count < limit, searched < text.count,
+      let found = memchr(base + searched, 0x0A, text.count - searched)
+    {
+      let end = UnsafeRawPointer(found) - base
+      try takeLine(UnsafeBufferPointer(rebasing: text[start..<end]), path)
+      start = end + 1
+      searched = start
+    }
+    return start
+  }
+
+  /// Takes the document of a line of the file at `path`.
+  mutating func takeLine(_ text: UnsafeBufferPointer<UInt8>, _ path: BytePath) throws {
+    line += 1
+    var text = text
+    if line == 1, text.starts(with: ByteLines.mark) {
+      text = UnsafeBufferPointer(rebasing: text.dropFirst(ByteLines.mark.count))
+    }
+    if text.allSatisfy({ $0 == 0x20 || $0 == 0x0D || $0 == 0x09 }) { return }
+    do throws(JSONText.Malformed) {
+      var reader = JSONText(text)
+      if try reader.appendText(to: &bytes) { return endDocument() }
+    } catch {
+      throw UserError("\(path):\(line): not a JSON object: \(error.what)")
+    }
+    throw UserError(
+      "\(path):\(line): no text", expected: "an object with a string field \"text\"")
   }
 }

@@ -100,4 +100,154 @@ import Tokenization
     let all = CorpusSplit(validation: 0)
     #expect(try Self.read(corpus, split: all, part: .validation).isEmpty)
   }
+
+  // MARK: As they lie on disks
+
+  @Test func linksHiddenNamesAndDirectoriesCalledLikeFiles() throws {
+    let folder = try Fixtures.directory(["real.txt": "real"])
+    let other = try Fixtures.directory(["linked.txt": "linked"])
+    for path in ["page.md", ".cache", ".ipynb_checkpoints", "page.md/deep"] {
+      try AtomicFile.makeDirectory("\(folder)/\(path)")
+    }
+    for path in [
+      "page.md/a.txt", ".cache/no.txt", ".ipynb_checkpoints/no.md", "._real.txt", "page.md/.no.txt",
+    ] {
+      try AtomicFile.write(path, to: "\(folder)/\(path)")
+    }
+    let links = FileManager.default
+    try links.createSymbolicLink(atPath: "\(folder)/to", withDestinationPath: other)
+    try links.createSymbolicLink(atPath: "\(folder)/page.md/deep/up", withDestinationPath: folder)
+    try links.createSymbolicLink(
+      atPath: "\(folder)/z.txt", withDestinationPath: "\(other)/linked.txt")
+    let corpus = try Corpus([folder])
+    #expect(try Self.read(corpus) == ["page.md/a.txt", "real", "linked", "linked"])
+    let note = try #require(corpus.leftOut)
+    #expect(note.contains(".cache") && note.contains("._real.txt") && note.contains("deep/up"))
+    // A corpus that is a link itself.
+    try links.createSymbolicLink(atPath: other + "/all", withDestinationPath: folder)
+    let linked = try Corpus([other + "/all"])
+    #expect(try Self.read(linked) == ["page.md/a.txt", "real", "linked", "linked"])
+    #expect(try linked.digest() == corpus.digest())
+    #expect(try Self.read(Corpus([folder + "/*.md"])) == ["page.md/a.txt"])
+    #expect(try Corpus([folder + "/.cache"]).leftOut == nil)
+    try links.createSymbolicLink(atPath: "\(folder)/gone.txt", withDestinationPath: "/nowhere")
+    let error = #expect(throws: UserError.self) { try Corpus([folder]) }
+    #expect(error?.description.contains("gone.txt: cannot be read") == true)
+  }
+
+  @Test func namesAreBytes() throws {
+    let folder = try Fixtures.directory(["a.txt": "first"])
+    let path = BytePath(folder).appending([0x63, 0xE9, 0x2E, 0x74, 0x78, 0x74])
+    let descriptor = path.withCString { open($0, O_WRONLY | O_CREAT, 0o644) }
+    #expect(write(descriptor, "second", 6) == 6)
+    close(descriptor)
+    let corpus = try Corpus([folder])
+    #expect(try Self.read(corpus) == ["first", "second"])
+    #expect(try corpus.byteCount() == 11)
+    #expect(try Self.read(Corpus([folder + "/*.txt"])) == ["first", "second"])
+    let digest = try corpus.digest()
+    #expect(path.withCString { unlink($0) } == 0)
+    try AtomicFile.write("second", to: folder + "/c\u{FFFD}.txt")
+    #expect(try Corpus([folder]).digest() != digest)
+  }
+
+  @Test(arguments: ["gz", "zst"])
+  func emptyCompressedFilesAreCut(_ coding: String) throws {
+    let folder = try Fixtures.directory(["t.txt.\(coding)": ""])
+    let error = #expect(throws: UserError.self) { try Self.read(Corpus([folder])) }
+    #expect(error?.description.contains("truncated") == true)
+    #expect(error?.description.contains("an empty file") == true)
+  }
+
+  @Test func gzipPaddedWithZeros() throws {
+    let whole = try FileBytes.read(Fixtures.path("corpus.txt.gz"))
+    let expected = String(decoding: try FileBytes.read(Fixtures.path("corpus.txt")), as: UTF8.self)
+    let folder = try Fixtures.directory([:])
+    let read = { (bytes: [UInt8]) in
+      try AtomicFile.write(bytes, to: folder + "/t.txt.gz")
+      return try Self.read(Corpus([folder]))
+    }
+    for zeros in [1, 511, 1 << 18, (1 << 18) + 1] {
+      #expect(try read(whole + [UInt8](repeating: 0, count: zeros)) == [expected])
+    }
+    #expect(try read(whole + [0, 0, 0] + whole) == [expected + expected])
+    #expect(throws: UserError.self) { try read(whole + [0, 0, 7]) }
+    #expect(throws: UserError.self) { try read([UInt8](repeating: 0, count: 512)) }
+  }
+
+  /// A frame made with a window of 512 MiB, which the library does not take by default: header, one raw
+  /// block, no checksum.
+  @Test func framesWithLargeWindows() throws {
+    let frame: [UInt8] = [0x28, 0xB5, 0x2F, 0xFD, 0x00, (29 - 10) << 3, 0x11, 0, 0, 0x68, 0x69]
+    let folder = try Fixtures.directory([:])
+    try AtomicFile.write(frame, to: folder + "/t.txt.zst")
+    #expect(try Self.read(Corpus([folder])) == ["hi"])
+    var larger = frame
+    larger[5] = (40 - 10) << 3
+    try AtomicFile.write(larger, to: folder + "/t.txt.zst")
+    let error = #expect(throws: UserError.self) { try Self.read(Corpus([folder])) }
+    #expect(error?.description.contains("--long") == true, "\(error?.description ?? "")")
+  }
+
+  @Test func linesOfOtherWriters() throws {
+    let lines = [
+      "\u{FEFF}{\"text\": \"first\"}", #"{"text": "no", "text": "last"}"#,
+      #"{"te\u0078t": "escaped", "texts": 1, "a": {"text": "inner"}, "b": [1.5e-3, "x\"", [], {}]}"#,
+      #"{"text": 5, "text": "number first"}"#, #"{"text": "\u00e9\ud83d\ude42"}"#, "",
+      #"{"n": null, "t": true, "f": false, "text": ""}"#, #"{"a": "\u0074", "text": "x"}"#,
+    ]
+    for end in ["\n", "\r\n"] {
+      let folder = try Fixtures.directory(["c.jsonl": lines.joined(separator: end) + end])
+      for blockBytes in [1, 7, 1 << 20] {
+        #expect(
+          try Self.read(Corpus([folder]), blockBytes: blockBytes)
+            == ["first", "last", "escaped", "number first", "\u{E9}🙂", "x"])
+      }
+    }
+    for wrong in [
+      #"{"text": "a", "text": 5}"#, #"{"text": "a", "n": 01}"#, #"{"text": "a", "n": +1}"#,
+      #"{"text": "a", "n": 1.}"#, #"{"text": "a", "n": tru}"#, #"{"text": "a\q"}"#,
+      #"{"x": "a\u12g4", "text": "a"}"#, #"{"text": "a",}"#, #"{"text": "a" "b": 1}"#,
+      "{\"text\": \"a\u{1}\"}", #"{"text": "a", "n": [1 2]}"#,
+      #"{"n": \#(String(repeating: "[", count: 200)), "text": "a"}"#,
+    ] {
+      let folder = try Fixtures.directory(["c.jsonl": wrong])
+      #expect(throws: UserError.self, "\(wrong)") { try Self.read(Corpus([folder])) }
+    }
+  }
+
+  /// Lines of every length up to some blocks of the scan, with a quote, a backslash or none at the end.
+  @Test func linesOfEveryLength() throws {
+    var lines: [String] = []
+    var expected: [String] = []
+    for length in 1..<200 {
+      let text = String(repeating: "x", count: length)
+      for (written, read) in [
+        (text, text), (text + #"\""#, text + "\""), (text + #"\n"#, text + "\n"),
+      ] {
+        lines.append("{\"id\": \"\(written)\", \"text\": \"\(written)\"}")
+        expected.append(read)
+      }
+    }
+    let folder = try Fixtures.directory(["c.jsonl": lines.joined(separator: "\n")])
+    #expect(try Self.read(Corpus([folder])) == expected)
+  }
+
+  @Test func partsThatWouldBeEmptyAreRefused() throws {
+    let folder = try Fixtures.directory(["a.txt": "one document"])
+    func check(_ share: Double, _ part: CorpusSplit.Part) throws {
+      let reader = CorpusReader(
+        try Corpus([folder]), split: CorpusSplit(validation: share), part: part)
+      while try reader.next() != nil {}
+      try reader.require(part)
+    }
+    try check(0.01, .train)
+    let error = #expect(throws: UserError.self) { try check(0.01, .validation) }
+    #expect(error?.description.contains("1 document, 0 in validation") == true)
+    #expect(error?.description.contains(".jsonl") == true)
+    // Asked for.
+    try check(0, .validation)
+    try check(1, .train)
+    #expect(throws: UserError.self) { try check(0.9999, .train) }
+  }
 }
