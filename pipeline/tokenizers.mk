@@ -3,7 +3,7 @@
 
 CORPUS ?= data/corpus/default/train## text of tokenize: a file, directory or glob (.txt .md .jsonl, plain .gz .zst)
 VOCAB ?= 8192## tokens of the vocabulary that tokenize trains
-PATTERN ?= gpt2## pre-tokenizer pattern of tokenize: gpt2, cl100k, none
+PATTERN ?= gpt2## pre-tokenizer pattern of tokenize: gpt2, cl100k, o200k, llama3, qwen2, none
 HELD_OUT ?= 0.01## share of CORPUS's documents in the validation part
 SPLIT_SEED ?= 0## seed of the draw of the validation part
 CONFORMANCE_STRINGS ?= 20000## generated strings of conformance-tokenizers (the full run: 1000000)

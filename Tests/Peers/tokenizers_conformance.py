@@ -4,7 +4,8 @@
     tokenizers_conformance.py --bin .build/release/ott-bench --vocabularies DIR \
         [--strings 1000000] [--megabytes 100] [--corpus FILE.jsonl ...]
 
-DIR holds cl100k_base.tiktoken, gpt2.tiktoken, dolma2.json and neox.json (tools/fetch-tokenizers).
+DIR holds the vocabularies of tools/fetch-tokenizers. Those of Llama 3, Llama 4 (o200k) and Qwen are
+ranks, so that tokenizers is compared on vocabularies that it trains on some of the texts.
 Text: generated strings that mix every Unicode plane with what the patterns treat specially, and
 documents (the corpora given, then mixed text made of them and of generated strings) up to the
 number of megabytes. Exit status 1 when any id differs.
@@ -20,13 +21,16 @@ from pathlib import Path
 
 import numpy as np
 import tiktoken
-from tokenizers import Tokenizer
+from patterns import CL100K_TIKTOKEN, LLAMA3, O200K, QWEN2
+from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 
 PIECES = ["a", "Ab", "word", " the", "'s", "'S", "'ll", "'RE", "'ve", "'d", "'", "''", "'ſ", "’s",
           "0", "12", "1984", "٣", "Ⅷ", "½", " ", "  ", "    ", "\t", "\n", "\r\n", "\n\n", "\r",
           "\u00a0", "\u3000", "\u2028", "\u0085", "\x0b", "\x0c", "\x1f", ".", ",", "--", "…", "()",
           "日本", "한국어", "العربية", "עברית", "हिन्दी", "ไทย", "é", "e\u0301", "\u0301", "🙂",
-          "👩‍👩‍👧‍👦", "🇩🇪", "\u200d", "\ufeff", "\ufffd", "\x01", "\x7f", "\U000e0041", "\U0010ffff"]
+          "👩‍👩‍👧‍👦", "🇩🇪", "\u200d", "\ufeff", "\ufffd", "\x01", "\x7f", "\U000e0041", "\U0010ffff",
+          "HTMLParser", "aB", "iPhone", "ABC", "X'S", "x'rE", "'s's", "Ж", "ж", "ÉÈ", "ǅ", "ʰ", "ª",
+          "/", "//", "\n//", ";\n/\n", "https://a.b/c", "日A", "A\u0301", "\u0301B"]
 
 
 def generated(draw, count):
@@ -68,24 +72,37 @@ def documents(arguments, draw):
         yield text
 
 
-def peers(folder):
-    def ranks(name):
-        return tiktoken.load.load_tiktoken_bpe(str(folder / name))
+def trained(pattern, texts):
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
+        pre_tokenizers.Split(Regex(pattern), "isolated"),
+        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    tokenizer.train_from_iterator(texts, trainers.BpeTrainer(
+        vocab_size=8192, show_progress=False, initial_alphabet=pre_tokenizers.ByteLevel.alphabet()))
+    return tokenizer
 
+
+def peers(folder, scratch, texts):
+    """Name of the peer, our arguments, and the peer's function from texts to ids."""
     import tiktoken_ext.openai_public as public
-    cl100k_pattern = None
-    for line in Path(public.__file__).read_text().splitlines():
-        if "p{N}{1,3}+" in line and "pat_str" in line:
-            cl100k_pattern = line.split('r"""')[1].split('"""')[0]
-    for name, pattern in [("cl100k_base.tiktoken", cl100k_pattern),
-                          ("gpt2.tiktoken", public.r50k_pat_str)]:
-        encoding = tiktoken.Encoding(name, pat_str=pattern, mergeable_ranks=ranks(name),
-                                     special_tokens={})
-        yield "tiktoken", name, lambda texts, e=encoding: e.encode_ordinary_batch(texts)
-    for name in ["dolma2.json", "gpt2.json", "neox.json"]:
-        if (folder / name).exists():
-            tokenizer = Tokenizer.from_file(str(folder / name))
-            yield "tokenizers", name, lambda texts, t=tokenizer: [
+    for name, pattern, ours in [
+            ("cl100k_base.tiktoken", CL100K_TIKTOKEN, "cl100k-tiktoken"),
+            ("gpt2.tiktoken", public.r50k_pat_str, "gpt2"), ("llama3.model", LLAMA3, "llama3"),
+            ("llama4.model", O200K, "o200k"), ("qwen.tiktoken", QWEN2, "qwen2")]:
+        encoding = tiktoken.Encoding(
+            name, pat_str=pattern, special_tokens={},
+            mergeable_ranks=tiktoken.load.load_tiktoken_bpe(str(folder / name)))
+        yield ("tiktoken", folder / name, ["--pattern", ours, "--ordinary"],
+               lambda texts, e=encoding: e.encode_ordinary_batch(texts))
+    paths = [folder / name for name in ["dolma2.json", "gpt2.json", "neox.json"]]
+    sample = texts[:4000] + texts[-40:]
+    for name, pattern in [("o200k", O200K), ("llama3", LLAMA3), ("qwen2", QWEN2)]:
+        paths.append(scratch / f"{name}-trained.json")
+        trained(pattern, sample).save(str(paths[-1]))
+    for path in paths:
+        if path.exists():
+            tokenizer = Tokenizer.from_file(str(path))
+            yield "tokenizers", path, [], lambda texts, t=tokenizer: [
                 e.ids for e in t.encode_batch(texts, add_special_tokens=False)]
 
 
@@ -106,11 +123,10 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "texts"
         path.write_bytes(b"".join(text.encode() + b"\0" for text in texts))
-        for peer, name, encode in peers(arguments.vocabularies):
-            command = [arguments.bin, "tokenizers", "encode", "--tokenizer", arguments.vocabularies / name,
+        for peer, vocabulary, more, encode in peers(arguments.vocabularies, Path(folder), texts):
+            name = vocabulary.name
+            command = [arguments.bin, "tokenizers", "encode", "--tokenizer", vocabulary, *more,
                        "--passes", "1", "--ids", folder + "/ids", "--counts", folder + "/counts"]
-            if peer == "tiktoken":
-                command.append("--ordinary")
             subprocess.run([*command, path], check=True, stdout=subprocess.DEVNULL)
             ids = np.fromfile(folder + "/ids", dtype=np.uint32)
             counts = np.fromfile(folder + "/counts", dtype=np.uint64)

@@ -6,8 +6,10 @@
 
 corpus.txt        made-up text, one document a line; also .gz, and .zst made by `zstd --check`
 NAME.json         tokenizers that Hugging Face trained on it: what our trainer must find too
-cl100k.tiktoken   the cl100k vocabulary in tiktoken's form
+cl100k.tiktoken   the cl100k vocabulary in tiktoken's form; o200k.tiktoken likewise
+special.json      one whose special tokens training also makes: a byte, the space, a merge
 cases.json        texts and the ids that the peers give them
+patterns.json     the same for o200k, Llama 3 and Qwen 2, with texts of mixed case
 """
 
 import base64
@@ -19,12 +21,10 @@ import sys
 from pathlib import Path
 
 import tiktoken
+from patterns import CL100K, CL100K_TIKTOKEN, LLAMA3, O200K, QWEN2
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
-CL100K = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
-          r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
-CL100K_TIKTOKEN = (r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+"
-                   r"| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s")
+SPLITS = {"cl100k": CL100K, "llama3": LLAMA3, "o200k": O200K, "qwen2": QWEN2}
 VOCABULARY = 600
 draw = random.Random("overtoken tokenizer fixtures")
 
@@ -39,7 +39,7 @@ def pre_tokenizer(name):
     if name == "gpt2":
         return byte_level(True)
     return pre_tokenizers.Sequence(
-        [pre_tokenizers.Split(Regex(CL100K), "isolated"), byte_level(False)])
+        [pre_tokenizers.Split(Regex(SPLITS[name]), "isolated"), byte_level(False)])
 
 
 def corpus():
@@ -83,6 +83,50 @@ def cases(count):
     return texts
 
 
+MIXED = PIECES + ["HTMLParser", "aB", "ABC", "iPhone", "X'S", "x'rE", "Don'T", "'s's", "Ж", "ж", "ÉÈ",
+                  "/", "//", "\n//", ";\n/\n", "日ABC", "ʰA", "\u0301AB", "ab\u0301C", "https://a.b/c"]
+
+
+def ranks(tokenizer):
+    """The vocabulary as tiktoken has it: byte strings and their ranks."""
+    alphabet = {}
+    following = 256
+    for byte in range(256):
+        printable = 33 <= byte <= 126 or 161 <= byte <= 172 or 174 <= byte <= 255
+        alphabet[chr(byte) if printable else chr(following)] = byte
+        following += not printable
+    vocabulary = json.loads(tokenizer.to_str())["model"]["vocab"]
+    return {bytes(alphabet[c] for c in token): rank for token, rank in vocabulary.items()}
+
+
+def write_ranks(path, table):
+    path.write_text("".join(
+        f"{base64.b64encode(token).decode()} {rank}\n" for token, rank in table.items()))
+
+
+def write_cases(path, cases):
+    path.write_text(
+        "[\n" + ",\n".join(json.dumps(case, separators=(",", ":")) for case in cases) + "\n]\n")
+
+
+def newer_patterns(folder, lines):
+    mixed = lines + ["".join(draw.choices(MIXED, k=30)) for _ in range(160)]
+    peers = {name: train(name, mixed) for name in ["o200k", "llama3", "qwen2"]}
+    for name, peer in peers.items():
+        peer.save(str(folder / f"{name}.json"))
+    table = ranks(peers["o200k"])
+    write_ranks(folder / "o200k.tiktoken", table)
+    encoding = tiktoken.Encoding("small", pat_str=O200K, mergeable_ranks=table, special_tokens={})
+    result = []
+    for _ in range(240):
+        text = "".join(draw.choices(MIXED, k=draw.randint(1, 40)))
+        ids = {name: peer.encode(text, add_special_tokens=False).ids
+               for name, peer in peers.items()}
+        ids["o200k-tiktoken"] = encoding.encode_ordinary(text)
+        result.append({"text": text, "ids": ids})
+    write_cases(folder / "patterns.json", result)
+
+
 def main():
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
@@ -104,17 +148,9 @@ def main():
     neox.save(str(folder / "neox.json"))
     peers["neox"] = neox
 
-    vocabulary = json.loads(train("cl100k", lines).to_str())["model"]["vocab"]
-    alphabet = {}
-    following = 256
-    for byte in range(256):
-        printable = 33 <= byte <= 126 or 161 <= byte <= 172 or 174 <= byte <= 255
-        alphabet[chr(byte) if printable else chr(following)] = byte
-        following += not printable
-    ranks = {bytes(alphabet[c] for c in token): rank for token, rank in vocabulary.items()}
-    (folder / "cl100k.tiktoken").write_text("".join(
-        f"{base64.b64encode(token).decode()} {rank}\n" for token, rank in ranks.items()))
-    encoding = tiktoken.Encoding("small", pat_str=CL100K_TIKTOKEN, mergeable_ranks=ranks,
+    table = ranks(train("cl100k", lines))
+    write_ranks(folder / "cl100k.tiktoken", table)
+    encoding = tiktoken.Encoding("small", pat_str=CL100K_TIKTOKEN, mergeable_ranks=table,
                                  special_tokens={})
     result = []
     for text in cases(240):
@@ -122,8 +158,9 @@ def main():
                for name, peer in peers.items()}
         ids["tiktoken"] = encoding.encode_ordinary(text)
         result.append({"text": text, "ids": ids})
-    (folder / "cases.json").write_text(
-        "[\n" + ",\n".join(json.dumps(case, separators=(",", ":")) for case in result) + "\n]\n")
+    write_cases(folder / "cases.json", result)
+    train("gpt2", lines, special=["|", "a", "\u0120", "st"]).save(str(folder / "special.json"))
+    newer_patterns(folder, lines)
 
 
 main()

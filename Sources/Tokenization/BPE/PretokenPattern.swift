@@ -12,6 +12,12 @@ package enum PretokenPattern: String, CaseIterable, Sendable {
   /// cl100k_base as tiktoken publishes it: white space at the end of the text is one pretoken even
   /// when it holds line ends.
   case cl100kTiktoken = "cl100k-tiktoken"
+  /// o200k_base, GPT-4o, gpt-oss, Llama 4: words end where lower case is followed by upper case.
+  case o200k
+  /// Llama 3, which cuts as cl100k in `tokenizer.json` files does.
+  case llama3
+  /// Qwen, Qwen 2 and later: as cl100k, each digit by itself.
+  case qwen2
   /// The whole text is one pretoken.
   case none
 
@@ -35,18 +41,38 @@ package enum PretokenPattern: String, CaseIterable, Sendable {
       [
         #"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s"#
       ]
+    case .o200k:
+      [
+        #"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"#
+      ]
+    case .llama3: [PretokenPattern.cl100k.published[0]]
+    case .qwen2:
+      [
+        #"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"#
+      ]
     case .none: []
     }
   }
 
-  /// The case that cuts as `regex` does. Throws when no implemented pattern does.
-  package init(regex: String, source: String) throws {
-    guard let pattern = Self.allCases.first(where: { $0.published.contains(regex) }) else {
+  /// Whether both cut every text the same way.
+  package func cuts(as other: PretokenPattern) -> Bool {
+    let own: PretokenPattern = self == .llama3 ? .cl100k : self
+    return own == (other == .llama3 ? .cl100k : other)
+  }
+
+  /// The case that cuts as `regex` does, the first of those that do. Throws when no implemented pattern
+  /// does.
+  package init(regex: [UInt8], source: String) throws {
+    let found = Self.allCases.first { pattern in
+      pattern.published.contains { $0.utf8.elementsEqual(regex) }
+    }
+    guard let found else {
       throw UserError(
         "\(source): this pre-tokenizer pattern is not implemented",
-        expected: "the published pattern of GPT-2 or cl100k", found: regex,
+        expected: "the published pattern of GPT-2, cl100k, o200k, Llama 3 or Qwen 2",
+        found: String(decoding: regex, as: UTF8.self),
         remedy: "Use a tokenizer with one of these patterns.")
     }
-    self = pattern
+    self = found
   }
 }

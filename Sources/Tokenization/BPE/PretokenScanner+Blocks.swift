@@ -25,7 +25,13 @@ extension PretokenScanner {
     while at < end && count < capacity {
       if at + 64 <= end && pattern != .none {
         let masks = scan_classify(bytes + at)
-        let cuts = pattern == .gpt2 ? gpt2Cuts(bytes + at, masks) : cl100kCuts(bytes + at, masks)
+        let cuts =
+          switch pattern {
+          case .gpt2: gpt2Cuts(bytes + at, masks)
+          case .o200k: o200kCuts(bytes + at, masks)
+          case .qwen2: cl100kCuts(bytes + at, masks, everyDigit: true)
+          default: cl100kCuts(bytes + at, masks, everyDigit: false)
+          }
         if cuts != 0 {
           let found = cuts.nonzeroBitCount
           var rest = cuts
@@ -85,7 +91,7 @@ extension PretokenScanner {
   }
 
   @inline(__always)
-  private func shortContraction(_ first: UInt8, _ second: UInt8) -> Int {
+  func shortContraction(_ first: UInt8, _ second: UInt8) -> Int {
     switch first {
     case UInt8(ascii: "s"), UInt8(ascii: "d"), UInt8(ascii: "m"), UInt8(ascii: "t"): 2
     case UInt8(ascii: "l"): second == UInt8(ascii: "l") ? 3 : 0
@@ -94,9 +100,25 @@ extension PretokenScanner {
     }
   }
 
-  /// Bits of the cuts inside a block, under the cl100k pattern.
+  /// First digits of groups of up to three.
   @inline(__always)
-  private func cl100kCuts(_ bytes: UnsafePointer<UInt8>, _ masks: scan_masks) -> UInt64 {
+  func digitCuts(_ digits: UInt64) -> UInt64 {
+    var last = digits & ~(digits << 1)
+    var cuts = last
+    let fourDigits = digits & (digits << 1) & (digits << 2) & (digits << 3)
+    while fourDigits != 0 {
+      last = (last << 3) & fourDigits
+      if last == 0 { break }
+      cuts |= last
+    }
+    return cuts
+  }
+
+  /// Bits of the cuts inside a block, under the cl100k pattern, or where every digit is a pretoken.
+  @inline(__always)
+  private func cl100kCuts(
+    _ bytes: UnsafePointer<UInt8>, _ masks: scan_masks, everyDigit: Bool
+  ) -> UInt64 {
     var valid = masks.high.trailingZeroBitCount
     if valid < 8 { return 0 }
     var inside = ~UInt64(0) >> UInt64(64 &- valid)
@@ -129,14 +151,7 @@ extension PretokenScanner {
     cuts |= gaps & ~(spaces >> 1)
     cuts |= firstOthers
     cuts |= (letters & ~(letters << 1)) & ~((gaps | firstOthers) << 1)
-    var digitCuts = digits & ~(digits << 1)
-    cuts |= digitCuts
-    let fourDigits = digits & (digits << 1) & (digits << 2) & (digits << 3)
-    while fourDigits != 0 {
-      digitCuts = (digitCuts << 3) & fourDigits
-      if digitCuts == 0 { break }
-      cuts |= digitCuts
-    }
+    cuts |= everyDigit ? digits : digitCuts(digits)
     cuts |= (free & newlines) << 1 & ~newlines
     var apostrophes = masks.apostrophes & firstOthers & (letters >> 1)
     while apostrophes != 0 {

@@ -14,8 +14,10 @@ package struct PretokenScanner: Sendable {
   func pretokenEnd(_ bytes: UnsafePointer<UInt8>, _ start: Int, _ end: Int) -> Int {
     switch pattern {
     case .gpt2: gpt2End(bytes, start, end)
-    case .cl100k: cl100kEnd(bytes, start, end, trailingSpaceIsOne: false)
-    case .cl100kTiktoken: cl100kEnd(bytes, start, end, trailingSpaceIsOne: true)
+    case .cl100k, .llama3: cl100kEnd(bytes, start, end, digits: 3, trailingSpaceIsOne: false)
+    case .cl100kTiktoken: cl100kEnd(bytes, start, end, digits: 3, trailingSpaceIsOne: true)
+    case .qwen2: cl100kEnd(bytes, start, end, digits: 1, trailingSpaceIsOne: false)
+    case .o200k: o200kEnd(bytes, start, end)
     case .none: end
     }
   }
@@ -77,9 +79,9 @@ package struct PretokenScanner: Sendable {
 
   /// `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|`
   /// ` ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`, and with `trailingSpaceIsOne` the
-  /// alternative `\s+$` in front of the three for white space.
+  /// alternative `\s+$` in front of the three for white space. `digits` is how many numbers go together.
   private func cl100kEnd(
-    _ bytes: UnsafePointer<UInt8>, _ start: Int, _ end: Int, trailingSpaceIsOne: Bool
+    _ bytes: UnsafePointer<UInt8>, _ start: Int, _ end: Int, digits: Int, trailingSpaceIsOne: Bool
   ) -> Int {
     if bytes[start] == UInt8(ascii: "'") {
       let length = foldedContraction(bytes, start, end)
@@ -87,15 +89,10 @@ package struct PretokenScanner: Sendable {
     }
     let kinds = CharacterClasses.letter | CharacterClasses.number | CharacterClasses.space
     let first = classes.character(bytes, start, end)
-    var position = start + first.length
+    let position = start + first.length
     if first.bits & CharacterClasses.letter != 0 { return letterEnd(bytes, position, end) }
     if first.bits & CharacterClasses.number != 0 {
-      for _ in 0..<2 where position < end {
-        let next = classes.character(bytes, position, end)
-        if next.bits & CharacterClasses.number == 0 { break }
-        position += next.length
-      }
-      return position
+      return numberEnd(bytes, position, end, more: digits - 1)
     }
     let next = position < end ? classes.character(bytes, position, end) : nil
     if let next, next.bits & CharacterClasses.letter != 0,
@@ -111,7 +108,7 @@ package struct PretokenScanner: Sendable {
   }
 
   /// As `contraction`, in either case; U+017F (ſ) is an s to the patterns' `(?i)`.
-  private func foldedContraction(_ bytes: UnsafePointer<UInt8>, _ start: Int, _ end: Int) -> Int {
+  func foldedContraction(_ bytes: UnsafePointer<UInt8>, _ start: Int, _ end: Int) -> Int {
     if start + 1 >= end { return 0 }
     switch bytes[start + 1] | 0x20 {
     case UInt8(ascii: "s"), UInt8(ascii: "d"), UInt8(ascii: "m"), UInt8(ascii: "t"): return 2
@@ -124,6 +121,18 @@ package struct PretokenScanner: Sendable {
     }
   }
 
+  /// Behind up to `more` numbers.
+  @inline(__always)
+  func numberEnd(_ bytes: UnsafePointer<UInt8>, _ start: Int, _ end: Int, more: Int) -> Int {
+    var position = start
+    for _ in 0..<more where position < end {
+      let next = classes.character(bytes, position, end)
+      if next.bits & CharacterClasses.number == 0 { break }
+      position += next.length
+    }
+    return position
+  }
+
   private func letterEnd(_ bytes: UnsafePointer<UInt8>, _ start: Int, _ end: Int) -> Int {
     var position = start
     while position < end {
@@ -134,7 +143,11 @@ package struct PretokenScanner: Sendable {
     return position
   }
 
-  private func otherEnd(_ bytes: UnsafePointer<UInt8>, _ start: Int, _ end: Int) -> Int {
+  /// Behind other characters and then line ends, and `also`.
+  @inline(__always)
+  func otherEnd(
+    _ bytes: UnsafePointer<UInt8>, _ start: Int, _ end: Int, also: UInt8 = 0x0A
+  ) -> Int {
     let kinds = CharacterClasses.letter | CharacterClasses.number | CharacterClasses.space
     var position = start
     while position < end {
@@ -142,12 +155,16 @@ package struct PretokenScanner: Sendable {
       if bits & kinds != 0 { break }
       position += length
     }
-    while position < end, bytes[position] == 0x0A || bytes[position] == 0x0D { position += 1 }
+    while position < end,
+      bytes[position] == 0x0A || bytes[position] == 0x0D || bytes[position] == also
+    {
+      position += 1
+    }
     return position
   }
 
   /// White space through its last line end; without one, as `spaceEnd`.
-  private func lineSpaceEnd(
+  func lineSpaceEnd(
     _ bytes: UnsafePointer<UInt8>, _ start: Int, _ end: Int, trailingSpaceIsOne: Bool
   ) -> Int {
     var position = start

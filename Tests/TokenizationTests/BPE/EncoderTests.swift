@@ -18,7 +18,18 @@ import Tokenization
     }
   }
 
-  @Test(arguments: ["gpt2", "cl100k"])
+  @Test(arguments: ["o200k", "o200k-tiktoken", "llama3", "qwen2"])
+  func idsEqualThePeersOfNewerPatterns(_ name: String) throws {
+    let encoder = BytePairEncoder(
+      name == "o200k-tiktoken"
+        ? try .load(path: Fixtures.path("o200k.tiktoken"), pattern: .o200k)
+        : try Fixtures.model(name))
+    let cases = try Fixtures.cases("patterns.json")
+    #expect(cases.count >= 200)
+    for item in cases { #expect(encoder.encode(item.text) == item.ids[name], "\(item.text)") }
+  }
+
+  @Test(arguments: ["gpt2", "cl100k", "o200k", "qwen2"])
   func tokensEqualTheTwin(_ name: String) throws {
     let model = try Fixtures.model(name)
     let twin = ReferenceTokenizer(model.pattern, merges: try Fixtures.merges(name))
@@ -114,7 +125,7 @@ import Tokenization
       [0xF0, 0x9F, 0x99], [0xE2], Array("'".utf8), Array("'l".utf8), Array(" ".utf8), [0xC3, 0xA9],
       Array("word".utf8), Array("\r\n".utf8), Array(repeating: 0x78, count: 70),
     ]
-    for name in ["gpt2", "cl100k", "neox", "tiktoken"] {
+    for name in ["gpt2", "cl100k", "neox", "tiktoken", "o200k", "qwen2"] {
       let encoder = BytePairEncoder(try Fixtures.model(name))
       for tail in tails {
         for length in tail.count..<140 {

@@ -16,8 +16,8 @@ enum Fixtures {
     ).appendingPathComponent(name).path
   }
 
-  static func cases() throws -> [Case] {
-    let data = try Data(contentsOf: URL(fileURLWithPath: path("cases.json")))
+  static func cases(_ name: String = "cases.json") throws -> [Case] {
+    let data = try Data(contentsOf: URL(fileURLWithPath: path(name)))
     return try JSONDecoder().decode([Case].self, from: data)
   }
 
@@ -59,6 +59,7 @@ struct TextGenerator {
     "'s", "'S", "'ll", "'RE", "'ve", "'d", "'", "''", "'ſ", "’", ".", ",", "--", "…", "🙂",
     "\u{301}",
     "\u{200D}", "\0", "\u{7F}", "\u{FFFD}", "averyveryverylongwordindeed",
+    "HTMLParser", "aB", "ABC", "X'S", "ǅ", "Ж", "ж", "/", "//", "\n//", "x'rE", "'s's",
   ]
 
   mutating func text(pieces count: Int) -> String {

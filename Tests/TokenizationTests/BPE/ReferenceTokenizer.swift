@@ -44,7 +44,12 @@ struct ReferenceTokenizer {
     var result: [String] = []
     var start = 0
     while start < scalars.count {
-      let end = pattern == .gpt2 ? gpt2(scalars, start) : cl100k(scalars, start)
+      let end =
+        switch pattern {
+        case .gpt2: gpt2(scalars, start)
+        case .o200k: o200k(scalars, start)
+        default: cl100k(scalars, start)
+        }
       result.append(String(String.UnicodeScalarView(scalars[start..<end])))
       start = end
     }
@@ -96,12 +101,58 @@ struct ReferenceTokenizer {
     let word = run(scalars, prefix, Self.isLetter)
     if word > prefix { return word }
     let digits = run(scalars, start, Self.isNumber)
-    if digits > start { return min(digits, start + 3) }
+    if digits > start { return min(digits, start + (pattern == .qwen2 ? 1 : 3)) }
     let mark = first == " " ? start + 1 : start
     let marks = run(scalars, mark, Self.isOther)
     if marks > mark { return run(scalars, marks, Self.isLineEnd) }
     let end = run(scalars, start, Self.isSpace)
     if pattern == .cl100kTiktoken && end == scalars.count { return end }
+    if let line = (start..<end).last(where: { Self.isLineEnd(scalars[$0]) }) { return line + 1 }
+    return spaces(scalars, start)
+  }
+
+  private static func isMark(_ scalar: Unicode.Scalar) -> Bool {
+    switch scalar.properties.generalCategory {
+    case .nonspacingMark, .spacingMark, .enclosingMark: true
+    default: false
+    }
+  }
+
+  private static func isUpper(_ scalar: Unicode.Scalar) -> Bool {
+    isMark(scalar) || isLetter(scalar) && scalar.properties.generalCategory != .lowercaseLetter
+  }
+
+  private static func isLower(_ scalar: Unicode.Scalar) -> Bool {
+    switch scalar.properties.generalCategory {
+    case .lowercaseLetter, .modifierLetter, .otherLetter: true
+    default: isMark(scalar)
+    }
+  }
+
+  /// As a regular expression engine goes: every alternative, the longest choices first, giving back.
+  private func o200k(_ scalars: [Unicode.Scalar], _ start: Int) -> Int {
+    let suffix = { (end: Int) in
+      end < scalars.count ? contraction(scalars, end, folded: true) ?? end : end
+    }
+    let first = scalars[start]
+    let takesPrefix = !Self.isLineEnd(first) && !Self.isLetter(first) && !Self.isNumber(first)
+    let begins = takesPrefix ? [start + 1, start] : [start]
+    for begin in begins {
+      for end in (begin...max(begin, run(scalars, begin, Self.isUpper))).reversed() {
+        let lower = run(scalars, end, Self.isLower)
+        if lower > end { return suffix(lower) }
+      }
+    }
+    for begin in begins {
+      let upper = run(scalars, begin, Self.isUpper)
+      if upper > begin { return suffix(run(scalars, upper, Self.isLower)) }
+    }
+    let digits = run(scalars, start, Self.isNumber)
+    if digits > start { return min(digits, start + 3) }
+    let mark = first == " " ? start + 1 : start
+    let marks = run(scalars, mark, Self.isOther)
+    if marks > mark { return run(scalars, marks) { Self.isLineEnd($0) || $0 == "/" } }
+    let end = run(scalars, start, Self.isSpace)
     if let line = (start..<end).last(where: { Self.isLineEnd(scalars[$0]) }) { return line + 1 }
     return spaces(scalars, start)
   }
