@@ -7,27 +7,26 @@ extension BytePairModel {
   /// The file that is meant in an output of stage vocabulary.
   package static let fileName = "tokenizer.json"
 
-  /// Loads the tokenizer that a configuration names: the output of stage vocabulary, or a file, whose
-  /// id is the first 12 digits of its SHA-256.
+  /// Loads the tokenizer that a configuration names: the output of stage vocabulary, or a file or
+  /// directory, whose id is the first 12 digits of `TokenizerSource.digest`.
   ///
-  /// - Throws: `UserError` when the directory is of another stage or id, when the file was altered, and
+  /// - Parameter pattern: as in `TokenizerSource.model`.
+  /// - Throws: `UserError` when the directory is of another stage or id, when a file was altered, and
   ///   as `load(path:)`.
-  package static func load(input: StageConfiguration.Input) throws -> BytePairModel {
-    try load(path: tokenizerPath(of: input))
-  }
-
-  /// The checked file of a tokenizer input.
-  package static func tokenizerPath(of input: StageConfiguration.Input) throws -> String {
+  package static func load(
+    input: StageConfiguration.Input, pattern: PretokenPattern? = nil
+  ) throws -> BytePairModel {
     guard FileBytes.exists(input.path + "/" + StageIndex.fileName) else {
-      // Either a file, or the directory of a stage that has not run: then reading says so.
-      let found = String(SHA256.hex(of: try FileBytes.read(input.path)).prefix(12))
+      // Either files, or the directory of a stage that has not run: then reading says so.
+      let source = try TokenizerSource(path: input.path)
+      let found = String(source.digest.prefix(12))
       guard found == input.id else {
         throw UserError(
           "\(input.path): another tokenizer than the configuration's",
           expected: "digest \(input.id)", found: found,
           remedy: "Write the configuration anew: ott-tokenize configure.")
       }
-      return input.path
+      return try source.model(pattern: pattern)
     }
     let stage = Stage.vocabulary.rawValue
     let index = try StageIndex(directory: input.path)
@@ -44,7 +43,21 @@ extension BytePairModel {
         "\(input.path)/\(fileName)", expected: "the file that \(StageIndex.fileName) describes",
         found: "other bytes", remedy: StageIndex.remedy(input.path))
     }
-    return input.path + "/" + fileName
+    return try load(path: input.path + "/" + fileName, pattern: pattern)
+  }
+
+  /// The input that names the tokenizer at `path` in a configuration, and its model.
+  package static func input(
+    path: String, pattern: PretokenPattern? = nil
+  ) throws -> (input: StageConfiguration.Input, model: BytePairModel) {
+    if FileBytes.exists(path + "/" + StageIndex.fileName) {
+      let input = StageConfiguration.Input(id: try StageIndex(directory: path).id, path: path)
+      return (input, try load(input: input, pattern: pattern))
+    }
+    let source = try TokenizerSource(path: path)
+    return (
+      .init(id: String(source.digest.prefix(12)), path: path), try source.model(pattern: pattern)
+    )
   }
 }
 

@@ -16,14 +16,23 @@ package enum ByteAlphabet {
 
   /// The bytes that a token's printable form stands for; nil when a character is not of the
   /// alphabet.
-  package static func bytes(of printable: String) -> [UInt8]? {
+  package static func bytes(of printable: String) -> [UInt8]? { bytes(of: Array(printable.utf8)) }
+
+  /// The same for a form in UTF-8.
+  static func bytes(of printable: [UInt8]) -> [UInt8]? {
     var bytes: [UInt8] = []
-    bytes.reserveCapacity(printable.utf8.count)
-    for scalar in printable.unicodeScalars {
-      guard let byte = byteOfScalar[scalar] else { return nil }
-      bytes.append(byte)
+    bytes.reserveCapacity(printable.count)
+    var decoder = UTF8()
+    var rest = printable.makeIterator()
+    while true {
+      switch decoder.decode(&rest) {
+      case .scalarValue(let scalar):
+        guard let byte = byteOfScalar[scalar] else { return nil }
+        bytes.append(byte)
+      case .emptyInput: return bytes
+      case .error: return nil
+      }
     }
-    return bytes
   }
 
   package static func printable(_ bytes: some Sequence<UInt8>) -> String {

@@ -12,7 +12,10 @@ extension BytePairModel {
       switch found {
       case .bool(false), .number(0): return
       case .string(let text) where text.isEmpty: return
-      default: throw UserError("\(source): \(what) is not implemented")
+      default:
+        throw UserError(
+          "\(source): \(what) is not implemented",
+          expected: "a byte-level BPE vocabulary, as GPT-2, Llama 3, Qwen 2 and OLMo have it")
       }
     }
     if let type = model["type"]?.text, type != "BPE" {
@@ -21,7 +24,7 @@ extension BytePairModel {
     for key in ["dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback"] {
       try refuse("model.\(key)", model[key])
     }
-    var vocabulary = try Vocabulary(model["vocab"], source: source, fileBytes: fileBytes)
+    let vocabulary = try Vocabulary(model["vocab"], source: source, fileBytes: fileBytes)
     let composes = try normalizer(json["normalizer"], source: source)
     let pattern = try preTokenizer(json["pre_tokenizer"], source: source)
     let added = try (json["added_tokens"]?.array ?? []).map {
@@ -34,11 +37,10 @@ extension BytePairModel {
       }
     }
     guard let list = model["merges"]?.array else { throw UserError("\(source): no model.merges") }
-    let merges = try list.enumerated().map { index, item in
+    let merges = try list.enumerated().compactMap { index, item -> Vocabulary.Merge? in
       let place = "\(source): model.merges[\(index)]"
-      let parts =
-        item.array?.compactMap(\.text)
-        ?? item.text?.split(separator: " ", omittingEmptySubsequences: false).map(String.init) ?? []
+      if let text = item.bytes { return try Vocabulary.merge(text, place) }
+      let parts = item.array?.compactMap(\.bytes) ?? []
       if parts.count != 2 { throw UserError("\(place): not a merge", expected: "two tokens") }
       return (parts[0], parts[1], place)
     }
@@ -84,7 +86,7 @@ extension BytePairModel {
         }
         return pattern ?? .none
       case ("Split", false):
-        guard pattern == nil, let regex = step["pattern"]?["Regex"]?.text else {
+        guard pattern == nil, let regex = step["pattern"]?["Regex"]?.bytes else {
           throw refuse("Split")
         }
         let behavior = step["behavior"]?.text ?? ""
@@ -106,19 +108,20 @@ extension BytePairModel {
     guard let id = json["id"]?.int, 0..<1 << 24 ~= id, case .string(let content)? = json["content"],
       !content.isEmpty
     else { throw UserError("\(source): added_tokens: an entry without id or content") }
-    let text = String(decoding: content, as: UTF8.self)
+    let text = Vocabulary.quoted(content)
     for key in ["single_word", "lstrip", "rstrip"] where json[key]?.bool ?? false {
-      throw UserError("\(source): added token \"\(text)\": \(key) is not implemented")
+      throw UserError("\(source): added token \(text): \(key) is not implemented")
     }
-    if let other = vocabulary.token(id), other != text {
+    if let other = vocabulary.token(id), other != content {
       throw UserError(
-        "\(source): duplicate id \(id)", found: "\"\(other)\" and added token \"\(text)\"")
+        "\(source): duplicate id \(id)",
+        found: "\(Vocabulary.quoted(other)) and added token \(text)")
     }
     let normalized = json["normalized"]?.bool ?? false
     return AddedToken(
       id: UInt32(id),
       content: normalized && composes
-        ? Array(text.precomposedStringWithCanonicalMapping.utf8) : content,
+        ? content.withUnsafeBufferPointer { Composition.composed($0) } ?? content : content,
       special: json["special"]?.bool ?? false, normalized: normalized)
   }
 }

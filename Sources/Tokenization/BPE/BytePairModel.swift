@@ -30,7 +30,8 @@ package final class BytePairModel: Sendable {
     var all = modelTokens
     for (id, bytes) in addedTokens.map({ ($0.id, $0.content) }) + unreachable {
       while all.count <= Int(id) { all.append(nil) }
-      all[Int(id)] = bytes
+      // What merges can produce stands for its own bytes, however the added token is spelled.
+      if all[Int(id)] == nil { all[Int(id)] = bytes }
     }
     tokens = TokenTable(all)
     self.pairs = pairs
@@ -43,9 +44,11 @@ package final class BytePairModel: Sendable {
     byteTokens = (0...255).map { table.id(of: [UInt8($0)]) ?? .max }
   }
 
-  /// Bytes of text that each id stands for; 0 for special tokens, which stand for none.
+  /// Bytes of text that each id stands for; 0 for special tokens, which stand for none, unless they are
+  /// tokens of ordinary text too: bytes or results of merges.
   package var textBytes: [Int] {
     let special = Set(addedTokens.filter { $0.special }.map(\.id))
+      .subtracting(byteTokens).subtracting(pairs.merged)
     return (0..<UInt32(vocabularySize)).map { special.contains($0) ? 0 : tokens.length(of: $0) }
   }
 

@@ -19,19 +19,23 @@ package struct BytePairTraining: Sendable {
     self.minimumCount = minimumCount
   }
 
-  /// Throws when the vocabulary has no room for the 256 bytes and the special tokens.
+  /// Throws when the vocabulary has no room for the 256 bytes and the special tokens, of which those
+  /// that are single bytes count once.
   package func validate() throws {
-    let least = 256 + specialTokens.count
+    let others = specialTokens.count { ByteAlphabet.bytes(of: $0)?.count != 1 }
+    let least = 256 + others
     if vocabularySize < least {
       throw UserError(
         "the vocabulary is smaller than its alphabet",
-        expected: "at least \(least) (256 bytes, \(specialTokens.count) special tokens)",
+        expected: "at least \(least) (256 bytes, \(others) other special tokens)",
         found: "\(vocabularySize)", remedy: "Ask for a larger vocabulary.")
     }
     if vocabularySize > 1 << 24 {
       throw UserError("a vocabulary of \(vocabularySize) tokens", expected: "at most \(1 << 24)")
     }
-    if Set(specialTokens).count < specialTokens.count || specialTokens.contains("") {
+    if Set(specialTokens.map { Array($0.utf8) }).count < specialTokens.count
+      || specialTokens.contains("")
+    {
       throw UserError("special tokens must differ and not be empty")
     }
   }
@@ -43,7 +47,8 @@ package struct BytePairTraining: Sendable {
 /// The most frequent pair is merged next, ties going to the lower left id, then the lower right id.
 /// Kept as there: a pair whose joined bytes are a token already merges into that token; each time a
 /// pair gains occurrences it is queued again together with the words of these alone; and the count
-/// of a merged pair is not cleared. Unlike there, occurrences are addressed by place, not by word:
+/// of a merged pair is not cleared. A special token that the byte alphabet can spell is also the token
+/// of these bytes: training does not make it a second time. Unlike there, occurrences are addressed by place, not by word:
 /// the work is in proportion to the occurrences merged. Counts are 64 bits wide.
 package struct BytePairTrainer {
   private static let separator = UInt32.max
@@ -71,10 +76,15 @@ package struct BytePairTrainer {
     try training.validate()
     self.training = training
     tokens = training.specialTokens.map { Array($0.utf8) }
+    for (id, special) in training.specialTokens.enumerated() {
+      guard let bytes = ByteAlphabet.bytes(of: special) else { continue }
+      tokens[id] = bytes
+      ids[bytes] = UInt32(id)
+    }
     // Hugging Face sorts the alphabet by the characters that stand for the bytes.
     for byte in (0...255).sorted(by: {
       ByteAlphabet.scalarOfByte[$0].value < ByteAlphabet.scalarOfByte[$1].value
-    }) {
+    }) where ids[[UInt8(byte)]] == nil {
       ids[[UInt8(byte)]] = UInt32(tokens.count)
       tokens.append([UInt8(byte)])
     }

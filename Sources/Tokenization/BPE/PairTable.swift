@@ -50,4 +50,13 @@ final class PairTable: @unchecked Sendable {
       slot = (slot &+ 1) & mask
     }
   }
+
+  /// Ids that rules merge into.
+  var merged: Set<UInt32> {
+    var ids: Set<UInt32> = []
+    for slot in 0...Int(mask) where slots[slot].value != Self.absent {
+      ids.insert(UInt32(truncatingIfNeeded: slots[slot].value))
+    }
+    return ids
+  }
 }

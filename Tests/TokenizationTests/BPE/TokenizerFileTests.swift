@@ -33,23 +33,137 @@ import Tokenization
     #expect(encoder.encode("abcab") == [257, 256])
   }
 
-  @Test func vocabularyWithMerges() throws {
+  /// vocab.json of the 256 bytes, "ab" and the end of a text.
+  private static func vocabulary(_ more: String = "") -> String {
     var vocabulary = "{"
     for byte in 0...255 {
       let text = ByteAlphabet.printable([UInt8(byte)])
       vocabulary += "\"\(text == "\"" || text == "\\" ? "\\" : "")\(text)\": \(byte), "
     }
-    vocabulary += "\"ab\": 256, \"<|endoftext|>\": 257}"
+    return vocabulary + "\"ab\": 256, \"<|endoftext|>\": 257\(more)}"
+  }
+
+  @Test func vocabularyWithMerges() throws {
     let merges = "#version: 0.2\na b\n"
     for (first, second) in [("vocab.json", "merges.txt"), ("encoder.json", "vocab.bpe")] {
-      let directory = try Fixtures.directory([first: vocabulary, second: merges])
+      let directory = try Fixtures.directory([first: Self.vocabulary(), second: merges])
       let encoder = BytePairEncoder(try .load(path: directory))
       #expect(encoder.encode("ab<|endoftext|>a") == [256, 257, 97])
     }
-    let broken = try Fixtures.directory(["vocab.json": vocabulary, "merges.txt": merges + "a zz\n"])
+    let broken = try Fixtures.directory([
+      "vocab.json": Self.vocabulary(), "merges.txt": merges + "a zz\n",
+    ])
     let error = #expect(throws: UserError.self) { try BytePairModel.load(path: broken) }
     #expect(error?.description.contains("merges.txt:3") == true)
     #expect(error?.description.contains("zz") == true)
+  }
+
+  /// Windows line ends, byte order marks, and version lines anywhere, as Hugging Face reads them.
+  @Test(arguments: [
+    "#version: 0.2\r\na b\r\n", "a b\r\n", "\u{FEFF}#version: 0.2\na b\n", "a b\n#version x\n",
+    "#version: 0.2\n\na b",
+  ])
+  func mergesAsOtherSystemsWriteThem(_ merges: String) throws {
+    let directory = try Fixtures.directory([
+      "vocab.json": "\u{FEFF}" + Self.vocabulary(), "merges.txt": merges,
+    ])
+    let model = try BytePairModel.load(path: directory)
+    #expect(model.mergeCount == 1)
+    #expect(BytePairEncoder(model).encode("ab") == [256])
+  }
+
+  @Test func ranksWithWindowsLineEnds() throws {
+    let lines = "YQ== 0\r\nYg== 1\r\n\r\nYWI= 2\r\n"
+    let directory = try Fixtures.directory(["t.tiktoken": "\u{FEFF}" + lines])
+    let model = try BytePairModel.load(path: directory, pattern: .gpt2)
+    #expect(BytePairEncoder(model).encode("abb") == [2, 1])
+    let broken = try Fixtures.directory(["t.tiktoken": lines + "Yw== x\r\n"])
+    let error = #expect(throws: UserError.self) { try BytePairModel.load(path: broken) }
+    #expect(error?.description.contains("t.tiktoken:5") == true)
+  }
+
+  /// What Swift's String takes for one text, and Hugging Face for two tokens.
+  @Test func tokensAreBytes() throws {
+    let pairs = [("K", "\u{212A}"), ("\u{3A9}", "\u{2126}"), ("\u{E9}", "e\u{301}")]
+    for (index, (first, second)) in pairs.enumerated() {
+      let added =
+        "[{\"id\": 300, \"content\": \"\(second)\"}, {\"id\": 301, \"content\": \"\(first)x\"}]"
+      let tokens = index == 1 ? "\"\(first)\": 256, \"\(second)\": 257, " : "\"\(second)\": 257, "
+      let vocabulary = tokens + "\"ab\": 258, \"abc\": 259"
+      let model = try Self.load(Self.json(vocabulary: vocabulary, added: added))
+      let encoder = BytePairEncoder(model)
+      #expect(encoder.encode("\(second)ab\(first)x") == [300, 258, 301])
+      #expect(model.decode([257]) == Array(second.utf8))
+      let wrong = "[{\"id\": 257, \"content\": \"\(first)\"}]"
+      #expect(throws: UserError.self) {
+        try Self.load(Self.json(vocabulary: vocabulary, added: wrong))
+      }
+    }
+  }
+
+  @Test func patternsAreUsedOrRefused() throws {
+    let directory = try Fixtures.directory([
+      "vocab.json": Self.vocabulary(", \"Bc\": 258"), "merges.txt": "a b\nB c\n",
+    ])
+    // GPT-2 leaves letters together, o200k cuts in front of the B.
+    let encode = { (pattern: PretokenPattern?) in
+      let model = try BytePairModel.load(path: directory, pattern: pattern)
+      return (model.pattern, BytePairEncoder(model).encode("a1234"))
+    }
+    #expect(try encode(nil) == (.gpt2, [97, 49, 50, 51, 52]))
+    #expect(try encode(.o200k).0 == .o200k)
+    let own = try Fixtures.directory(["tokenizer.json": Self.json()])
+    #expect(try BytePairModel.load(path: own, pattern: .gpt2).pattern == .gpt2)
+    let error = #expect(throws: UserError.self) {
+      try BytePairModel.load(path: own, pattern: .qwen2)
+    }
+    #expect(error?.description.contains("its own") == true)
+    // The same cuts under another name.
+    #expect(
+      try BytePairModel.load(path: Fixtures.path("llama3.json"), pattern: .llama3).pattern
+        == .cl100k)
+  }
+
+  @Test func theDigestCoversEveryFileThatIsRead() throws {
+    func digest(_ merges: String) throws -> String {
+      let directory = try Fixtures.directory([
+        "vocab.json": Self.vocabulary(", \"bc\": 258"), "merges.txt": merges,
+      ])
+      let digest = try TokenizerSource(path: directory).digest
+      #expect(try TokenizerSource(path: directory + "/vocab.json").digest == digest)
+      let input = StageConfiguration.Input(id: String(digest.prefix(12)), path: directory)
+      #expect(try BytePairModel.load(input: input).mergeCount > 0)
+      try AtomicFile.write("a b\nb c\na b\n", to: directory + "/merges.txt")
+      #expect(throws: UserError.self) { try BytePairModel.load(input: input) }
+      return digest
+    }
+    #expect(try digest("a b\nb c\n") != digest("b c\na b\n"))
+    #expect(try digest("a b\n") == digest("a b\n"))
+  }
+
+  @Test func whatIsNotReadIsNamed() throws {
+    let piece = "\n\u{E}\n\u{5}<unk>\u{15}\0\0\0\0\u{18}\u{2}"
+    for (files, reason) in [
+      (["tokenizer.model": piece], "SentencePiece"), (["spiece.model": piece], "spiece.model"),
+      (
+        ["vocab.json": Self.vocabulary(), "merges.txt": "a b", "added_tokens.json": "{}"],
+        "added_tokens"
+      ),
+      (["tokenizer.json": "merges\n"], "no JSON object"),
+      (["x.tiktoken": "", "y.tiktoken": ""], "Name one"),
+    ] {
+      let directory = try Fixtures.directory(files)
+      let error = #expect(throws: UserError.self) { try BytePairModel.load(path: directory) }
+      #expect(error?.description.contains(reason) == true, "\(error?.description ?? "")")
+    }
+    let merges = try Fixtures.directory(["merges.txt": "a b"])
+    let error = #expect(throws: UserError.self) {
+      try BytePairModel.load(path: merges + "/merges.txt")
+    }
+    #expect(error?.description.contains("Name vocab.json") == true)
+    // Llama 3 calls ranks so too.
+    let ranks = try Fixtures.directory(["tokenizer.model": "YQ== 0\nYg== 1\nYWI= 2\n"])
+    #expect(try BytePairModel.load(path: ranks, pattern: .llama3).vocabularySize == 3)
   }
 
   @Test(arguments: [

@@ -55,6 +55,60 @@ import Tokenization
     }
   }
 
+  /// A byte, the space in the byte alphabet's spelling, and what merges make: as Hugging Face's trainer
+  /// has it, each is one token, and what is written can be read.
+  @Test func specialTokensThatTrainingAlsoMakes() throws {
+    let special = ["|", "a", "\u{120}", "st"]
+    let trained = try Self.train(Self.lines(), .gpt2, 600, special: special)
+    let merges = trained.merges.map {
+      (trained.tokens[Int($0.left)], trained.tokens[Int($0.right)])
+    }
+    let expected = try Fixtures.merges("special")
+    #expect(merges.elementsEqual(expected, by: ==))
+    #expect(expected.contains { $0.0 + $0.1 == Array("st".utf8) })
+    let directory = try Fixtures.directory(["tokenizer.json": trained.huggingFaceJSON])
+    let peer = try Fixtures.model("special")
+    for model in [trained.model, try .load(path: directory)] {
+      #expect(model.vocabularySize == 600 && model.textBytes == peer.textBytes)
+      #expect(Array(model.textBytes.prefix(4)) == [1, 1, 1, 2])
+      for finds in [false, true] {
+        let encoder = BytePairEncoder(model, findsSpecialTokens: finds)
+        let other = BytePairEncoder(peer, findsSpecialTokens: finds)
+        for text in ["a stin|", "|st|", " a", "stst"] {
+          #expect(encoder.encode(text) == other.encode(text))
+          #expect(model.decode(encoder.encode(text)) == Array(text.utf8))
+        }
+      }
+    }
+    #expect(BytePairEncoder(peer).encode("a st|") == [1, 2, 3, 0])
+    let ranks = try Fixtures.directory(["t.tiktoken": trained.tiktoken])
+    let tiktoken = try BytePairModel.load(path: ranks + "/t.tiktoken", pattern: .gpt2)
+    #expect(tiktoken.tokens.id(of: Array("|".utf8)) == 0)
+    // A mark that no merge leads to is no token of text.
+    let mark = try Self.train(Self.lines(), .gpt2, 300, special: ["<|end|>", "e\u{301}", "\u{E9}"])
+    #expect(Array(mark.model.textBytes.prefix(4)) == [0, 0, 1, 1])
+    #expect(mark.tokens.count == 300)
+  }
+
+  @Test func vocabularyAndMergesAreWritten() throws {
+    let trained = try Self.train(Self.lines(), .qwen2, 600, special: ["<|endoftext|>"])
+    let directory = try Fixtures.directory([
+      "vocab.json": trained.vocabularyJSON, "merges.txt": try #require(trained.mergesText),
+    ])
+    let encoder = BytePairEncoder(try .load(path: directory, pattern: .qwen2))
+    let fixture = BytePairEncoder(trained.model)
+    for item in try Fixtures.cases() {
+      #expect(encoder.encode(item.text) == fixture.encode(item.text))
+    }
+    // What every reader of merges.txt takes for its version: a merge that cannot be written there.
+    let shader = try Self.train(["#version #versions #version"], .qwen2, 270)
+    #expect(shader.mergesText == nil)
+    let whole = try Fixtures.directory(["tokenizer.json": shader.huggingFaceJSON])
+    #expect(
+      BytePairEncoder(try .load(path: whole)).encode("#versions")
+        == BytePairEncoder(shader.model).encode("#versions"))
+  }
+
   @Test func writtenFilesGiveTheSameIds() throws {
     let trained = try Self.train(Self.lines(), .cl100k, 600, special: ["<|endoftext|>"])
     let directory = try Fixtures.directory([
