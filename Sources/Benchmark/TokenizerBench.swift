@@ -87,6 +87,27 @@ package struct TokenizerBench {
     }
   }
 
+  package struct Reading {
+    /// Of CPU.
+    package let seconds: Double
+    /// Of the part that was read.
+    package let documents: Int
+    package let bytes: Int
+  }
+
+  /// Reads a corpus from its files, once.
+  package static func read(_ corpus: Corpus, split: Bool) throws -> Reading {
+    let start = Host.threadSeconds
+    let reader = CorpusReader(corpus, split: split ? CorpusSplit(validation: 0.01) : nil)
+    var (documents, bytes) = (0, 0)
+    while let block = try reader.next() {
+      documents += block.count
+      bytes += block.bytes.count
+    }
+    return Reading(
+      seconds: Host.threadSeconds - start, documents: documents, bytes: bytes)
+  }
+
   private static func seconds(_ body: () throws -> Void) rethrows -> Double {
     let start = Host.monotonicSeconds
     try body()

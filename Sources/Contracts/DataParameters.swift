@@ -96,6 +96,8 @@ package struct TextTokenizeParameters: StageParameters, KeyedParameters {
   @Key(in: 1...1 << 40) package var shardBytes: Int
   /// A special token behind every document.
   @Key() package var endOfText: String?
+  /// Of a tokenizer that names none.
+  @Key() package var pattern: PretokenPattern?
 
   package init() {}
 

@@ -7,7 +7,7 @@ import Tokenization
 /// The stage "tokenize" with kind text: text files to token shards.
 ///
 /// Inputs: corpus (file, directory or glob, with the first 12 digits of its digest as id) and tokenizer
-/// (likewise a file, or the output of stage vocabulary).
+/// (likewise a file or directory, or the output of stage vocabulary).
 struct TextTokenization {
   private let configuration: StageConfiguration
   private let parameters: TextTokenizeParameters
@@ -24,7 +24,7 @@ struct TextTokenization {
     corpusID = corpusInput.id
     let tokenizerInput = try configuration.input("tokenizer")
     tokenizerID = tokenizerInput.id
-    let model = try BytePairModel.load(input: tokenizerInput)
+    let model = try BytePairModel.load(input: tokenizerInput, pattern: parameters.pattern)
     self.model = model
     endOfText = try parameters.endOfText.map {
       try model.specialToken($0, path: tokenizerInput.path)
@@ -48,7 +48,8 @@ struct TextTokenization {
       "endOfText": endOfText.map { .integer(Int($0)) } ?? .null,
     ])
     return StageSummary(
-      "tokenized \(sums.documents) documents, \(bytes) bytes into \(sums.writer.elements) tokens",
+      "tokenized \(sums.documents) documents, \(bytes) bytes into \(sums.writer.elements) tokens"
+        + (corpus.leftOut.map { "; \($0)" } ?? ""),
       amounts: ["bytes": bytes])
   }
 
@@ -93,6 +94,7 @@ struct TextTokenization {
       progress.update(done: reader.fileBytesRead / 1_000_000)
     }
     progress.finish()
+    try reader.require(part)
     return sums
   }
 }

@@ -24,7 +24,7 @@ package struct VocabularyStage: Sendable {
     let result = try TokenizerTraining(
       training,
       on: CorpusReader(corpus, split: parameters.corpusSplit, part: parameters.part),
-      threads: threads)
+      part: parameters.part, threads: threads)
     guard result.trained.tokens.count == training.vocabularySize else {
       throw UserError(
         "\(configuration.source): parameters.vocabulary",
@@ -53,10 +53,15 @@ package struct TokenizerTraining {
   /// Of the text, and distinct pretokens in it.
   package let bytes, pretokens: Int
 
-  package init(_ training: BytePairTraining, on reader: CorpusReader, threads: Int) throws {
+  /// - Throws: `UserError` when `part`, which is what the reader reads, has no document.
+  package init(
+    _ training: BytePairTraining, on reader: CorpusReader, part: CorpusSplit.Part = .train,
+    threads: Int
+  ) throws {
     try training.validate()
     let counter = try PretokenCounter.count(
       reader, pattern: training.pattern, pool: WorkerPool(threads: threads))
+    try reader.require(part)
     trained = try BytePairTrainer.train(training, on: counter)
     bytes = counter.byteCount
     pretokens = counter.distinct

@@ -6,13 +6,14 @@ import Tokenization
 struct Tokenizers: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Time encoding and training of byte-pair tokenizers.",
-    subcommands: [Encode.self, Train.self])
+    subcommands: [Encode.self, Train.self, Read.self])
 
   struct Encode: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Encode the documents; a line per pass: cold or warm, seconds, ids, cache bytes.")
 
     @Option(help: "Tokenizer file.") var tokenizer: String
+    @Option(help: "Pattern of a file that names none.") var pattern: PretokenPattern?
     @Option(help: "Worker threads.") var threads = 1
     @Option(help: "Passes over the documents; only the first is cold.") var passes = 2
     @Flag(help: "Take special tokens in the text for ordinary text.") var ordinary = false
@@ -29,7 +30,7 @@ struct Tokenizers: ParsableCommand {
       for output in [ids, counts].compactMap({ $0 }) {
         try OutputPath.require(file: output, apartFrom: [tokenizer, file])
       }
-      let model = try BytePairModel.load(path: tokenizer)
+      let model = try BytePairModel.load(path: tokenizer, pattern: pattern)
       let bench = TokenizerBench(documents: try FileBytes.read(file), threads: threads)
       let encoded = try bench.encode(model, passes: passes, findsSpecialTokens: !ordinary) {
         try tell("\($0 == 0 ? "cold" : "warm") \($1.seconds) \($1.ids) \($1.cacheBytes)")
@@ -37,6 +38,23 @@ struct Tokenizers: ParsableCommand {
       if let ids { try AtomicFile.write(encoded.ids.withUnsafeBytes { Array($0) }, to: ids) }
       if let counts {
         try AtomicFile.write(encoded.counts.withUnsafeBytes { Array($0) }, to: counts)
+      }
+    }
+  }
+
+  struct Read: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Read a corpus; a line per pass: seconds of CPU, documents, bytes of text.")
+
+    @Option(help: "Passes over the files.") var passes = 3
+    @Flag(help: "Draw which documents are held out, as training does.") var split = false
+    @Argument(help: "Files, directories, globs.") var corpus: [String]
+
+    func run() throws {
+      let corpus = try Corpus(corpus)
+      for _ in 0..<passes {
+        let reading = try TokenizerBench.read(corpus, split: split)
+        try tell("\(reading.seconds) \(reading.documents) \(reading.bytes)")
       }
     }
   }

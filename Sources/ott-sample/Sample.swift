@@ -62,26 +62,26 @@ struct Draw: ParsableCommand {
 
   @OptionGroup var grammar: GrammarOptions
 
-  @Option(help: "With --print: the seed.")
-  var seed: UInt64 = 1
+  @Option(help: "With --print: the seed (default: 1).")
+  var seed: UInt64?
 
-  @Option(help: "With --print: the name of the random stream.")
-  var stream = "train"
+  @Option(help: "With --print: the name of the random stream (default: train).")
+  var stream: String?
 
-  @Option(help: "With --print: number of sentences.")
-  var count: UInt64 = 1
+  @Option(help: "With --print: number of sentences (default: 1).")
+  var count: UInt64?
 
-  @Option(help: "With --print: the first sentence's number.")
-  var first: UInt64 = 0
+  @Option(help: "With --print: the first sentence's number (default: 0).")
+  var first: UInt64?
 
   func validate() throws {
     if print {
-      guard config == nil, output == nil, threads == nil else {
+      guard config == nil, output == nil, threads == nil, name == nil, !quiet else {
         throw ValidationError(
-          "--print goes with --grammar, not with --config, --output, --threads.")
+          "--print goes with --grammar, not with --config, --output, --threads, --name, --quiet.")
       }
       guard grammar.grammar != nil else { throw ValidationError("--print needs --grammar FILE.") }
-      guard first.addingReportingOverflow(count).overflow == false else {
+      guard (first ?? 0).addingReportingOverflow(count ?? 1).overflow == false else {
         throw ValidationError("--first and --count: expected a sum below 2^64.")
       }
     } else {
@@ -89,8 +89,12 @@ struct Draw: ParsableCommand {
         throw ValidationError(
           "Expected --config FILE --output DIR, or --print --grammar FILE, or a subcommand.")
       }
-      guard grammar.grammar == nil, grammar.root == nil else {
-        throw ValidationError("--grammar and --root go with --print; the stage has a --config.")
+      guard grammar.grammar == nil, grammar.root == nil, seed == nil, stream == nil, count == nil,
+        first == nil
+      else {
+        throw ValidationError(
+          "--grammar, --root, --seed, --stream, --count and --first go with --print; "
+            + "the stage has a --config.")
       }
     }
   }
@@ -98,8 +102,9 @@ struct Draw: ParsableCommand {
   func run() throws {
     if print {
       let text = SentenceText(try grammar.load())
-      let sampler = SentenceSampler(text.grammar, seed: seed, stream: stream)
-      for index in first..<first + count {
+      let sampler = SentenceSampler(text.grammar, seed: seed ?? 1, stream: stream ?? "train")
+      let first = first ?? 0
+      for index in first..<first + (count ?? 1) {
         var sentence: [UInt8] = []
         sampler.appendSentence(index, to: &sentence)
         try StandardOutput.line(text.line(sentence))

@@ -21,27 +21,45 @@ struct SplitOptions: ParsableArguments {
 
 /// A tokenizer file.
 struct TokenizerOptions: ParsableArguments {
-  @Option(help: "tokenizer.json, vocab.json with merges.txt beside it, or a .tiktoken file.")
+  @Option(
+    help:
+      "tokenizer.json, vocab.json with merges.txt beside it, a .tiktoken file, or their directory.")
   var tokenizer: String
-  @Option(help: "Pattern of a .tiktoken file: gpt2, cl100k, cl100k-tiktoken or none.")
+  @Option(
+    help: "Pattern of a file that names none (.tiktoken, vocab.json): \(PretokenPattern.names).")
   var pattern: PretokenPattern?
 
   func load() throws -> BytePairModel { try .load(path: tokenizer, pattern: pattern) }
 }
 
-extension PretokenPattern: ExpressibleByArgument {}
+extension PretokenPattern: ExpressibleByArgument {
+  static var names: String { allCases.map(\.rawValue).joined(separator: ", ") }
+}
+
+extension Corpus {
+  /// The corpus that a command line names; says what of it is not read.
+  static func named(_ arguments: [String]) throws -> Corpus {
+    let corpus = try Corpus(arguments)
+    if let note = corpus.leftOut {
+      StandardError.write("note: \(note)\n")
+    }
+    return corpus
+  }
+}
 
 struct TrainCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "train", abstract: "Train a byte-level BPE tokenizer on text files.")
 
   @Option(help: "Number of tokens, special ones included.") var vocabulary: Int
-  @Option(help: "Pre-tokenizer pattern: gpt2, cl100k or none.") var pattern = PretokenPattern.gpt2
+  @Option(help: "Pre-tokenizer pattern: \(PretokenPattern.names).")
+  var pattern = PretokenPattern.gpt2
   @Option(help: "A special token; they get the first ids.") var special: [String] = []
   @Option(help: "Least number of occurrences of a pair to merge.") var minimumCount: Int64 = 1
   @OptionGroup var split: SplitOptions
   @Option(help: "Worker threads (default: all).") var threads = Host.threads
-  @Option(help: "Directory for tokenizer.json and tokenizer.tiktoken.") var output: String
+  @Option(help: "Directory for tokenizer.json, vocab.json, merges.txt and tokenizer.tiktoken.")
+  var output: String
   @Argument(help: "Files, directories, globs.") var corpus: [String]
 
   func validate() throws {
@@ -54,17 +72,35 @@ struct TrainCommand: ParsableCommand {
       vocabularySize: vocabulary, pattern: pattern, specialTokens: special,
       minimumCount: minimumCount)
     try training.validate()
-    let texts = try Corpus(corpus)
+    let texts = try Corpus.named(corpus)
     try OutputPath.require(file: "\(output)/\(BytePairModel.fileName)", apartFrom: corpus)
     let start = Host.monotonicSeconds
-    let result = try TokenizerTraining(
-      training, on: CorpusReader(texts, split: split.value), threads: threads)
+    let reader = CorpusReader(texts, split: split.value)
+    let result = try TokenizerTraining(training, on: reader, threads: threads)
+    try reader.require(.validation)
     try AtomicFile.makeDirectory(output)
     _ = try result.write(to: output)
     try StandardOutput.line("\(result.text) in \(Int((Host.monotonicSeconds - start) * 1000)) ms")
+    try writePair(result.trained)
     if result.trained.tokens.count < vocabulary {
       try StandardOutput.line(
         "no more pairs occur \(minimumCount) times: \(vocabulary) tokens were asked for")
+    }
+  }
+
+  /// `vocab.json` and `merges.txt`, or, where a merge cannot be written there, neither.
+  private func writePair(_ trained: TrainedTokenizer) throws {
+    let (vocabulary, merges) = (output + "/vocab.json", output + "/merges.txt")
+    guard let text = trained.mergesText else {
+      for path in [vocabulary, merges] { unlink(path) }
+      try StandardOutput.line("no merges.txt: a merge reads as the line that names its version")
+      return
+    }
+    try AtomicFile.write(trained.vocabularyJSON, to: vocabulary)
+    try AtomicFile.write(text, to: merges)
+    if pattern != .gpt2 {
+      try StandardOutput.line(
+        "vocab.json and .tiktoken files name no pattern: give --pattern \(pattern.rawValue)")
     }
   }
 }
@@ -80,8 +116,8 @@ struct EncodeCommand: ParsableCommand {
   @Flag(help: "Take special tokens in the text for ordinary text.") var ordinary = false
 
   func validate() throws {
-    if !print && !offsets {
-      throw ValidationError("Say --print or --offsets; shards are the stage's work.")
+    if print == offsets {
+      throw ValidationError("Say --print or --offsets, one of them; shards are the stage's work.")
     }
   }
 
@@ -108,11 +144,12 @@ struct DecodeCommand: ParsableCommand {
 
   func run() throws {
     let model = try options.load()
-    let text = String(decoding: try StandardInput.rest(), as: UTF8.self)
-    let ids = try text.split(whereSeparator: \.isWhitespace).map { word in
+    let text = try StandardInput.rest()
+    let ids = try text.split { $0 == 0x20 || 0x09...0x0D ~= $0 }.map { bytes in
+      let word = String(decoding: bytes, as: UTF8.self)
       guard let id = UInt32(word), Int(id) < model.vocabularySize else {
         throw UserError(
-          "standard input: not an id", expected: "0..<\(model.vocabularySize)", found: String(word))
+          "standard input: not an id", expected: "0..<\(model.vocabularySize)", found: word)
       }
       return id
     }
@@ -125,7 +162,7 @@ struct ConfigureCommand: ParsableCommand {
     commandName: "configure",
     abstract: "Write the stage's configuration for a corpus and a tokenizer; print its id.")
 
-  @Option(help: "tokenizer.json.") var tokenizer: String
+  @OptionGroup var options: TokenizerOptions
   @Option(help: "Part of the corpus: train or validation.") var part = CorpusSplit.Part.train
   @OptionGroup var split: SplitOptions
   @Option(help: "Element type: u16 or u32 (default: the smallest).")
@@ -136,13 +173,17 @@ struct ConfigureCommand: ParsableCommand {
   @Argument(help: "File, directory or glob.") var corpus: String
 
   func run() throws {
-    let model = try BytePairModel.load(path: tokenizer)
-    if let endOfText { _ = try model.specialToken(endOfText, path: tokenizer) }
+    let (input, model) = try BytePairModel.input(path: options.tokenizer, pattern: options.pattern)
+    if let endOfText { _ = try model.specialToken(endOfText, path: options.tokenizer) }
+    guard BytePath(argument: corpus) == BytePath(corpus) else {
+      throw UserError(
+        "\(corpus): a configuration holds paths in UTF-8 only",
+        remedy: "Name the directory that it lies in, or a glob.")
+    }
     let inputs = [
       "corpus": StageConfiguration.Input(
-        id: String(try Corpus([corpus]).digest().prefix(12)), path: corpus),
-      "tokenizer": StageConfiguration.Input(
-        id: String(SHA256.hex(of: try FileBytes.read(tokenizer)).prefix(12)), path: tokenizer),
+        id: String(try Corpus.named([corpus]).digest().prefix(12)), path: corpus),
+      "tokenizer": input,
     ]
     var parameters = TextTokenizeParameters()
     parameters.part = part
@@ -151,6 +192,7 @@ struct ConfigureCommand: ParsableCommand {
     parameters.element = element ?? .init(vocabulary: model.vocabularySize)
     parameters.shardBytes = shardBytes
     parameters.endOfText = endOfText
+    parameters.pattern = options.pattern
     let configuration = TokenizeParameters.text(parameters).configuration(inputs: inputs)
     let path = "\(output)/\(configuration.id).json"
     try OutputPath.require(file: path, apartFrom: [tokenizer, corpus])

@@ -20,8 +20,9 @@ struct StatisticsCommand: ParsableCommand {
   }
 
   func run() throws {
-    let texts = try Corpus(corpus)
-    try OutputPath.require(file: output, apartFrom: [options.tokenizer] + corpus + texts.files)
+    let texts = try Corpus.named(corpus)
+    try OutputPath.require(
+      file: output, apartFrom: [options.tokenizer] + corpus + texts.files.map(\.description))
     let csv = try VocabularyCurve.csv(
       of: texts, options.load(), tokenizer: options.tokenizer, orders: orders,
       threads: threads)

@@ -9,6 +9,8 @@ all ids are written. Runs of ours and of a peer alternate; ratio is peer seconds
 median of the pairs, with their least and greatest. `cold` is the first pass of a process, `warm` the
 third over the same documents. Ids, and for training merges, must be equal, or the exit status is 1.
 The long-piece rows compare us with ourselves: 1 MiB of one repeated piece against the corpus, cold.
+The row of short lines reads a corpus of a million JSON lines from its file, beside Python's json, by the
+CPU seconds of the reading thread.
 """
 
 import argparse
@@ -20,6 +22,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "tools"))
@@ -43,10 +46,10 @@ def merges_digest(pairs):
 if kind == "encode":
     if peer == "tiktoken":
         import tiktoken, tiktoken.load, tiktoken_ext.openai_public as public
-        pattern = public.r50k_pat_str
-        if name.startswith("cl100k"):
-            source = open(public.__file__).read()
-            pattern = next(l for l in source.splitlines() if "p{N}{1,3}+" in l).split('r"""')[1].split('"""')[0]
+        import patterns
+        pattern = {"cl100k_base.tiktoken": patterns.CL100K_TIKTOKEN, "llama3.model": patterns.LLAMA3,
+                   "llama4.model": patterns.O200K, "qwen.tiktoken": patterns.QWEN2,
+                   "gpt2.tiktoken": public.r50k_pat_str}[name]
         encoding = tiktoken.Encoding(name, pat_str=pattern, special_tokens={},
             mergeable_ranks=tiktoken.load.load_tiktoken_bpe(vocabulary))
         run = lambda: [encoding.encode_to_numpy(t, disallowed_special=()) for t in texts]
@@ -138,7 +141,8 @@ class Bench:
         return [float(result.stdout.split()[0])], merges_digest(output), 0
 
     def peer(self, work, threads, vocabulary, passes):
-        environment = dict(os.environ, RAYON_NUM_THREADS=str(threads), TOKENIZERS_PARALLELISM="true")
+        environment = dict(os.environ, RAYON_NUM_THREADS=str(threads), TOKENIZERS_PARALLELISM="true",
+                           PYTHONPATH=str(Path(__file__).parent))
         result = subprocess.run(
             [sys.executable, "-c", CHILD, work, str(threads), self.texts, str(vocabulary),
              str(passes)], check=True, capture_output=True, text=True, env=environment)
@@ -167,6 +171,28 @@ class Bench:
         print(*row, sep=",", flush=True)
 
 
+def short_lines(arguments, path, count=1_000_000):
+    path.write_text("".join(f'{{"id": {i}, "text": "line {i}"}}\n' for i in range(count)))
+    pairs = []
+    for _ in range(arguments.runs):
+        result = subprocess.run([arguments.bin, "read", "--passes", "1", path], check=True,
+                                capture_output=True, text=True)
+        seconds, documents, _ = result.stdout.split()
+        assert int(documents) == count, documents
+        start = time.thread_time()
+        with open(path, "rb") as lines:
+            for line in lines:
+                json.loads(line)["text"].encode()
+        pairs.append((float(seconds), time.thread_time() - start))
+    ratios = [theirs / mine for mine, theirs in pairs]
+    row = ["read JSON lines", "M lines/s",
+           *(f"{count / 1e6 / statistics.median(pair[side] for pair in pairs):.4g}" for side in (0, 1)),
+           f"json of Python; {path.stat().st_size / count:.0f} B a line; CPU seconds; 1 threads",
+           *(f"{f(ratios):.3g}" for f in (statistics.median, min, max)), arguments.runs]
+    print(*row, sep=",", flush=True)
+    return row
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--bin", required=True)
@@ -183,7 +209,8 @@ def main():
         megabytes = documents(arguments.corpus, arguments.megabytes, bench.texts) / 1e6
         size = f"{megabytes:.1f} MB"
         for peer, name, threads, passes in [
-                ("tiktoken", "cl100k_base.tiktoken", 1, [0]),
+                *(("tiktoken", name, 1, [0]) for name in (
+                    "cl100k_base.tiktoken", "llama3.model", "llama4.model", "qwen.tiktoken")),
                 ("tokenizers", "dolma2.json", cores, [0]),
                 *(("gigatoken", name, threads, [0, 2]) for threads in dict.fromkeys([1, cores])
                   for name in ("cl100k_base.tiktoken", "gpt2.tiktoken"))]:
@@ -217,6 +244,7 @@ def main():
                        f"{f(ratios):.3g}" for f in (statistics.median, min, max)), arguments.runs]
             bench.rows.append(row)
             print(*row, sep=",", flush=True)
+        bench.rows.append(short_lines(arguments, bench.folder / "short.jsonl"))
         write_csv(arguments.output, [
             ["work", "unit", "ours", "peer", "peer_mode", "ratio", "ratio_low", "ratio_high", "runs"],
             *bench.rows])
