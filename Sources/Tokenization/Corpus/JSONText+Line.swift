@@ -83,14 +83,11 @@ extension JSONText {
     let hasEscapes = try skipString()
     if hasEscapes {
       var reader = JSONText(UnsafeBufferPointer(rebasing: bytes[start..<position]))
-      return try reader.string() == JSONText.textKey
+      return try reader.string().elementsEqual("text".utf8)
     }
-    if position - start != JSONText.textKey.count + 2 { return false }
-    for index in JSONText.textKey.indices where bytes[start + 1 + index] != JSONText.textKey[index]
-    {
-      return false
-    }
-    return true
+    return position - start == 6 && bytes[start + 1] == UInt8(ascii: "t")
+      && bytes[start + 2] == UInt8(ascii: "e") && bytes[start + 3] == UInt8(ascii: "x")
+      && bytes[start + 4] == UInt8(ascii: "t")
   }
 
   /// Goes behind a string; returns whether it has escapes.
