@@ -116,7 +116,7 @@ let package = Package(
     stage("ott-map", ["Contracts", "DataStages", "NGrams", "Shards", "Support"]),
     stage("ott-train", ["Contracts", "Training", "Kernels", "Support"]),
     stage("ott-evaluate", ["Contracts", "Evaluation", "Kernels", "Shards", "Support"]),
-    stage("ott-plan", ["Contracts", "Planning", "Support"]),
+    stage("ott-plan", ["Contracts", "Planning", "Support", "Tokenization"]),
     stage("ott-report", ["Contracts", "Reporting", "Support"]),
     stage("ott-shards", ["Shards", "Support"]),
     stage(
@@ -162,9 +162,8 @@ let package = Package(
     tests(
       "Evaluation",
       [
-        "Contracts", "Evaluation", "Models", "Engine", "Checkpoints", "Grammar", "Parallel",
-        "Shards",
-        "Tokenization", "NGrams", "Statistics", "Support",
+        "Contracts", "DataStages", "Evaluation", "Models", "Engine", "Checkpoints", "Grammar",
+        "Parallel", "Shards", "Tokenization", "NGrams", "Statistics", "Support",
       ]),
     tests("Planning", ["Contracts", "Planning", "Models", "NGrams", "Support"]),
     tests("Reporting", ["Contracts", "Reporting", "Statistics", "Support"]),

@@ -103,8 +103,8 @@ private final class ForcedLengths: LabelSession {
   /// Announces the sentence that begins next.
   func expect(_ sentence: Int) { expected.append(sentence) }
 
-  func score(rows: [[UInt32]], offsets: [Int], into logits: inout [Float]) throws {
-    try session.score(rows: rows, offsets: offsets, into: &logits)
+  func score(rows: [[UInt32]], offsets: [Int], into logProbabilities: inout [Float]) throws {
+    try session.score(rows: rows, offsets: offsets, into: &logProbabilities)
   }
 
   func restart(sequences: Int) throws {
@@ -123,17 +123,17 @@ private final class ForcedLengths: LabelSession {
     try session.retain(isLive)
   }
 
-  func advance(rows: [[UInt32]], into logits: inout [Float]) throws {
-    try session.advance(rows: rows, into: &logits)
+  func advance(rows: [[UInt32]], into logProbabilities: inout [Float]) throws {
+    try session.advance(rows: rows, into: &logProbabilities)
     for n in left.indices {
       left[n] -= 1
       let first = n * labels
       if left[n] == 0 {
-        for k in 0..<labels { logits[first + k] = -.infinity }
-        logits[first + NGramVocabulary.eos] = 0
+        for k in 0..<labels { logProbabilities[first + k] = -.infinity }
+        logProbabilities[first + NGramVocabulary.eos] = 0
       } else {
-        logits[first + NGramVocabulary.bos] = -.infinity
-        logits[first + NGramVocabulary.eos] = -.infinity
+        logProbabilities[first + NGramVocabulary.bos] = -.infinity
+        logProbabilities[first + NGramVocabulary.eos] = -.infinity
       }
     }
   }

@@ -61,7 +61,7 @@ private final class EngineSession: LabelSession {
     self.decoding = decoding
   }
 
-  func score(rows: [[UInt32]], offsets: [Int], into logits: inout [Float]) {
+  func score(rows: [[UInt32]], offsets: [Int], into logProbabilities: inout [Float]) {
     var lane = PackedLane(tables: rows.count, capacity: offsets[offsets.count - 1])
     for k in 0..<offsets.count - 1 {
       for t in offsets[k]..<offsets[k + 1] {
@@ -70,7 +70,7 @@ private final class EngineSession: LabelSession {
       lane.endSegment()
     }
     let result = scoring.logProbabilities([lane])[0]
-    logits.replaceSubrange(0..<result.count, with: result)
+    logProbabilities.replaceSubrange(0..<result.count, with: result)
   }
 
   func restart(sequences: Int) { decoding.reset(sequences: sequences) }
@@ -79,14 +79,14 @@ private final class EngineSession: LabelSession {
 
   func retain(_ isLive: (Int) -> Bool) { decoding.retain(isLive) }
 
-  func advance(rows: [[UInt32]], into logits: inout [Float]) {
+  func advance(rows: [[UInt32]], into logProbabilities: inout [Float]) {
     inputs.removeAll(keepingCapacity: true)
     for n in 0..<decoding.live {
       for g in rows.indices { inputs.append(Int32(bitPattern: rows[g][n])) }
     }
     decoding.step(inputs: inputs, tables: rows.count) { row in
-      logits.withUnsafeMutableBufferPointer { logits in
-        _ = UnsafeMutableBufferPointer(rebasing: logits[..<row.count]).update(fromContentsOf: row)
+      logProbabilities.withUnsafeMutableBufferPointer { target in
+        _ = UnsafeMutableBufferPointer(rebasing: target[..<row.count]).update(fromContentsOf: row)
       }
     }
   }

@@ -3,7 +3,6 @@ import Contracts
 import Grammar
 import Models
 import Parallel
-import Shards
 import Statistics
 import Support
 
@@ -32,16 +31,16 @@ package struct EvaluationRun {
   package let variant: Variant
   private let configuration: StageConfiguration
   private let grammar: Grammar
-  private let heldout: ShardSet
+  private let heldout: HeldOutSet
   private let modelConfiguration: ModelConfiguration
 
   /// Positions of held-out sentences that are scored in one pass.
   private static let positionsPerGroup = 1024
 
-  /// Opens and checks grammar, run and held-out set.
+  /// Opens and checks grammar, run and held-out sentences.
   ///
-  /// - Throws: `UserError` when a digest or id differs, when run or held-out set belong to another
-  ///   grammar, or when the set has too few sentences.
+  /// - Throws: `UserError` when a digest or id differs, when run or held-out sentences belong to another
+  ///   grammar or each other's model, or when there are too few sentences.
   package init(
     _ configuration: StageConfiguration, _ parameters: GrammarEvaluateParameters
   ) throws {
@@ -56,8 +55,6 @@ package struct EvaluationRun {
         remedy: "Run the same make again, which plans with the grammar as it is now.")
     }
     grammar = try Grammar(bytes: bytes, source: parameters.grammar).rooted(at: parameters.root)
-    heldout = try ShardSet(input: configuration.input("heldout"))
-    try Self.check(heldout, parameters)
     let input = try configuration.input("run")
     run = try TrainingRunIndex(directory: input.path)
     guard run.id == input.id else {
@@ -79,35 +76,10 @@ package struct EvaluationRun {
         found: "tables \(tables), \(modelConfiguration.labels) labels",
         remedy: StageIndex.remedy(input.path))
     }
-  }
-
-  private static func check(_ heldout: ShardSet, _ parameters: GrammarEvaluateParameters) throws {
-    var metadata = try heldout.metadataReader()
-    let digest = try metadata.string("grammarDigest")
-    let root = try metadata.int("root")
-    guard digest == parameters.grammarDigest, root == parameters.root else {
-      throw UserError(
-        "\(heldout.directory): held-out sentences of another grammar",
-        expected: "root \(parameters.root) of SHA-256 \(parameters.grammarDigest)",
-        found: "root \(root) of SHA-256 \(digest)",
-        remedy: "Sample held-out sentences from the grammar of the evaluation.")
-    }
-    guard heldout.documents >= parameters.heldoutSentences else {
-      throw UserError(
-        "\(heldout.directory): held-out sentences",
-        expected: "at least heldoutSentences = \(parameters.heldoutSentences)",
-        found: "\(heldout.documents)", remedy: "Sample more or score fewer.")
-    }
-  }
-
-  /// The held-out sentences that are scored.
-  private func sentences() throws -> [[UInt8]] {
-    var result: [[UInt8]] = []
-    try heldout.forEachPiece(ofDocuments: 0..<parameters.heldoutSentences) { loaded, documents in
-      let column = loaded.buffer(try loaded.column("symbol"), as: UInt8.self)
-      for d in documents { result.append(Array(column[loaded.rows(ofDocument: d)])) }
-    }
-    return result
+    heldout = try HeldOutSet(
+      mapped: configuration.input("heldout"), symbols: configuration.input("symbols"),
+      variant: variant, count: parameters.heldoutSentences,
+      grammarDigest: parameters.grammarDigest, root: parameters.root)
   }
 
   /// Scores all snapshots, writes the shards and last the index into `output`.
@@ -118,9 +90,9 @@ package struct EvaluationRun {
   ) throws -> [SnapshotScores] {
     let pool = WorkerPool(threads: threads)
     let model = EngineModel(modelConfiguration)
-    let sentences = try sentences()
+    let sentences = try heldout.sentences()
     let heldOut = try HeldOut(
-      sentences: sentences, variant: variant, positionsPerGroup: Self.positionsPerGroup,
+      sentences, tables: variant.mapper.tables.count, positionsPerGroup: Self.positionsPerGroup,
       context: model.context)
     let truth = try Truth(
       grammar: grammar, sentences: sentences, targetSentences: parameters.prefixSentences,

@@ -113,7 +113,7 @@ package struct Generation {
     let fresh = IncrementalMapper(variant.mapper)
     let tables = variant.mapper.tables.count
     var rows = [[UInt32]](repeating: [], count: tables)
-    var logits = [Float](repeating: 0, count: batch * variant.labels)
+    var logProbabilities = [Float](repeating: 0, count: batch * variant.labels)
     var weights = [Double](repeating: 0, count: max(variant.labels, variant.tokens))
     var live: [Live] = []
     var goesOn: [Bool] = []
@@ -136,10 +136,11 @@ package struct Generation {
         live[n].mapper.push(live[n].token)
         for g in 0..<tables { rows[g].append(live[n].mapper.row(of: g)) }
       }
-      try session.advance(rows: rows, into: &logits)
+      try session.advance(rows: rows, into: &logProbabilities)
       goesOn.removeAll(keepingCapacity: true)
       for n in live.indices {
-        let row = logits.span.extracting(n * variant.labels..<(n + 1) * variant.labels)
+        let row = logProbabilities.span.extracting(
+          n * variant.labels..<(n + 1) * variant.labels)
         let u = live[n].stream.uniform()
         extend(&live[n], by: choose(row, u, variant, draw, &weights))
         goesOn.append(live[n].ending == nil)
@@ -175,14 +176,15 @@ package struct Generation {
   }
 }
 
-/// The outcome that the uniform number u picks from one row of logits.
+/// The outcome that the uniform number u picks from one row of log-probabilities.
 private func choose(
-  _ logits: Span<Float>, _ u: Double, _ variant: Variant, _ draw: Draw, _ weights: inout [Double]
+  _ logProbabilities: Span<Float>, _ u: Double, _ variant: Variant, _ draw: Draw,
+  _ weights: inout [Double]
 ) -> Variant.Outcome {
   if draw == .token && variant.isJoint {
     let n = variant.tokens
     var span = weights.mutableSpan
-    variant.tokenLogProbabilities(logits, into: &span)
+    variant.tokenLogProbabilities(logProbabilities, into: &span)
     for k in 0..<n { weights[k] = exp(weights[k]) }
     let token = pick(weights, n, u)
     switch token {
@@ -192,9 +194,7 @@ private func choose(
     }
   }
   let n = variant.labels
-  var top = -Float.infinity
-  for k in 0..<n { top = max(top, logits[k]) }
-  for k in 0..<n { weights[k] = exp(Double(logits[k]) - Double(top)) }
+  for k in 0..<n { weights[k] = exp(Double(logProbabilities[k])) }
   return variant.outcome(ofLabel: pick(weights, n, u))
 }
 

@@ -1,13 +1,27 @@
 import Glibc
-import NGrams
 import Support
-import Tokenization
 
 /// Held-out sentences as one variant reads them, cut into groups that are scored one at a time.
 ///
 /// The cut depends on the sentences and `positionsPerGroup` only, so neither threads nor snapshots
 /// change what a group computes.
 package struct HeldOut: Sendable {
+  /// One sentence as the stages have sampled, tokenized and mapped it.
+  package struct Sentence: Sendable, Equatable {
+    /// Raw terminal values, marks not counted.
+    package let symbols: [UInt8]
+    /// Per table (positions) row ids.
+    package let rows: [[UInt32]]
+    /// (positions) the token that follows each position; the last one is EOS.
+    package let next: [UInt32]
+
+    package init(symbols: [UInt8], rows: [[UInt32]], next: [UInt32]) {
+      self.symbols = symbols
+      self.rows = rows
+      self.next = next
+    }
+  }
+
   package struct Group: Sendable {
     /// Index of the group's first sentence.
     package let first: Int
@@ -23,23 +37,21 @@ package struct HeldOut: Sendable {
   /// Symbols of each sentence, marks not counted.
   package let characters: [Int]
 
-  /// - Throws: for a symbol out of range, an empty set, or a sentence longer than the context.
+  /// - Parameter tables: how many input tables the sentences have rows of.
+  /// - Throws: for no sentence, or one longer than the context.
   package init(
-    sentences: [[UInt8]], variant: Variant, positionsPerGroup: Int, context: Int
+    _ sentences: [Sentence], tables: Int, positionsPerGroup: Int, context: Int
   ) throws(UserError) {
     guard !sentences.isEmpty else {
       throw UserError("held-out sentences", expected: "at least 1", found: "0")
     }
-    let mapper = variant.mapper
-    let tables = mapper.tables.count
     var groups: [Group] = []
     var first = 0
     var rows = [[UInt32]](repeating: [], count: tables)
     var offsets = [0]
     var next: [UInt32] = []
-    for (i, symbols) in sentences.enumerated() {
-      let tokens = try variant.tokenizer.encode(symbols)
-      let positions = tokens.count - 1
+    for (i, sentence) in sentences.enumerated() {
+      let positions = sentence.next.count
       guard positions <= context else {
         throw UserError(
           "held-out sentence \(i)", expected: "at most \(context) positions (the model's context)",
@@ -52,18 +64,13 @@ package struct HeldOut: Sendable {
         offsets = [0]
         next = []
       }
-      for g in 0..<tables {
-        var added = [UInt32](repeating: 0, count: positions)
-        var span = added.mutableSpan
-        mapper.mapRows(table: g, tokens: tokens.span, into: &span)
-        rows[g].append(contentsOf: added)
-      }
-      next.append(contentsOf: tokens.dropFirst())
+      for g in 0..<tables { rows[g] += sentence.rows[g] }
+      next += sentence.next
       offsets.append(next.count)
     }
     groups.append(Group(first: first, rows: rows, offsets: offsets, next: next))
     self.groups = groups
-    characters = sentences.map(\.count)
+    characters = sentences.map(\.symbols.count)
   }
 
   /// The most positions and sentences of any group.
@@ -96,22 +103,24 @@ extension HeldOut.Group {
   /// `log Q(sentence) = Σ_t log Q(token_{t+1} | tokens ≤ t)`: by the chain rule over characters for
   /// 1-gram tokens (a joint output first marginalised to its first symbol), over grams for an n-gram
   /// tokenizer. There log Q is that of the string's own tokens: a model may reach the same string
-  /// through shorter grams too, which could only add to its probability. `KL_t = Σ_a P(a)(log P(a) − log Q(a))` over the next tokens with P(a) > 0; it is
-  /// infinite where Q gives such a token nothing. Sums in order of positions and tokens, in Double.
+  /// through shorter grams too, which could only add to its probability.
+  /// `KL_t = Σ_a P(a)(log P(a) − log Q(a))` over the next tokens with P(a) > 0; it is infinite where Q
+  /// gives such a token nothing. Sums in order of positions and tokens, in Double.
   ///
   /// - Parameters:
   ///   - targets: of the sentences of the whole set from the first on; may cover only some.
-  ///   - logits: scratch, grown as needed.
+  ///   - logProbabilities: scratch, grown as needed.
   package func score(
-    variant: Variant, session: any LabelSession, targets: [TokenTargets], logits: inout [Float]
+    variant: Variant, session: any LabelSession, targets: [TokenTargets],
+    logProbabilities: inout [Float]
   ) throws -> GroupScore {
     let labels = variant.labels
     let tokens = variant.tokens
     let positions = next.count
-    if logits.count < positions * labels {
-      logits = [Float](repeating: 0, count: positions * labels)
+    if logProbabilities.count < positions * labels {
+      logProbabilities = [Float](repeating: 0, count: positions * labels)
     }
-    try session.score(rows: rows, offsets: offsets, into: &logits)
+    try session.score(rows: rows, offsets: offsets, into: &logProbabilities)
     var logQ: [Double] = []
     var divergence: [Double] = []
     var distribution = [Double](repeating: 0, count: tokens)
@@ -122,7 +131,7 @@ extension HeldOut.Group {
       for t in offsets[k]..<offsets[k + 1] {
         var span = distribution.mutableSpan
         variant.tokenLogProbabilities(
-          logits.span.extracting(t * labels..<(t + 1) * labels), into: &span)
+          logProbabilities.span.extracting(t * labels..<(t + 1) * labels), into: &span)
         sum += distribution[Int(next[t])]
         if let target {
           let row = (t - offsets[k]) * tokens

@@ -1,4 +1,8 @@
-/// What evaluation asks of a model: logits over its labels, for whole documents or step by step.
+/// What evaluation asks of a model: log-probabilities of its labels, for whole documents or step by
+/// step.
+///
+/// A row of them is normalised, and then rounded to Float: the probabilities of a row sum to 1 but for
+/// that rounding.
 package protocol LabelModel {
   /// Number of label classes.
   var labels: Int { get }
@@ -17,13 +21,13 @@ package protocol LabelModel {
 
 /// One worker's view of a model.
 package protocol LabelSession: AnyObject {
-  /// Logits at every position of packed documents.
+  /// Log-probabilities of the next label at every position of packed documents.
   ///
   /// - Parameters:
   ///   - rows: per table (N) row ids, documents end to end.
   ///   - offsets: (documents + 1) first position of each document, then N.
-  ///   - logits: (≥ N · labels) overwritten in front, row-major (N, labels).
-  func score(rows: [[UInt32]], offsets: [Int], into logits: inout [Float]) throws
+  ///   - logProbabilities: (≥ N · labels) overwritten in front, row-major (N, labels).
+  func score(rows: [[UInt32]], offsets: [Int], into logProbabilities: inout [Float]) throws
 
   /// Forgets all sequences and begins `sequences` new ones.
   func restart(sequences: Int) throws
@@ -32,12 +36,12 @@ package protocol LabelSession: AnyObject {
   func begin(sequences: Int) throws
 
   /// Feeds one position to each live sequence, in the order in which they began, and returns the
-  /// logits of the next label.
+  /// log-probabilities of the next label.
   ///
   /// - Parameters:
   ///   - rows: per table (live) row ids.
-  ///   - logits: (≥ live · labels) overwritten in front.
-  func advance(rows: [[UInt32]], into logits: inout [Float]) throws
+  ///   - logProbabilities: (≥ live · labels) overwritten in front.
+  func advance(rows: [[UInt32]], into logProbabilities: inout [Float]) throws
 
   /// Keeps the live sequences n for which `isLive(n)` holds; the others end.
   func retain(_ isLive: (_ sequence: Int) -> Bool) throws

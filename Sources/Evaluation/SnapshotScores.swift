@@ -124,9 +124,10 @@ package func scoreAll(
 ) throws -> HeldOutScores {
   let results = Mutex([GroupScore?](repeating: nil, count: heldOut.groups.count))
   try pool.forEach(0..<heldOut.groups.count) { worker, task in
-    var logits: [Float] = []
+    var logProbabilities: [Float] = []
     let score = try heldOut.groups[task].score(
-      variant: variant, session: sessions[worker], targets: truth.targets, logits: &logits)
+      variant: variant, session: sessions[worker], targets: truth.targets,
+      logProbabilities: &logProbabilities)
     results.withLock { $0[task] = score }
   }
   let all = results.withLock { $0.compactMap { $0 } }

@@ -18,7 +18,7 @@ package struct Truth: Sendable {
   /// - Throws: when the alphabet is not the grammar's, or a sentence is not in its language (a
   ///   held-out set of another grammar).
   package init(
-    grammar: Grammar, sentences: [[UInt8]], targetSentences: Int, variant: Variant,
+    grammar: Grammar, sentences: [HeldOut.Sentence], targetSentences: Int, variant: Variant,
     pool: WorkerPool
   ) throws {
     guard variant.tokenizer.alphabet.values.map(Int.init) == Array(1...grammar.terminalCount) else {
@@ -38,17 +38,18 @@ package struct Truth: Sendable {
       var logP: [Double] = []
       var targets: [TokenTargets] = []
       for i in task * block..<min(sentences.count, (task + 1) * block) {
-        let log2P = parser.log2Probability(sentences[i])
+        let log2P = parser.log2Probability(sentences[i].symbols)
         guard log2P > -.infinity else {
           throw UserError(
             "held-out sentence \(i)",
             expected: "a sentence of grammar \(grammar.name), root \(grammar.root)",
-            found: "a string of \(sentences[i].count) symbols that is none",
+            found: "a string of \(sentences[i].symbols.count) symbols that is none",
             remedy: "Evaluate with the grammar and root of the held-out sample set.")
         }
         logP.append(log2P * log(2))
         if i < targetSentences {
-          targets.append(try tokenTargets(of: sentences[i], variant: variant, parser: &prefixes))
+          targets.append(
+            tokenTargets(next: sentences[i].next, variant: variant, parser: &prefixes))
         }
       }
       let result = (logP, targets)
@@ -67,20 +68,21 @@ package struct Truth: Sendable {
 /// `P(EOS) = P(u)/P(u …)`. After a shorter gram EOS is certain. For n = 1 these are the
 /// distributions over characters and the end. Rows sum to 1.
 ///
-/// - Parameter parser: any state; left at the empty prefix.
+/// - Parameters:
+///   - next: (positions) the sentence's tokens, EOS included.
+///   - parser: any state; left at the empty prefix.
 /// - Returns: (positions, tokens).
 package func tokenTargets(
-  of sentence: [UInt8], variant: Variant, parser: inout PrefixParser
-) throws(UserError) -> TokenTargets {
+  next: [UInt32], variant: Variant, parser: inout PrefixParser
+) -> TokenTargets {
   let vocabulary = variant.tokenizer.vocabulary
-  let tokens = try variant.tokenizer.encode(sentence)
-  let positions = tokens.count - 1
+  let positions = next.count
   var table = [Double](repeating: 0, count: positions * variant.tokens)
   parser.retract(to: 0)
   for t in 0..<positions {
     let base = t * variant.tokens
     if t > 0 {
-      let digits = vocabulary.digits(of: Int(tokens[t]))
+      let digits = vocabulary.digits(of: Int(next[t - 1]))
       for digit in digits { parser.extend(variant.tokenizer.alphabet.values[digit]) }
       if digits.count < vocabulary.order {
         table[base + NGramVocabulary.eos] = 1

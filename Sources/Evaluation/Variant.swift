@@ -85,29 +85,34 @@ package struct Variant: Sendable, Equatable {
     }
   }
 
-  /// log-probability of every next token from one row of logits.
+  /// log-probability of every next token from one row of the labels', in Double.
   ///
-  /// Softmax over the labels; for a joint output the probability of a token is the sum over all
-  /// labels that begin with it: `Q(a) = Σ_{w = a…} Q(w)`, `Q(end) = Q(EOS)`. Sums in label order,
-  /// in Double, each block relative to its own largest logit, so nothing underflows.
+  /// Rounding to Float leaves a row's probabilities summing to 1 up to 2⁻²⁴ of each; that sum is divided
+  /// by, so that the result is a distribution, and a divergence from it no less than 0. For a joint
+  /// output the probability of a token is the sum over all labels that begin with it:
+  /// `Q(a) = Σ_{w = a…} Q(w)`, `Q(end) = Q(EOS)`. Sums in label order, each block relative to its own
+  /// largest term, so nothing underflows.
   ///
   /// - Parameters:
-  ///   - logits: (labels)
+  ///   - logProbabilities: (labels)
   ///   - result: (≥ tokens), overwritten in front.
-  package func tokenLogProbabilities(_ logits: Span<Float>, into result: inout MutableSpan<Double>)
-  {
-    precondition(logits.count == labels && result.count >= tokens, "shape")
-    let whole = logSumExp(logits, 0..<labels)
+  package func tokenLogProbabilities(
+    _ logProbabilities: Span<Float>, into result: inout MutableSpan<Double>
+  ) {
+    precondition(logProbabilities.count == labels && result.count >= tokens, "shape")
+    let whole = logSumExp(logProbabilities, 0..<labels)
     guard isJoint, let joint = mapper.joint else {
-      for k in 0..<labels { result[k] = Double(logits[k]) - whole }
+      for k in 0..<labels { result[k] = Double(logProbabilities[k]) - whole }
       return
     }
-    result[NGramVocabulary.bos] = Double(logits[NGramVocabulary.bos]) - whole
-    result[NGramVocabulary.eos] = Double(logits[NGramVocabulary.eos]) - whole
+    for mark in [NGramVocabulary.bos, NGramVocabulary.eos] {
+      result[mark] = Double(logProbabilities[mark]) - whole
+    }
     for digit in 0..<joint.alphabet {
       var parts = -Double.infinity
       for length in 1...joint.order {
-        let block = logSumExp(logits, joint.block(startingWith: digit, length: length))
+        let block = logSumExp(
+          logProbabilities, joint.block(startingWith: digit, length: length))
         parts = logAddExp(parts, block)
       }
       result[2 + digit] = parts - whole

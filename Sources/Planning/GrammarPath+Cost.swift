@@ -24,31 +24,38 @@ extension GrammarPath {
 
   package func cost(of node: StageGraph.Node, in model: CostModel) throws -> Cost {
     let own = runs[node.run]
-    let train = Double(own.sample.documents)
-    let characters = train * own.grammar.meanCharacters
-    let rows = train * own.meanRows
+    let isHeldout = stream(of: node, in: model.graph) == own.heldout.value["stream"]
+    let documents = Double(isHeldout ? own.heldout.documents : own.sample.documents)
+    let characters = documents * own.grammar.meanCharacters
+    let rows = documents * own.meanRows
     let columns = Double(own.map.inputOrders.count + 1)
     switch node.stage {
     case .sample:
-      let heldout = node.configuration.parameters["stream"] == own.heldout.value["stream"]
-      let documents = heldout ? Double(own.heldout.documents) : train
       return model.streaming(
-        elements: documents * own.grammar.meanCharacters, rate: model.rates.sample,
-        bytesPerElement: Self.bytesPerSymbol)
+        elements: characters, rate: model.rates.sample, bytesPerElement: Self.bytesPerSymbol)
     case .tokenize:
       return model.streaming(
         elements: characters, rate: model.rates.tokenize,
-        bytesPerElement: Self.bytesPerToken * (rows + train) / characters)
+        bytesPerElement: Self.bytesPerToken * (rows + documents) / characters)
     case .map:
       return model.streaming(
         elements: rows, rate: model.rates.map, bytesPerElement: Self.bytesPerMapColumn * columns)
     case .train:
       return model.training(
         try size(of: node.run, in: model), own.model, own.train.training,
-        dataBytes: rows * columns + train * 8)
+        dataBytes: rows * columns + documents * 8)
     case .evaluate: return try evaluation(node, in: model)
     case .report: return model.report
     case .vocabulary: preconditionFailure("a grammar's tokens need no training")
+    }
+  }
+
+  /// The stream of sentences that a stage's data come from; nil for what follows training.
+  private func stream(of node: StageGraph.Node, in graph: StageGraph) -> ConfigValue? {
+    switch node.stage {
+    case .sample: node.configuration.parameters["stream"]
+    case .tokenize, .map: stream(of: graph.nodes[node.inputs[0]], in: graph)
+    default: nil
     }
   }
 

@@ -4,8 +4,8 @@ import NGrams
 import Support
 import Tokenization
 
-/// The way of a grammar's language: two streams of sentences are sampled; the train stream is
-/// tokenized, mapped and trained on; the held-out stream and generated sentences are scored.
+/// The way of a grammar's language: two streams of sentences are sampled, tokenized and mapped; the
+/// train stream is trained on; the held-out stream and generated sentences are scored.
 package struct GrammarPath: DataPath {
   /// What the stages of a run are asked to do.
   struct Run {
@@ -58,22 +58,28 @@ package struct GrammarPath: DataPath {
 
   package func addChain(of position: Int, to graph: inout StageGraph) throws -> StageGraph.Chain {
     let (run, own) = (graph.experiment.runs[position], runs[position])
-    let sample = graph.add(
-      own.sample, inputs: [:], label: "train stream, seed \(run.seed)", run: position)
-    let heldout = graph.add(
-      own.heldout, inputs: [:], label: "heldout stream, seed \(run.seed)", run: position)
-    let tokenize = graph.add(
-      TokenizeParameters.grammar(own.tokenize), inputs: ["symbols": sample],
-      label: "\(own.tokenize.order)-gram tokens, seed \(run.seed)", run: position)
-    let map = graph.add(
-      MapParameters.grammar(own.map), inputs: ["tokens": tokenize],
-      label: "\(run.variant), seed \(run.seed)", run: position)
+    var data: [Int] = []
+    func add(_ parameters: SampleParameters) -> (sample: Int, map: Int) {
+      let (stream, seed) = (parameters.stream, run.seed)
+      let sample = graph.add(
+        parameters, inputs: [:], label: "\(stream) stream, seed \(seed)", run: position)
+      let tokenize = graph.add(
+        TokenizeParameters.grammar(own.tokenize), inputs: ["symbols": sample],
+        label: "\(stream) \(own.tokenize.order)-gram tokens, seed \(seed)", run: position)
+      let map = graph.add(
+        MapParameters.grammar(own.map), inputs: ["tokens": tokenize],
+        label: "\(stream) \(run.variant), seed \(seed)", run: position)
+      data += [sample, tokenize, map]
+      return (sample, map)
+    }
+    let heldout = add(own.heldout)
+    let map = add(own.sample).map
     let train = graph.add(own.train, inputs: ["data": map], label: run.name, run: position)
     let evaluate = graph.add(
-      EvaluateParameters.grammar(own.evaluate), inputs: ["run": train, "heldout": heldout],
-      label: run.name, run: position)
-    return StageGraph.Chain(
-      data: [heldout, sample, tokenize, map], train: train, evaluate: evaluate)
+      EvaluateParameters.grammar(own.evaluate),
+      inputs: ["run": train, "heldout": heldout.map, "symbols": heldout.sample], label: run.name,
+      run: position)
+    return StageGraph.Chain(data: data, train: train, evaluate: evaluate)
   }
 
   package func report(

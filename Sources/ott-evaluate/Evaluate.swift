@@ -16,7 +16,8 @@ struct Evaluate: Command {
       Of a grammar: generates sentences from raw next-token probabilities and checks them with the \
       grammar (accuracy, Wilson interval); scores held-out sentences exactly in nats per character, \
       with the excess over the grammar on the same sentences and the divergence from its exact \
-      next-token distributions. Inputs: run (a training run), heldout (a sample set).
+      next-token distributions. Inputs: run (a training run), heldout (a map set of held-out \
+      sentences, mapped as the run's data), symbols (the sample set it was made from).
 
       Of text (kind text): nats per token, perplexity and bits per byte with standard \
       errors, on every map set among the inputs beside run. Every token is scored once, behind at \

@@ -1,5 +1,6 @@
 import Checkpoints
 import Contracts
+import DataStages
 import Evaluation
 import Foundation
 import Grammar
@@ -39,15 +40,65 @@ private struct Workshop {
 
   func remove() { try? FileManager.default.removeItem(atPath: directory) }
 
-  func writeHeldOut(root: Int = 9, documents: Int = 60) throws -> StageConfiguration.Input {
+  /// Held-out sentences: what was sampled, and what was mapped of it.
+  struct HeldOutInputs {
+    var symbols: StageConfiguration.Input
+    var mapped: StageConfiguration.Input
+  }
+
+  func writeHeldOut(
+    _ variant: Variant, root: Int = 9, documents: Int = 60, seed: UInt64 = 3
+  ) throws -> HeldOutInputs {
+    let symbols = try writeSymbols(root: root, documents: documents, seed: seed)
+    return HeldOutInputs(symbols: symbols, mapped: try map(symbols, variant))
+  }
+
+  /// Runs the stages tokenize and map.
+  private func map(
+    _ symbols: StageConfiguration.Input, _ variant: Variant
+  ) throws -> StageConfiguration.Input {
+    func run(
+      _ stage: String, _ parameters: ConfigValue, _ input: (String, StageConfiguration.Input),
+      _ body: (StageConfiguration, String) throws -> Void
+    ) throws -> StageConfiguration.Input {
+      let configuration = StageConfiguration(
+        stage: stage, version: 1, parameters: parameters, inputs: [input.0: input.1])
+      let output = "\(directory)/\(stage)-\(configuration.id)"
+      try AtomicFile.makeDirectory(output)
+      try body(configuration, output)
+      return .init(id: configuration.id, path: output)
+    }
+    let tokens = try run(
+      "tokenize",
+      [
+        "kind": "grammar", "order": .integer(variant.tokenizer.vocabulary.order),
+        "documentsPerShard": 25,
+      ], ("symbols", symbols)
+    ) { _ = try TokenizeStage.run($0, output: $1, threads: 1, isQuiet: true) }
+    return try run(
+      "map",
+      [
+        "kind": "grammar", "inputOrders": .array(variant.mapper.tables.map { .integer($0.order) }),
+        "outputOrder": .integer(variant.mapper.outputOrder), "documentsPerShard": 35,
+      ], ("tokens", tokens)
+    ) { _ = try MapStage.run($0, output: $1, threads: 1) }
+  }
+
+  private func writeSymbols(
+    root: Int, documents: Int, seed: UInt64
+  ) throws -> StageConfiguration.Input {
     let configuration = StageConfiguration(
-      stage: "sample", version: 1, parameters: ["root": .integer(root), "stream": "heldout"])
-    let path = directory + "/heldout\(root)"
+      stage: "sample", version: 1,
+      parameters: [
+        "root": .integer(root), "stream": "heldout", "documents": .integer(documents),
+        "seed": .integer(Int(seed)),
+      ])
+    let path = "\(directory)/heldout-\(configuration.id)"
     try AtomicFile.makeDirectory(path)
     let writer = try ShardSetWriter(
       directory: path, element: .u8, columns: [Column("symbol", cardinality: 4)],
       configuration: configuration)
-    let sampler = SentenceSampler(grammar, seed: 3, stream: "heldout")
+    let sampler = SentenceSampler(grammar, seed: seed, stream: "heldout")
     try writer.writeShards(count: 2, threads: 1) { shard, sink in
       for i in shard * documents / 2..<(shard + 1) * documents / 2 {
         var bytes: [UInt8] = []
@@ -110,7 +161,7 @@ private struct Workshop {
   }
 
   func evaluation(
-    _ run: StageConfiguration.Input, _ heldout: StageConfiguration.Input,
+    _ run: StageConfiguration.Input, _ heldout: HeldOutInputs,
     _ changes: [String: ConfigValue] = [:]
   ) throws -> EvaluationRun {
     var parameters: [String: ConfigValue] = [
@@ -121,7 +172,7 @@ private struct Workshop {
     parameters.merge(changes) { $1 }
     let configuration = StageConfiguration(
       stage: "evaluate", version: 1, parameters: .object(parameters),
-      inputs: ["run": run, "heldout": heldout])
+      inputs: ["run": run, "heldout": heldout.mapped, "symbols": heldout.symbols])
     guard case .grammar(let read) = try EvaluateParameters(configuration) else {
       preconditionFailure("the kind is grammar")
     }
@@ -144,7 +195,7 @@ private struct Workshop {
     defer { shop.remove() }
     let variant = try variant(tokenizer, inputs, output)
     let run = try shop.writeRun(variant)
-    let heldout = try shop.writeHeldOut()
+    let heldout = try shop.writeHeldOut(variant)
     var indexes: Set<String> = []
     for threads in [1, 2, 4] {
       let evaluation = try shop.evaluation(run, heldout)
@@ -172,7 +223,7 @@ private struct Workshop {
     let columns = try set.load(threads: 1)
     let logP = Array(columns.buffer(0, as: Double.self))
     let logQ = Array(columns.buffer(2, as: Double.self))
-    let sentences = try ShardSet(input: heldout).load(threads: 1)
+    let sentences = try ShardSet(input: heldout.symbols).load(threads: 1)
     let characters = Double(sentences.documentOffsets[50])
     let loss = -logQ.reduce(0, +) / characters
     let excess = zip(logP, logQ).reduce(0) { $0 + $1.0 - $1.1 } / characters
@@ -274,11 +325,11 @@ private struct Workshop {
     defer { shop.remove() }
     let variant = try variant(1, [1], 1)
     let run = try shop.writeRun(variant)
-    let heldout = try shop.writeHeldOut()
+    let heldout = try shop.writeHeldOut(variant)
     func message(_ body: () throws -> Void) -> String {
       (#expect(throws: UserError.self) { try body() })?.description ?? ""
     }
-    let otherRoot = try shop.writeHeldOut(root: 6)
+    let otherRoot = try shop.writeHeldOut(variant, root: 6)
     #expect(message { _ = try shop.evaluation(run, otherRoot) }.contains("another grammar"))
     #expect(
       message { _ = try shop.evaluation(run, heldout, ["root": 6]) }.contains("another grammar"))
@@ -291,7 +342,7 @@ private struct Workshop {
     #expect(
       message { _ = try shop.evaluation(run, heldout, ["prefixSentences": 51]) }.contains("51"))
     #expect(message { _ = try shop.evaluation(run, heldout, ["sampels": 5]) }.contains("samples"))
-    #expect(message { _ = try shop.evaluation(heldout, heldout) }.contains("train"))
+    #expect(message { _ = try shop.evaluation(heldout.symbols, heldout) }.contains("train"))
 
     let foreign = try shop.writeRun(variant, savedWidth: 32)
     let text = message {
@@ -311,5 +362,43 @@ private struct Workshop {
         _ = try shop.evaluation(run, heldout).write(to: shop.directory + "/out", threads: 1) { _ in
         }
       }.contains("SHA-256"))
+  }
+
+  /// What is scored must be the run's own reading of what was sampled.
+  @Test func heldOutSentencesMustBelongTogether() throws {
+    let shop = try Workshop()
+    defer { shop.remove() }
+    let variant = try variant(1, [1], 3)
+    let run = try shop.writeRun(variant)
+    let heldout = try shop.writeHeldOut(variant)
+    func message(_ change: (inout Workshop.HeldOutInputs) throws -> Void) throws -> String {
+      var changed = heldout
+      try change(&changed)
+      return
+        (#expect(throws: UserError.self) {
+          let path = shop.directory + "/out"
+          try AtomicFile.makeDirectory(path)
+          _ = try shop.evaluation(run, changed).write(to: path, threads: 1) { _ in }
+        })?.description ?? ""
+    }
+    #expect(
+      try message { $0.mapped = $0.symbols }.contains(
+        "expected a map set, found a set of stage 'sample'"))
+    for (tokenizer, inputs, output) in [(3, [1], 1), (1, [2], 3), (1, [1], 2)] {
+      let other = try self.variant(tokenizer, inputs, output)
+      let text = try message { $0.mapped = try shop.writeHeldOut(other).mapped }
+      #expect(
+        text.contains(
+          "expected 1-gram tokens of 3 symbols, input orders [1], output order 3, found "
+            + "\(tokenizer)-gram tokens of 3 symbols, input orders \(inputs), output order \(output)"
+        ),
+        "\(text)")
+    }
+    #expect(
+      try message { $0.mapped = try shop.writeHeldOut(variant, documents: 58).mapped }.contains(
+        "expected 60 sentences, found 58"))
+    #expect(
+      try message { $0.mapped = try shop.writeHeldOut(variant, seed: 4).mapped }.contains(
+        "Give as input 'symbols' the sample set that 'heldout' was made from."))
   }
 }

@@ -17,9 +17,9 @@ private func scores(
   let heldOut = try HeldOut(
     sentences: sentences, variant: variant, positionsPerGroup: positionsPerGroup,
     context: model.context)
-  var logits: [Float] = []
+  var row: [Float] = []
   let groups = try heldOut.groups.map {
-    try $0.score(variant: variant, session: model, targets: targets, logits: &logits)
+    try $0.score(variant: variant, session: model, targets: targets, logProbabilities: &row)
   }
   return (groups.flatMap(\.logQ), groups.flatMap(\.divergence))
 }
@@ -115,17 +115,38 @@ private func scores(
     #expect(result.logQ == reference.logQ)
   }
 
-  @Test func tokenProbabilitiesSurviveExtremeLogits() throws {
+  @Test func tokenProbabilitiesSurviveExtremes() throws {
     let variant = try smallVariant(5)
-    var logits = [Float](repeating: -20_000, count: variant.labels)
-    logits[1] = 10_000
+    var row = [Float](repeating: -30_000, count: variant.labels)
+    row[1] = 0
     var result = [Double](repeating: 1, count: variant.tokens)
     var span = result.mutableSpan
-    variant.tokenLogProbabilities(logits.span, into: &span)
+    variant.tokenLogProbabilities(row.span, into: &span)
     #expect(result[1] == 0)
     // One 1-gram and two 2-grams begin with each symbol.
     #expect(abs(result[2] - (-30_000 + logarithm(3))) < 1e-9)
     #expect(abs(result[3] - (-30_000 + logarithm(3))) < 1e-9)
+  }
+
+  /// Rows come rounded to Float; what is made of them are distributions to the precision of Double.
+  @Test(arguments: [0, 1, 5])
+  func tokenProbabilitiesSumToOne(index: Int) throws {
+    let variant = try smallVariant(index)
+    let model = TableModel(variant, seed: 12)
+    var row = [Float](repeating: 0, count: variant.labels)
+    for first in 0..<4 {
+      model.score(
+        rows: variant.mapper.tables.map { _ in [UInt32(first)] }, offsets: [0, 1], into: &row)
+      let rounded = row.reduce(0.0) { $0 + exponential(Double($1)) }
+      #expect(abs(rounded - 1) < 1e-6)
+      var result = [Double](repeating: 1, count: variant.tokens)
+      var span = result.mutableSpan
+      variant.tokenLogProbabilities(row.span, into: &span)
+      #expect(abs(result.reduce(0) { $0 + exponential($1) } - 1) < 1e-14)
+      for (k, value) in result.enumerated() where !variant.isJoint && value > -.infinity {
+        #expect(abs(value - Double(row[k])) < 1e-6)
+      }
+    }
   }
 
   @Test func refusals() throws {

@@ -2,7 +2,7 @@ import Evaluation
 import Support
 import Tokenization
 
-/// A model whose probabilities are known: the logits are the sum of one row of each input table.
+/// A model whose probabilities are known: the softmax of the sum of one row of each input table.
 final class TableModel: LabelModel, LabelSession {
   /// Per table (rows, labels).
   let weights: [[Float]]
@@ -39,8 +39,8 @@ final class TableModel: LabelModel, LabelSession {
     TableModel(weights: weights, labels: labels, context: context)
   }
 
-  func score(rows: [[UInt32]], offsets: [Int], into logits: inout [Float]) {
-    for n in 0..<rows[0].count { write(rows.map { $0[n] }, at: n, into: &logits) }
+  func score(rows: [[UInt32]], offsets: [Int], into logProbabilities: inout [Float]) {
+    for n in 0..<rows[0].count { write(rows.map { $0[n] }, at: n, into: &logProbabilities) }
   }
 
   func restart(sequences: Int) {
@@ -52,16 +52,14 @@ final class TableModel: LabelModel, LabelSession {
 
   func retain(_ isLive: (Int) -> Bool) { live = (0..<live).count(where: isLive) }
 
-  func advance(rows: [[UInt32]], into logits: inout [Float]) {
+  func advance(rows: [[UInt32]], into logProbabilities: inout [Float]) {
     batchSizes.append(live)
-    for n in 0..<live { write(rows.map { $0[n] }, at: n, into: &logits) }
+    for n in 0..<live { write(rows.map { $0[n] }, at: n, into: &logProbabilities) }
   }
 
-  private func write(_ chosen: [UInt32], at n: Int, into logits: inout [Float]) {
-    for k in 0..<labels {
-      logits[n * labels + k] = chosen.enumerated().reduce(Float(0)) { sum, table in
-        sum + weights[table.offset][Int(table.element) * labels + k]
-      }
+  private func write(_ chosen: [UInt32], at n: Int, into row: inout [Float]) {
+    for (k, p) in probabilities(chosen.map(Int.init)).enumerated() {
+      row[n * labels + k] = Float(logarithm(p))
     }
   }
 

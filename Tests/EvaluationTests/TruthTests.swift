@@ -52,7 +52,7 @@ private struct Language {
   }
 }
 
-/// A model that is the grammar: logits log P(next | prefix), the prefix recovered from 1-gram rows of
+/// A model that is the grammar: log P(next | prefix), the prefix recovered from 1-gram rows of
 /// a wide table.
 private final class Oracle: LabelModel, LabelSession {
   let language: Language
@@ -67,12 +67,12 @@ private final class Oracle: LabelModel, LabelSession {
 
   func restart(sequences: Int) { prefixes = Array(repeating: [], count: sequences) }
 
-  func score(rows: [[UInt32]], offsets: [Int], into logits: inout [Float]) {
+  func score(rows: [[UInt32]], offsets: [Int], into logProbabilities: inout [Float]) {
     for k in 0..<offsets.count - 1 {
       var prefix: [UInt8] = []
       for t in offsets[k]..<offsets[k + 1] {
         if t > offsets[k] { prefix.append(UInt8(rows[0][t] - 1)) }
-        write(prefix, at: t, into: &logits)
+        write(prefix, at: t, into: &logProbabilities)
       }
     }
   }
@@ -85,20 +85,20 @@ private final class Oracle: LabelModel, LabelSession {
     prefixes = prefixes.indices.filter(isLive).map { prefixes[$0] }
   }
 
-  func advance(rows: [[UInt32]], into logits: inout [Float]) {
+  func advance(rows: [[UInt32]], into logProbabilities: inout [Float]) {
     for n in prefixes.indices {
       if rows[0][n] > 0 { prefixes[n].append(UInt8(rows[0][n] - 1)) }
-      write(prefixes[n], at: n, into: &logits)
+      write(prefixes[n], at: n, into: &logProbabilities)
     }
   }
 
-  private func write(_ prefix: [UInt8], at n: Int, into logits: inout [Float]) {
+  private func write(_ prefix: [UInt8], at n: Int, into logProbabilities: inout [Float]) {
     let whole = language.prefixProbability(prefix)
     let next = [
       0, language.probabilities[prefix] ?? 0, language.prefixProbability(prefix + [1]),
       language.prefixProbability(prefix + [2]),
     ]
-    for k in 0..<4 { logits[n * 4 + k] = Float(logarithm(next[k] / whole)) }
+    for k in 0..<4 { logProbabilities[n * 4 + k] = Float(logarithm(next[k] / whole)) }
   }
 }
 
@@ -188,12 +188,12 @@ private final class Oracle: LabelModel, LabelSession {
       pool: pool)
     let heldOut = try HeldOut(
       sentences: held, variant: variant, positionsPerGroup: 1000, context: 64)
-    var logits: [Float] = []
+    var row: [Float] = []
     var excess = 0.0
     var divergence = 0.0
     for group in heldOut.groups {
       let score = try group.score(
-        variant: variant, session: model, targets: truth.targets, logits: &logits)
+        variant: variant, session: model, targets: truth.targets, logProbabilities: &row)
       for k in score.logQ.indices {
         let p = exponential(truth.logP[group.first + k])
         excess += p * (truth.logP[group.first + k] - score.logQ[k])

@@ -45,7 +45,7 @@ import Testing
     let report = CacheState.states(of: graph, in: project.directory)
     #expect(report.indices.filter { report[$0].isStale } == [graph.report])
 
-    // Training again needs the map set again.
+    // Training again needs the map set again, and scoring that of the held-out sentences.
     let chain = graph.chains[0]
     for node in [chain.train, chain.evaluate] {
       try FileManager.default.removeItem(
@@ -54,7 +54,7 @@ import Testing
     let train = CacheState.states(of: graph, in: project.directory)
     #expect(
       Set(train.indices.filter { train[$0].isStale })
-        == [graph.report, chain.train, chain.evaluate, chain.map])
+        == [graph.report, chain.train, chain.evaluate, chain.map, chain.data[2]])
   }
 
   @Test func reasonsNameTheChangedParameter() throws {

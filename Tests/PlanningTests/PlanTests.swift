@@ -22,7 +22,7 @@ import Testing
     let plan = try Plan(graph(), rates: rates, cores: 2, in: project.directory)
     let text = try plan.text()
     #expect(try project.listing() == before)
-    #expect(text.contains("To run: 49 of 49 stage runs"))
+    #expect(text.contains("To run: 61 of 61 stage runs"))
     for run in plan.graph.experiment.runs { #expect(text.contains(run.name + " ")) }
   }
 
@@ -72,6 +72,17 @@ import Testing
       let run = try #require(graph.experiment.runs.firstIndex { $0.name == name })
       let planned = costs[graph.chains[run].evaluate].seconds
       #expect(abs(planned / seconds - 1) < 0.15, "\(name): \(planned)")
+    }
+  }
+
+  /// Held-out sentences cost what their number says, whichever stage handles them.
+  @Test func costsFollowTheStream() throws {
+    let graph = try graph(preset: "laptop")
+    let costs = try CostModel(graph, rates: rates, threads: 1).costs()
+    let data = graph.chains[0].data
+    for stage in 0..<3 {
+      let (heldout, train) = (costs[data[stage]], costs[data[stage + 3]])
+      #expect(heldout.diskBytes > 0 && heldout.diskBytes < train.diskBytes)
     }
   }
 

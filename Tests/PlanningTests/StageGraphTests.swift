@@ -24,9 +24,9 @@ import Testing
   @Test func dataStagesAreShared() throws {
     let graph = try graph()
     let counts = ids(graph).mapValues(\.count)
-    // Two seeds: two streams each, two tokenizers, four variants, and two sizes of those.
+    // Two seeds: two streams each, with two tokenizers and four variants, and two sizes of those.
     #expect(
-      counts == [.sample: 4, .tokenize: 4, .map: 8, .train: 16, .evaluate: 16, .report: 1])
+      counts == [.sample: 4, .tokenize: 8, .map: 16, .train: 16, .evaluate: 16, .report: 1])
     for (position, node) in graph.nodes.enumerated() {
       #expect(node.inputs.allSatisfy { $0 < position })
       #expect(node.configuration.id == node.id)
@@ -42,11 +42,34 @@ import Testing
       let chains = zip(graph.experiment.runs, graph.chains).filter { $0.0.seed == seed }.map(\.1)
       for stage in [Stage.sample, .tokenize] {
         let used = chains.map { $0.data.filter { graph.nodes[$0].stage == stage } }
-        #expect(Set(used.map { $0.count }) == [stage == .sample ? 2 : 1])
-        #expect(Set(used.joined()).count == 2)
+        #expect(Set(used.map { $0.count }) == [2], "both streams")
+        #expect(Set(used.joined()).count == (stage == .sample ? 2 : 4))
       }
       let orders = chains.map { graph.nodes[$0.train].configuration.parameters["dataSeed"] }
       #expect(orders.allSatisfy { $0 == .integer(seed) })
+    }
+  }
+
+  /// Held-out sentences are tokenized and mapped as what the run is trained on.
+  @Test func heldOutSentencesGoTheWayOfTheData() throws {
+    let graph = try graph()
+    for chain in graph.chains {
+      let evaluate = graph.nodes[chain.evaluate].configuration
+      func node(_ input: StageConfiguration.Input?) throws -> StageGraph.Node {
+        try #require(graph.nodes.first { $0.id == input?.id })
+      }
+      func source(_ map: StageGraph.Node) throws -> (tokens: StageGraph.Node, StageGraph.Node) {
+        let tokens = try node(map.configuration.inputs["tokens"])
+        return (tokens, try node(tokens.configuration.inputs["symbols"]))
+      }
+      let (heldout, train) = (try node(evaluate.inputs["heldout"]), graph.nodes[chain.map])
+      let (heldoutTokens, symbols) = try source(heldout)
+      let (trainTokens, trainSymbols) = try source(train)
+      #expect(heldout.configuration.parameters == train.configuration.parameters)
+      #expect(heldoutTokens.configuration.parameters == trainTokens.configuration.parameters)
+      #expect(symbols.configuration.parameters["stream"] == "heldout")
+      #expect(trainSymbols.configuration.parameters["stream"] == "train")
+      #expect(evaluate.inputs["symbols"]?.id == symbols.id)
     }
   }
 
@@ -66,7 +89,7 @@ import Testing
     try project.replace("outputOrder: 3", by: "outputOrder: 2", in: "pipeline/figure2.yaml")
     let output = ids(try graph())
     for stage in [Stage.sample, .tokenize] { #expect(before[stage] == output[stage]) }
-    #expect(before[.map]?.subtracting(output[.map] ?? []).count == 2)
+    #expect(before[.map]?.subtracting(output[.map] ?? []).count == 4)
     #expect(before[.train]?.subtracting(output[.train] ?? []).count == 4)
   }
 
@@ -94,10 +117,10 @@ import Testing
 
   @Test func nodesByRun() throws {
     let graph = try graph()
-    #expect(try graph.nodes(of: .map, run: "all").count == 8)
+    #expect(try graph.nodes(of: .map, run: "all").count == 16)
     #expect(try graph.nodes(of: .map, run: "first").count == 1)
     let name = "3-gram tokenizer/small/2"
-    for (stage, count) in [(Stage.sample, 2), (.tokenize, 1), (.map, 1), (.train, 1)] {
+    for (stage, count) in [(Stage.sample, 2), (.tokenize, 2), (.map, 2), (.train, 1)] {
       #expect(try graph.nodes(of: stage, run: name).count == count)
     }
     #expect(try graph.nodes(of: .train, run: name).first?.label == name)
