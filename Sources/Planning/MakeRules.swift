@@ -38,19 +38,27 @@ package struct MakeRules {
     }
     for position in order {
       let node = graph.nodes[position]
-      let inputs =
-        node.inputs.sorted { rank($0, order) < rank($1, order) }.map { graph.nodes[$0].index }
-        + node.sources
-      // Figures share runs: the rules of several may be read together.
-      lines += [
-        "", "# \(node.label)", "ifndef planned/\(node.index)", "planned/\(node.index) := 1",
-        ".SECONDARY: \(node.index)",
-        ([node.index + ":"] + (inputs.isEmpty ? [] : ["|"] + inputs)).joined(separator: " "),
-        "\t$(call runStage,\(node.stage.rawValue),\(node.id),\(Self.word(node.label)))",
-        "endif",
-      ]
+      lines += Self.rule(
+        of: node,
+        after: node.inputs.sorted { rank($0, order) < rank($1, order) }.map {
+          graph.nodes[$0].index
+        })
     }
     return lines.joined(separator: "\n") + "\n"
+  }
+
+  /// The rule of one stage run; those of several figures may be read together, as figures share runs.
+  ///
+  /// - Parameter inputs: targets that are made before, besides the node's sources.
+  static func rule(of node: StageGraph.Node, after inputs: [String]) -> [String] {
+    let inputs = inputs + node.sources
+    return [
+      "", "# \(node.label)", "ifndef planned/\(node.index)", "planned/\(node.index) := 1",
+      ".SECONDARY: \(node.index)",
+      ([node.index + ":"] + (inputs.isEmpty ? [] : ["|"] + inputs)).joined(separator: " "),
+      "\t$(call runStage,\(node.stage.rawValue),\(node.id),\(word(node.label)))",
+      "endif",
+    ]
   }
 
   /// Writes the configurations and the fragment, each atomically, where other bytes are there: when
@@ -66,7 +74,7 @@ package struct MakeRules {
     try Self.write(text(order: order), to: path, in: directory)
   }
 
-  private static func write(_ text: String, to path: String, in directory: String) throws {
+  static func write(_ text: String, to path: String, in directory: String) throws {
     let full = directory + "/" + path
     let bytes = Array(text.utf8)
     if let found = try? FileBytes.read(full), found == bytes { return }

@@ -11,7 +11,8 @@ struct PlanCommand: Command {
     abstract:
       "Expands a figure to stage runs: what is stale, why, at what cost, and the make rules.",
     version: versionText("ott-plan"),
-    subcommands: [Show.self, Rules.self, List.self, Explain.self], defaultSubcommand: Show.self)
+    subcommands: [Show.self, Rules.self, List.self, Explain.self, CorpusCommand.self],
+    defaultSubcommand: Show.self)
 }
 
 struct FigureOptions: ParsableArguments {

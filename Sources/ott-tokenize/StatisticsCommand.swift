@@ -9,6 +9,8 @@ struct StatisticsCommand: ParsableCommand {
     abstract: "Bytes per token, tokens in use and distinct n-grams as a corpus grows, as CSV.")
 
   @OptionGroup var options: TokenizerOptions
+  @Option(help: "What the CSV calls the tokenizer (default: the path of its file).") var name:
+    String?
   @Option(help: "Highest order of n-grams.") var orders = 4
   @Option(help: "Worker threads (default: all).") var threads = Host.threads
   @Option(help: "The CSV file.") var output: String
@@ -24,7 +26,7 @@ struct StatisticsCommand: ParsableCommand {
     try OutputPath.require(
       file: output, apartFrom: [options.tokenizer] + corpus + texts.files.map(\.description))
     let csv = try VocabularyCurve.csv(
-      of: texts, options.load(), tokenizer: options.tokenizer, orders: orders,
+      of: texts, options.load(), tokenizer: name ?? options.tokenizer, orders: orders,
       threads: threads)
     try AtomicFile.write(csv, to: output)
     try StandardOutput.line("wrote \(output)")

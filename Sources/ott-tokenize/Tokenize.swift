@@ -27,7 +27,8 @@ struct StageCommand: ParsableCommand {
       kind grammar: parameters order (1, 2, 3 …), documentsPerShard; input symbols. Every document \
       becomes BOS, its n-grams from left to right, one shorter gram if symbols are left over, EOS.
 
-      kind text: text files to byte-pair tokens; `ott-tokenize configure` writes its configuration.
+      kind text: text files to byte-pair tokens. `make tokenize` writes its configuration, and for a \
+      tokenizer of your own `ott-tokenize configure`.
       """)
 
   @OptionGroup var options: StageOptions

@@ -126,6 +126,10 @@ final class Workplace {
 
   func make(_ arguments: [String]) throws -> Program.Result { try start(arguments).wait() }
 
+  func make(_ goals: [String], _ variables: [String]) throws -> Program.Result {
+    try start(goals + variables).wait()
+  }
+
   func start(_ arguments: String...) throws -> Program.Running { try start(arguments) }
 
   private func start(_ arguments: [String]) throws -> Program.Running {
