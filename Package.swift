@@ -115,11 +115,10 @@ let package = Package(
       "ott-bench",
       [
         "Benchmark", "Checkpoints", "Training", "Planning", "Models", "Grammar", "Kernels",
-        "Support",
+        "Tokenization", "Support",
       ]),
     stage("ott-fuzz", ["Fuzzing", "Support"]),
     stage("ott-provenance", ["Provenance", "Support"]),
-    stage("ott-bench-tokenizers", ["Benchmark", "Tokenization", "Support"]),
 
     // MARK: Tests
     .target(name: "CAllocations", path: "Tests/CAllocations"),
@@ -161,7 +160,7 @@ let package = Package(
       "Benchmark",
       [
         "Benchmark", "Models", "NGrams", "Planning", "Engine", "Kernels", "Checkpoints",
-        "Statistics", "Support",
+        "Statistics", "Tokenization", "Support",
       ]),
     tests("Provenance", ["Provenance", "Shards", "Stages", "Support"]),
     tests(
@@ -172,7 +171,7 @@ let package = Package(
         "Support", "Shards", "NGrams", "Tokenization", "Planning", "Fuzzing", "ott-sample",
         "ott-vocabulary",
         "ott-tokenize", "ott-map", "ott-train", "ott-evaluate", "ott-plan", "ott-report",
-        "ott-shards", "ott-provenance", "ott-bench", "ott-fuzz", "ott-bench-tokenizers",
+        "ott-shards", "ott-provenance", "ott-bench", "ott-fuzz",
       ], swiftSettings: settings),
   ]
 )

@@ -1,16 +1,19 @@
-# Training and generation beside PyTorch, and where the time of a step goes. Included by the Makefile,
-# whose BIN, BUILT, CORES and peers it uses; BENCH_RUNS is that of pipeline/tokenizers.mk.
+# Every benchmark: training and generation beside PyTorch, tokenizers beside theirs, where the time of a
+# step goes. Included by the Makefile, whose BIN, BUILT, CORES and peers it uses, behind
+# pipeline/tokenizers.mk, whose VOCABULARIES it uses.
 
 BENCH ?=## rows of bench, parts of their names: laptop, d128, generate (default: all)
+BENCH_RUNS ?= 5## runs of each row of bench, bench-determinism and bench-tokenizers
+BENCH_CORPUS ?= data/corpus/default/train/anarchism.jsonl## JSON lines that bench-tokenizers times
 BENCH_MODEL ?= d128## sizes that bench-step times: d128, d256, d768, laptop-large, laptop-small
 
 TABLE_ROWS ?= 100000,1280000## rows m of the tables that table-speed times; 12800000 takes 20 GB
 TABLE_STEPS ?= 60## timed steps of each
 TABLE_MOMENTS ?= float32## moments of the tables: float32, bfloat16 (13 GB at 12800000), rowwise
 
-BENCH_VARIABLES := BENCH BENCH_MODEL TABLE_ROWS TABLE_STEPS TABLE_MOMENTS
+BENCH_VARIABLES := BENCH BENCH_RUNS BENCH_CORPUS BENCH_MODEL TABLE_ROWS TABLE_STEPS TABLE_MOMENTS
 
-.PHONY: bench bench-step bench-scaling bench-determinism precision-study table-speed
+.PHONY: bench bench-step bench-scaling bench-determinism bench-tokenizers precision-study table-speed
 
 bench: $(BUILT) .venv/peers.stamp ## race training and generation against PyTorch: results/bench/training.csv
 	$(PEERS_PYTHON) Tests/Peers/training_bench.py --bin $(BIN)/ott-bench --runs $(BENCH_RUNS) \
@@ -27,6 +30,12 @@ bench-scaling: $(BUILT) ## time a step by each of its sizes beside the plan, in 
 bench-determinism: $(BUILT) ## what bits that no thread count changes cost a step: results/bench/determinism.csv
 	python3 Tests/Peers/determinism_bench.py --bin $(BIN)/ott-bench --threads $(or $(THREADS),$(CORES)) \
 	  --runs $(BENCH_RUNS) --output results/bench/determinism.csv
+
+bench-tokenizers: $(BUILT) $(VOCABULARIES) ## time encoding and training beside the peers: results/bench/tokenizers.csv
+	@[ -e '$(BENCH_CORPUS)' ] || $(MAKE) corpus
+	$(PEERS_PYTHON) Tests/Peers/tokenizers_bench.py --bin $(BIN)/ott-bench \
+	  --vocabularies $(dir $(VOCABULARIES)) --runs $(BENCH_RUNS) \
+	  --output results/bench/tokenizers.csv '$(BENCH_CORPUS)'
 
 # Each figure in a make of its own: a preset in another precision has rules of its own.
 precision-study: $(BUILT) ## figure2 of PRESET in both precisions: results/bench/precision-PRESET.csv

