@@ -123,7 +123,9 @@ final class Workplace {
   }
 
   /// `make` with the executables of this build and the tiny preset.
-  func make(_ arguments: String...) throws -> Program.Result { try start(arguments).wait() }
+  func make(_ arguments: String...) throws -> Program.Result { try make(arguments) }
+
+  func make(_ arguments: [String]) throws -> Program.Result { try start(arguments).wait() }
 
   func start(_ arguments: String...) throws -> Program.Running { try start(arguments) }
 

@@ -84,7 +84,7 @@ private func weights(_ store: ParameterStore) -> [Float] {
   func embeddingIsAlgorithmOne(reduction: OverEncoding.Reduction, token: Bool) throws {
     let configuration = try overEncoded(
       token: token, reduction: reduction, deviation: 0.5)
-    guard let encoding = configuration.overEncoding else { return }
+    let encoding = try #require(configuration.overEncoding)
     var g = GraphBuilder(mode: .scoring)
     let wte = token ? g.parameter("wte", [14, 16], .normal(0.5)) : nil
     let wpe = g.parameter("wpe", [40, 16], .normal(0.5))
