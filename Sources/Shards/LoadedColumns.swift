@@ -58,15 +58,8 @@ package final class LoadedColumns: @unchecked Sendable {
     return position
   }
 
-  /// Column `c` as its own type: (count).
+  /// Column `c` as its own type: (count). Valid as long as this object lives.
   /// - Precondition: `T` is the set's element type.
-  package func withColumn<T: ShardElement, Result>(
-    _ c: Int, as type: T.Type, _ body: (Span<T>) throws -> Result
-  ) rethrows -> Result {
-    try body(buffer(c, as: type).span)
-  }
-
-  /// The same without the closure; valid as long as this object lives.
   package func buffer<T: ShardElement>(_ c: Int, as type: T.Type) -> UnsafeBufferPointer<T> {
     precondition(T.elementType == element, "column of \(element) read as \(T.self)")
     return UnsafeRawBufferPointer(rebasing: storage[c][..<(count * element.width)])

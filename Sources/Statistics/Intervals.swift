@@ -61,8 +61,6 @@ package struct Summary: Sendable, Equatable {
     variance = count < 2 ? 0 : max(0, (squares - rest * rest / n) / (n - 1))
   }
 
-  package var standardDeviation: Double { variance.squareRoot() }
-
   /// Standard error of the mean, s/√n; infinite with fewer than two observations.
   package var standardError: Double {
     count < 2 ? .infinity : (variance / Double(count)).squareRoot()
@@ -81,43 +79,6 @@ package struct Summary: Sendable, Equatable {
 package func pairedDifference(_ a: [Double], _ b: [Double]) -> Summary {
   precondition(a.count == b.count, "paired observations must be equally many")
   return Summary(zip(a, b).map { $0 - $1 })
-}
-
-/// Difference of two means with unequal variances.
-package struct MeanDifference: Sendable, Equatable {
-  package let difference: Double
-  package let standardError: Double
-  /// Welch–Satterthwaite degrees of freedom.
-  package let degreesOfFreedom: Double
-
-  /// Student-t interval of the difference.
-  package func interval(confidence: Double = 0.95) -> Interval {
-    if standardError == 0 { return Interval(low: difference, high: difference) }
-    let t = studentQuantile(0.5 + confidence / 2, degreesOfFreedom: degreesOfFreedom)
-    return Interval(low: difference - t * standardError, high: difference + t * standardError)
-  }
-
-  /// Two-sided p value of the hypothesis that both means are equal.
-  package var pValue: Double {
-    if standardError == 0 { return difference == 0 ? 1 : 0 }
-    let t = abs(difference / standardError)
-    return 2 * studentDistribution(-t, degreesOfFreedom: degreesOfFreedom)
-  }
-}
-
-/// Welch's comparison of mean(a) − mean(b); nil unless both sides have at least two observations.
-///
-/// `se² = s_a²/n_a + s_b²/n_b`, `ν = se⁴ / ((s_a²/n_a)²/(n_a−1) + (s_b²/n_b)²/(n_b−1))`.
-/// Source: B. L. Welch, Biometrika 34 (1947).
-package func welch(_ a: Summary, _ b: Summary) -> MeanDifference? {
-  if a.count < 2 || b.count < 2 { return nil }
-  let va = a.variance / Double(a.count)
-  let vb = b.variance / Double(b.count)
-  let sum = va + vb
-  let denominator = va * va / Double(a.count - 1) + vb * vb / Double(b.count - 1)
-  return MeanDifference(
-    difference: a.mean - b.mean, standardError: sum.squareRoot(),
-    degreesOfFreedom: denominator == 0 ? Double(a.count + b.count - 2) : sum * sum / denominator)
 }
 
 /// A ratio of sums Σx/Σy over independent pairs, such as nats per character over sentences.

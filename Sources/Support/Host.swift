@@ -68,9 +68,6 @@ package enum Host {
   /// Instruction-set extensions that this build was compiled for.
   package static var buildFeatures: [String] { list(ott_build_features()) }
 
-  /// Whether SHA-256 runs on the CPU's own instructions.
-  package static var hasSHAInstructions: Bool { ott_has_sha_instructions() }
-
   /// Fails when this build needs instructions that the CPU lacks. A constructor in `CSupport` makes the
   /// same check before any Swift code runs; this one serves programs that want the error as a value.
   package static func requireBuildFeatures() throws {

@@ -55,8 +55,8 @@ import Testing
     try writer.finish(metadata: [:])
     let loaded = try ShardSet(directory: directory.path).load(threads: 1)
     #expect(loaded.documentOffsets == [0, 3, 3])
-    let bits = loaded.withColumn(0, as: Double.self) { values in
-      values.indices.map { values[$0].bitPattern }
+    let bits = withExtendedLifetime(loaded) {
+      loaded.buffer(0, as: Double.self).map(\.bitPattern)
     }
     #expect(bits == [-0.0, Double.infinity, 1.5].map(\.bitPattern))
   }

@@ -45,9 +45,6 @@ package final class BytePairEncoder {
   /// Bytes held by the pretoken cache.
   package var cacheBytes: Int { cache.byteCount }
 
-  /// Forgets every pretoken, as a new encoder.
-  package func clearCache() { cache = PretokenCache() }
-
   // MARK: Whole texts
 
   package func encode(_ text: String) -> [UInt32] { encode(Array(text.utf8)) }

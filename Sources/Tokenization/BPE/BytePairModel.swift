@@ -19,7 +19,6 @@ package final class BytePairModel: Sendable {
 
   /// One more than the largest id.
   package var vocabularySize: Int { tokens.count }
-  package var mergeCount: Int { pairs.count }
 
   /// `unreachable` are vocabulary entries outside the byte alphabet, which only decoding knows.
   init(
