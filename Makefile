@@ -177,3 +177,4 @@ peers: .venv/peers.stamp ## Python environment of the peers that numbers are com
 include pipeline/tokenizers.mk
 include pipeline/bench.mk
 include pipeline/reliability.mk
+include pipeline/pages.mk

@@ -1,27 +1,33 @@
-# Generation accuracy over sentences seen: one panel per panel of the CSV, a curve per variant and
-# size. Lines are means over seeds, bands reach from the smallest to the largest seed.
-# Called with the variables csv (input) and svg (output); see Sources/Reporting/Drawing.swift.
+# Generation accuracy over sentences seen: one panel per panel of the CSV; colours are models, solid and
+# dashed lines are sizes. Lines are means over seeds, bands reach from the smallest to the largest seed.
+# Called with the variables csv (input) and svg (output); see Sources/Reporting/Drawing.swift. What it
+# draws lies beside the CSV, made by Sources/Reporting/PictureData.swift.
 
 set terminal svg size 1080,520 font "Helvetica,14" background "#ffffff" dashlength 0.6
 set output svg
-set datafile separator whitespace
+set datafile separator comma
 
-# Words of a list cannot hold spaces: names carry underscores until they are shown.
-# Columns of the CSV: 1 panel, 2 model, 3 size, 10 accuracy, 13 sentences.
-distinct(column, where) = system(sprintf("awk -F, 'NR > 1 && %s && !seen[$%d]++ { gsub(/ /, \"_\", $%d); print $%d }' '%s'", where, column, column, column, csv))
-within(panel) = sprintf("$1 == \"%s\"", panel)
-shown(name) = system(sprintf("echo '%s' | tr _ ' '", name))
-# Lines of "sentences mean smallest largest" of one curve.
-curve(panel, model, size) = sprintf("< awk -F, 'NR > 1 && $1 == \"%s\" && $2 == \"%s\" && $3 == \"%s\" { n[$13]++; s[$13] += $10; if (!($13 in a) || $10 < a[$13]) a[$13] = $10; if (!($13 in b) || $10 > b[$13]) b[$13] = $10 } END { for (x in n) print x, s[x] / n[x], a[x], b[x] }' '%s' | sort -g", panel, shown(model), size, csv)
+curves = csv[1:strlen(csv) - 4]."-curves.csv"
+# Columns: 1 panel, 2 model, 3 size, 4 sentences, 5 mean, 6 low, 7 high.
 
-panels = distinct(1, "1")
-models = distinct(2, "1")
-sizes = distinct(3, "1")
+# Lists of names, each quoted, in the order of the file.
+panels = ""; models = ""; sizes = ""; shown = ""
+quoted(name) = "'".name."'"
+with(list, name) = strstrt(list, quoted(name)) ? list : list." ".quoted(name)
+pair(panel, model) = panel."|".model
+stats curves skip 1 using (panels = with(panels, strcol(1)), models = with(models, strcol(2)), \
+  sizes = with(sizes, strcol(3)), shown = with(shown, pair(strcol(1), strcol(2))), 0) nooutput
+stats curves skip 1 using 4 name "SENTENCES" nooutput
+
+isShown(panel, model) = strstrt(shown, quoted(pair(panel, model))) > 0
+where(panel, model, size) = strcol(1) eq panel && strcol(2) eq model && strcol(3) eq size
+x(panel, model, size) = where(panel, model, size) ? column(4) : NaN
+
 colours = "#4d4d4d #0072b2 #009e73 #d55e00 #cc79a7 #e69f00"
 position(list, name) = sum [i = 1:words(list)] (word(list, i) eq name ? i : 0)
-dash(size) = position(sizes, size)  # the first size is drawn solid
 colour(model) = word(colours, 1 + (position(models, model) - 1) % words(colours))
-
+dash(size) = position(sizes, size)  # the first size is drawn solid
+width(size) = dash(size) == 1 ? 2.4 : 1.8
 title(panel) = panel eq "left" ? "Tokenizer" : panel eq "right" ? "Input and output vocabulary" : panel
 
 set multiplot layout 1,words(panels) margins 0.075,0.985,0.25,0.93 spacing 0.06,0.1
@@ -35,21 +41,25 @@ set border 3 linecolor "#808080"
 set tics nomirror textcolor "#404040"
 set xlabel "sentences seen" textcolor "#404040" offset 0,0.3
 set style fill solid noborder
-# A column per variant, a row per size, below the axes: nothing hides a curve.
-set key bmargin center Left reverse vertical maxrows words(sizes) samplen 2 spacing 1.1 width -8 font ",12" textcolor "#202020"
-set autoscale x noextend
+set xrange [SENTENCES_min:SENTENCES_max]
 
 do for [p = 1:words(panels)] {
   panel = word(panels, p)
-  mine = distinct(2, within(panel))
+  mine = ""
+  do for [m in models] { if (isShown(panel, m)) { mine = mine." ".quoted(m) } }
   set title title(panel) font ",15" offset 0,-0.4
   if (p == 1) { set ylabel "generation accuracy" textcolor "#404040" offset 1,0 } else { unset ylabel }
+  # A column of models and one of sizes below the axes: nothing hides a curve, and names have room.
+  set key at graph 0.5, graph -0.18 center top vertical maxrows words(mine) Left reverse samplen 2 \
+    spacing 1.1 font ",12" textcolor "#202020"
   plot \
-    for [s in sizes] for [m in mine] curve(panel, m, s) using 1:3:4 \
+    for [s in sizes] for [m in mine] curves skip 1 using (x(panel, m, s)):6:7 \
       with filledcurves fillcolor rgb colour(m) fillstyle transparent solid 0.15 notitle, \
-    for [m in mine] for [s in sizes] curve(panel, m, s) using 1:2 \
-      with linespoints linecolor rgb colour(m) linewidth (s eq word(sizes, 1) ? 2.4 : 1.8) \
-      dashtype dash(s) pointtype (s eq word(sizes, 1) ? 7 : 6) pointsize 0.45 \
-      title shown(m)." · ".s
+    for [s in sizes] for [m in mine] curves skip 1 using (x(panel, m, s)):5 \
+      with linespoints linecolor rgb colour(m) linewidth width(s) dashtype dash(s) \
+      pointtype (dash(s) == 1 ? 7 : 6) pointsize 0.45 notitle, \
+    for [m in mine] NaN with lines linecolor rgb colour(m) linewidth 2.4 title m, \
+    for [s in sizes] NaN with linespoints linecolor rgb "#202020" linewidth width(s) dashtype dash(s) \
+      pointtype (dash(s) == 1 ? 7 : 6) pointsize 0.45 title s
 }
 unset multiplot

@@ -1,25 +1,23 @@
 # Loss over the size of the input vocabulary: training loss to the left, held-out loss to the right.
 # Small points are runs, large ones means over seeds; the line is the fit with its 95 % band.
-# Called with the variables csv (input) and svg (output); the fit lies beside the CSV.
+# Called with the variables csv (input) and svg (output). Fit and means lie beside the CSV, made by
+# Sources/Reporting/PictureData.swift.
 
 set terminal svg size 1080,460 font "Helvetica,14" background "#ffffff"
 set output svg
 set datafile separator comma
 
-fit = csv[1:strlen(csv) - 4]."-fit.csv"
-# Columns of the CSV: 3 input vocabulary, 6 training loss, 7 held-out loss. Of the fit: 1 measure,
-# 2 input vocabulary, 3 fit, 4 low, 5 high.
-band(measure) = sprintf("< grep '^%s,' '%s'", measure, fit)
-means(column) = sprintf("< awk -F, 'NR > 1 { n[$3]++; s[$3] += $%d } END { for (x in n) print x \",\" s[x] / n[x] }' '%s' | sort -g", column, csv)
+stem = csv[1:strlen(csv) - 4]
+fit = stem."-fit.csv"      # 1 measure, 2 input vocabulary, 3 fit, 4 low, 5 high
+means = stem."-means.csv"  # 1 measure, 2 input vocabulary, 3 mean
 measures = "train_loss eval_loss"
-columns = "6 7"
 titles = "'training loss, last stretch of the pass' 'held-out loss'"
-smallest = system(sprintf("awk -F, 'NR > 1 { print $3 }' '%s' | sort -g | head -n 1", csv)) + 0
-largest = system(sprintf("awk -F, 'NR > 1 { print $3 }' '%s' | sort -g | tail -n 1", csv)) + 0
+x(measure) = strcol(1) eq measure ? column(2) : NaN
+stats means skip 1 using 2 name "SIZES" nooutput
 
 set multiplot layout 1,2 margins 0.075,0.985,0.16,0.9 spacing 0.09,0.1
 set logscale x
-set xrange [smallest / 1.3:largest * 1.3]
+set xrange [SIZES_min / 1.3:SIZES_max * 1.3]
 set format x "10^{%L}"
 set mxtics 10
 set grid ytics xtics linecolor "#e4e4e4" linetype 1 linewidth 1
@@ -31,13 +29,12 @@ set key top right textcolor "#202020" font ",12" samplen 2
 
 do for [i = 1:2] {
   measure = word(measures, i)
-  column = word(columns, i) + 0
   set title word(titles, i) font ",15" offset 0,-0.4
   if (i == 1) { set ylabel "nats a token" textcolor "#404040" offset 1,0 } else { unset ylabel }
   plot \
-    band(measure) using 2:4:5 with filledcurves fillcolor rgb "#0072b2" fillstyle transparent solid 0.15 title "95 % band", \
-    band(measure) using 2:3 with lines linecolor rgb "#0072b2" linewidth 2 title "a − b log_{10}(V + m)", \
-    csv skip 1 using 3:column with points pointtype 7 pointsize 0.3 linecolor rgb "#909090" title "runs", \
-    means(column) using 1:2 with points pointtype 7 pointsize 0.7 linecolor rgb "#d55e00" title "means over seeds"
+    fit skip 1 using (x(measure)):4:5 with filledcurves fillcolor rgb "#0072b2" fillstyle transparent solid 0.15 title "95 % band", \
+    fit skip 1 using (x(measure)):3 with lines linecolor rgb "#0072b2" linewidth 2 title "a − b log_{10}(V + m)", \
+    csv using "input_vocabulary":measure with points pointtype 7 pointsize 0.3 linecolor rgb "#909090" title "runs", \
+    means skip 1 using (x(measure)):3 with points pointtype 7 pointsize 0.7 linecolor rgb "#d55e00" title "means over seeds"
 }
 unset multiplot

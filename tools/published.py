@@ -4,12 +4,12 @@
 def identity(results, reports):
     """File name → bytes of the files in `results`, without what a rerun measures anew.
 
-    Evidence is left out; a CSV keeps the columns of the report's own, which tools/publish put before
+    Evidence and the pages that `make pages` writes are left out; a CSV keeps the columns of the report's own, which tools/publish put before
     the measured ones. `reports` is the data/report folder of a checkout that made the figure.
     """
     found = {}
     for path in sorted(results.glob("*")):
-        if path.name.endswith(".evidence.json"):
+        if path.name.endswith(".evidence.json") or path.name in ("README.md", "index.html"):
             continue
         data = path.read_bytes()
         own = next(iter(sorted(reports.glob(f"*/{path.name}"))), None)

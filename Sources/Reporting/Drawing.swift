@@ -3,8 +3,9 @@ import Support
 
 /// Draws a CSV with a gnuplot script of the project.
 ///
-/// The script finds the names of its input and output in the variables `csv` and `svg`. The picture's
-/// bytes depend on the CSV, the script and the version of gnuplot.
+/// The script finds the names of its input and output in the variables `csv` and `svg`, and the means,
+/// bands and fits that it shows in the files of `PictureData` beside the CSV. The picture's bytes depend
+/// on the CSV, the script and the version of gnuplot.
 package struct Drawing {
   package let script: String
   package let digest: String
@@ -12,6 +13,34 @@ package struct Drawing {
   package init(script: String, digest: String) {
     self.script = script
     self.digest = digest
+  }
+
+  /// A script of the project as it lies there.
+  package init(script: String) throws {
+    self.init(script: script, digest: SHA256.hex(of: try FileBytes.read(script)))
+  }
+
+  /// Writes what the picture of `table` shows beside `csv`.
+  ///
+  /// - Returns: names of the files.
+  package func writeData(of table: PublishedTable, beside csv: String) throws -> [String] {
+    let stem = String(csv.dropLast(".csv".count))
+    return try (PictureData.of(table)?.files ?? []).map { ending, text in
+      try AtomicFile.write(text, to: stem + ending)
+      return String((stem + ending).split(separator: "/").last ?? "")
+    }
+  }
+
+  /// `gnuplot` with its version, "5.4 patchlevel 4"; nothing where there is none.
+  package static var libraries: [String: String] {
+    let path = NSTemporaryDirectory() + "gnuplot-version-" + UUID().uuidString
+    defer { unlink(path) }
+    guard
+      let ending = try? ChildProcess("/usr/bin/env", ["gnuplot", "--version"], output: path).wait(),
+      ending.status == 0, let text = try? FileBytes.read(path)
+    else { return [:] }
+    let words = String(decoding: text, as: UTF8.self).split(whereSeparator: \.isWhitespace)
+    return ["gnuplot": words.dropFirst().joined(separator: " ")]
   }
 
   /// Writes the picture of `csv` to `svg`.

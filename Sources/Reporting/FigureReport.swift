@@ -32,9 +32,11 @@ package enum FigureReport {
       try AtomicFile.write(text, to: "\(output)/\(names[names.count - 1])")
     }
     if let drawing = files.drawing {
+      let csv = "\(output)/\(files.name).csv"
+      let table = try PublishedTable(FileBytes.read(csv), source: csv)
+      names += try drawing.writeData(of: table, beside: csv)
       names.append("\(files.name).svg")
-      try drawing.draw(
-        csv: "\(output)/\(files.name).csv", svg: "\(output)/\(names[names.count - 1])")
+      try drawing.draw(csv: csv, svg: "\(output)/\(files.name).svg")
     }
     if let evidence = files.evidence {
       try AtomicFile.write(evidence, to: "\(output)/\(evidenceFile)")
@@ -63,9 +65,7 @@ package enum FigureReport {
       let law = try ScalingLaw(figure)
       return ReportFiles(
         name: parameters.figure,
-        texts: [
-          (".csv", law.csv), ("-fit.csv", law.fitCSV), (".json", law.json.prettyJSON),
-        ],
+        texts: [(".csv", law.csv), (".json", law.json.prettyJSON)],
         drawing: parameters.drawing, summaries: law.summaries, evidence: figure.timeRatios)
     case .lossCurves:
       let curves = LossCurves(figure)

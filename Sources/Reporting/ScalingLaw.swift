@@ -6,15 +6,16 @@ import Support
 package struct ScalingLaw: Sendable {
   package let figure: TextFigure
   private let x: [Double]
+  private var fits: [TextFigure.Measure: Fit] = [:]
 
   package init(_ figure: TextFigure) throws {
     self.figure = figure
     x = figure.parameters.variants.map { log10(Double($0.inputVocabulary)) }
-    guard Set(x).count == x.count, x.count >= 4 else {
-      throw UserError(
-        "\(figure.parameters.figure): variants",
-        expected: "at least four sizes of the input vocabulary, all different",
-        found: "\(figure.parameters.variants.map(\.inputVocabulary))")
+    for measure in TextFigure.Measure.allCases {
+      fits[measure] = try Fit(
+        x: x, losses: figure.losses(measure),
+        baseline: figure.position(figure.parameters.baseline),
+        source: "\(figure.parameters.figure): variants")
     }
   }
 
@@ -28,6 +29,34 @@ package struct ScalingLaw: Sendable {
     package let curve: RepeatedRegression
     /// log₁₀ of the largest over the smallest size.
     package let decades: Double
+
+    /// - Parameters:
+    ///   - x: log₁₀ of the sizes.
+    ///   - losses: by seed, then size.
+    ///   - baseline: position of the size without tables.
+    /// - Throws: `UserError` for fewer than four sizes, or for equal ones.
+    init(x: [Double], losses: [[Double]], baseline: Int, source: String) throws {
+      let centre = x.reduce(0, +) / Double(x.count)
+      let ones = [Double](repeating: 1, count: x.count)
+      let others = x.indices.filter { $0 != baseline }
+      guard Set(x).count == x.count, x.count >= 4,
+        let line = RepeatedRegression(columns: [ones, x], observations: losses),
+        let curve = RepeatedRegression(
+          columns: [ones, x.map { $0 - centre }, x.map { ($0 - centre) * ($0 - centre) }],
+          observations: losses),
+        let without = RepeatedRegression(
+          columns: [others.map { _ in 1 }, others.map { x[$0] }],
+          observations: losses.map { row in others.map { row[$0] } })
+      else {
+        throw UserError(
+          source, expected: "at least four sizes of the input vocabulary, all different",
+          found: "\(x.map { Int(pow(10, $0).rounded()) })")
+      }
+      self.line = line
+      self.curve = curve
+      withoutBaseline = without
+      decades = (x.max() ?? 0) - (x.min() ?? 0)
+    }
 
     package var a: Estimate { line.coefficient(0) }
     package var b: Estimate { line.coefficient(1).scaled(by: -1) }
@@ -45,22 +74,8 @@ package struct ScalingLaw: Sendable {
   package static let straightness = 0.1
 
   package func fit(_ measure: TextFigure.Measure) -> Fit {
-    let losses = figure.losses(measure)
-    let centre = x.reduce(0, +) / Double(x.count)
-    let ones = [Double](repeating: 1, count: x.count)
-    let baseline = figure.position(figure.parameters.baseline)
-    let others = x.indices.filter { $0 != baseline }
-    guard let line = RepeatedRegression(columns: [ones, x], observations: losses),
-      let curve = RepeatedRegression(
-        columns: [ones, x.map { $0 - centre }, x.map { ($0 - centre) * ($0 - centre) }],
-        observations: losses),
-      let without = RepeatedRegression(
-        columns: [others.map { _ in 1 }, others.map { x[$0] }],
-        observations: losses.map { row in others.map { row[$0] } })
-    else { preconditionFailure("different sizes determine a line") }
-    return Fit(
-      line: line, withoutBaseline: without, curve: curve,
-      decades: (x.max() ?? 0) - (x.min() ?? 0))
+    guard let fit = fits[measure] else { preconditionFailure("every measure is fitted") }
+    return fit
   }
 
   // MARK: - Verdicts
@@ -113,25 +128,6 @@ package struct ScalingLaw: Sendable {
           "\(run.scores["other"]?.bitsPerByte ?? .nan)",
         ]
         text += fields.joined(separator: ",") + "\n"
-      }
-    }
-    return text
-  }
-
-  /// The fitted line with its 95 % band at 41 places, for the picture.
-  package var fitCSV: String {
-    var text = "measure,input_vocabulary,fit,low,high\n"
-    let (low, high) = (x.min() ?? 0, x.max() ?? 0)
-    for measure in TextFigure.Measure.allCases {
-      let line = fit(measure).line
-      for step in 0...40 {
-        let place = low + (high - low) * Double(step) / 40
-        let value = line.value(at: [1, place])
-        let fields: [Double] = [
-          pow(10, place), value.value, value.interval?.low ?? value.value,
-          value.interval?.high ?? value.value,
-        ]
-        text += measure.rawValue + "," + fields.map { "\($0)" }.joined(separator: ",") + "\n"
       }
     }
     return text

@@ -20,7 +20,7 @@ package final class Evidence {
   init(_ configuration: StageConfiguration, threads: Int, libraries: [String: String]) {
     self.configuration = configuration
     self.threads = threads
-    self.libraries = libraries.merging(["libc": Host.libraryVersion]) { given, _ in given }
+    self.libraries = libraries
     ancestry = Ancestry(of: configuration)
   }
 
@@ -34,16 +34,7 @@ package final class Evidence {
   }
 
   func write(to directory: String, isFinished: Bool) throws {
-    let environment: ConfigValue = [
-      "product": .string("\(Product.name) \(Product.version)"),
-      "code": .string(Executable.codeVersion), "executable": .string(try Executable.digest()),
-      "swift": .string(Evidence.swiftVersion),
-      "libraries": .object(libraries.mapValues(ConfigValue.string)),
-      "host": .string(Host.name), "kernel": .string(Host.kernel),
-      "architecture": .string(Host.architecture), "cpu": .string(Host.cpuModel),
-      "buildFeatures": .array(Host.buildFeatures.map(ConfigValue.string)),
-      "hostThreads": .integer(Host.threads), "hostMemoryBytes": .integer(Host.memoryBytes),
-    ]
+    let environment = try Evidence.environment(libraries: libraries)
     let key = EvidenceFile.key(of: environment)
     var members: [String: ConfigValue] = [
       "stage": .string(configuration.stage), "id": .string(configuration.id),
@@ -64,6 +55,23 @@ package final class Evidence {
       members["peakMemoryBytes"] = .integer(Host.peakMemoryBytes)
     }
     try EvidenceFile.write(members, to: directory)
+  }
+
+  /// This program, its build and the machine.
+  ///
+  /// - Parameter libraries: versions of what it computes with, beside the C library.
+  package static func environment(libraries: [String: String]) throws -> ConfigValue {
+    let libraries = libraries.merging(["libc": Host.libraryVersion]) { given, _ in given }
+    return [
+      "product": .string("\(Product.name) \(Product.version)"),
+      "code": .string(Executable.codeVersion), "executable": .string(try Executable.digest()),
+      "swift": .string(Evidence.swiftVersion),
+      "libraries": .object(libraries.mapValues(ConfigValue.string)),
+      "host": .string(Host.name), "kernel": .string(Host.kernel),
+      "architecture": .string(Host.architecture), "cpu": .string(Host.cpuModel),
+      "buildFeatures": .array(Host.buildFeatures.map(ConfigValue.string)),
+      "hostThreads": .integer(Host.threads), "hostMemoryBytes": .integer(Host.memoryBytes),
+    ]
   }
 
   private static var now: String { ISO8601DateFormatter().string(from: Date()) }

@@ -62,12 +62,15 @@ package struct EvidenceFile: Sendable, Equatable {
 
   /// Writes the members and their digest.
   package static func write(_ members: [String: ConfigValue], to directory: String) throws {
+    try write(members, path: "\(directory)/\(fileName)")
+  }
+
+  package static func write(_ members: [String: ConfigValue], path: String) throws {
     var members = members
     members["format"] = .string(format)
     members["formatVersion"] = .integer(formatVersion)
     members["digest"] = .string(SHA256.hex(of: ConfigValue.object(members).canonicalJSON))
-    try AtomicFile.write(
-      ConfigValue.object(members).prettyJSON, to: "\(directory)/\(fileName)")
+    try AtomicFile.write(ConfigValue.object(members).prettyJSON, to: path)
   }
 
   /// The name under which `environments` lists an environment.
@@ -126,11 +129,12 @@ package struct EvidenceFile: Sendable, Equatable {
     return .object(record)
   }
 
-  /// Files that the record vouches for when they are published: those of the index, and those that the
-  /// fact `published` lists instead, where a copy has measured columns beside the identical ones.
+  /// Files that the record vouches for when they are published: those of the index; those that the fact
+  /// `published` lists instead, where a copy has measured columns beside the identical ones; and pictures
+  /// that were drawn again from the published CSV.
   package var vouchedFiles: [(name: String, digest: String)] {
     var digests: [String: String] = [:]
-    for list in [members["files"], members["facts"]?["published"]] {
+    for list in [members["files"], members["facts"]?["published"], members["redrawn"]] {
       guard case .array(let files)? = list else { continue }
       for file in files {
         if case .string(let name)? = file["name"], case .string(let digest)? = file["sha256"] {

@@ -183,7 +183,14 @@ final class TemporaryRuns {
     let json = law.json
     #expect(json["fits"]?["eval_loss"]?["b"]?["value"] == .double(fit.b.value))
     #expect(json["fits"]?["train_loss"]?["range"] == [1000, 100_000])
-    #expect(law.fitCSV.split(separator: "\n").count == 1 + 3 * 41)
+    // The picture is made of the CSV alone: numbers in their shortest exact spelling lose nothing.
+    let data = try PictureData.law(PublishedTable(Array(law.csv.utf8), source: "law.csv"))
+    #expect(data.files.map(\.ending) == ["-fit.csv", "-means.csv"])
+    let fits = data.files[0].text.split(separator: "\n")
+    #expect(fits.count == 1 + 3 * 41)
+    let value = fit.line.value(at: [1, 3])
+    let band = try #require(value.interval)
+    #expect(fits.contains("eval_loss,1000.0,\(value.value),\(band.low),\(band.high)"))
   }
 
   /// The sag of a parabola c·z² over a range R is c·R²/4.

@@ -1,0 +1,300 @@
+import Foundation
+import Support
+
+/// The part of a page that is about one figure: picture, verdicts, numbers, origin.
+struct FigureSection {
+  private(set) var blocks: [Page.Block]
+  /// Of every claim, in order.
+  private(set) var verdicts: [String] = []
+  private let figure: PublishedFigure
+  private var json: ConfigValue { figure.json }
+
+  init(_ figure: PublishedFigure) throws {
+    self.figure = figure
+    blocks = [.heading(2, "\(figure.name): \(figure.title)")]
+    if figure.endings.contains("svg") {
+      blocks.append(.picture(file: "\(figure.name).svg", text: figure.title))
+    }
+    // What a result is, its members tell.
+    if json["fits"] != nil {
+      try addLaw()
+    } else if json["comparisons"] != nil {
+      addAblation()
+    } else if json["curves"]?.items.first?["growth"] != nil {
+      addDifferences()
+    } else {
+      addAccuracy()
+    }
+    if let method = json["method"]?.text { blocks.append(.paragraph("Method. " + method)) }
+    blocks.append(.paragraph(files))
+    addOrigin()
+  }
+
+  /// The first table, without the addresses.
+  var claimsAsMarkdown: String {
+    for case .table(let names, let alignment, let rows) in blocks {
+      return Page.table(
+        names.dropLast(), alignment: String(alignment.dropLast()), rows: rows.map { $0.dropLast() })
+    }
+    return ""
+  }
+
+  // MARK: - Kinds of figures
+
+  private mutating func addAccuracy() {
+    let claims = json["claims"]?.items ?? []
+    verdicts = claims.map { $0["verdict"]?.text ?? "" }
+    addTable(
+      [
+        "claim", "paper says", "accuracy, 95 %", "verdict", "excess loss, nats a character, 95 %",
+        "by loss", "address",
+      ], "llrlrll",
+      claims.enumerated().map { number, claim in
+        let (model, baseline, size) = (claim["model"], claim["baseline"], claim["size"])
+        return [
+          "\(text(model)) vs \(text(baseline)), \(text(size))", text(claim["statement"]),
+          effect(claim["accuracy"]), strong(claim["verdict"]),
+          effect(claim["excessNatsPerCharacter"]),
+          text(claim["excessNatsPerCharacter"]?["verdict"]),
+          address("claims/\(number)/accuracy/effect"),
+        ]
+      })
+    addTable(
+      ["model", "size", "parameters", "sentences seen", "accuracy", "excess loss", "address"],
+      "llrrrrl",
+      (json["curves"]?.items ?? []).enumerated().map { number, curve in
+        [
+          text(curve["model"]), text(curve["size"]), text(curve["parameters"]),
+          text(curve["sentences"]), fixed(curve["accuracy"], 4),
+          fixed(curve["excessNatsPerCharacter"], 4), address("curves/\(number)/accuracy"),
+        ]
+      })
+  }
+
+  private mutating func addLaw() throws {
+    let measures = TextFigure.Measure.allCases.filter { json["fits"]?[$0.rawValue] != nil }
+    var claims: [[String]] = []
+    var fits: [[String]] = []
+    for measure in measures {
+      let fit = json["fits"]?[measure.rawValue] ?? .null
+      for (number, claim) in (fit["claims"]?.items ?? []).enumerated() {
+        verdicts.append(text(claim["verdict"]))
+        claims.append([
+          text(claim["statement"]), Self.name(measure), estimate(claim["estimate"]),
+          strong(claim["verdict"]),
+          address("fits/\(measure.rawValue)/claims/\(number)/estimate/value"),
+        ])
+      }
+      fits.append([
+        Self.name(measure), estimate(fit["a"]), estimate(fit["b"]), fixed(fit["rSquared"], 3),
+        signed(fit["lossPerFactor4"]), address("fits/\(measure.rawValue)/b/value"),
+      ])
+    }
+    addTable(
+      ["claim", "of the", "value, 95 %", "verdict", "address"], "llrll", claims)
+    let paper = json["paper"]?.members.values.reduce(into: [:]) { all, row in
+      all.merge(row.members) { first, _ in first }
+    }
+    if let paper, !paper.isEmpty {
+      fits.append([
+        "paper's training loss", fixed(paper["a"], 4), fixed(paper["b"], 4), "",
+        signed(paper["train_loss"]), address("paper"),
+      ])
+    }
+    addTable(
+      [
+        "L = a − b·log₁₀(V + m), of the", "a, 95 %", "b, 95 %", "R²", "per factor of 4 in m",
+        "address",
+      ], "lrrrrl", fits)
+    try addPoints(measures)
+  }
+
+  private mutating func addPoints(_ measures: [TextFigure.Measure]) throws {
+    let points = measures.map { json["fits"]?[$0.rawValue]?["points"]?.items ?? [] }
+    let ratios = try timeRatios()
+    addTable(
+      ["m", "V + m"] + measures.flatMap { [Self.name($0), "difference, 95 %"] }
+        + (ratios.isEmpty ? [] : ["CPU time, of the baseline's"]) + ["address"],
+      "rr" + measures.map { _ in "rr" }.joined() + (ratios.isEmpty ? "" : "r") + "l",
+      (points.first ?? []).enumerated().map { number, point in
+        let m = text(point["m"])
+        return [m == "0" ? "none" : m, text(point["inputVocabulary"])]
+          + points.flatMap { points in
+            [fixed(points[number]["mean"], 4), estimate(points[number]["difference"])]
+          } + (ratios.isEmpty ? [] : [ratios[m] ?? ""])
+          + [address("fits/\(measures[0].rawValue)/points/\(number)/mean")]
+      })
+  }
+
+  /// Mean over seeds by m, where every run of it has one.
+  private func timeRatios() throws -> [String: String] {
+    guard figure.table.has("cpu_time_ratio") else { return [:] }
+    let cells = try figure.table.texts("cpu_time_ratio").map { Double($0) }
+    var result: [String: String] = [:]
+    for (key, rows) in try figure.table.groups(by: ["m"]) {
+      let known = rows.compactMap { cells[$0] }
+      if known.count == rows.count {
+        result[key[0]] = fixed(.double(known.reduce(0, +) / Double(known.count)), 2)
+      }
+    }
+    return result
+  }
+
+  private mutating func addDifferences() {
+    let claims = json["claims"]?.items ?? []
+    verdicts = claims.map { $0["verdict"]?.text ?? "" }
+    addTable(
+      ["claim", "nats a token, 95 %", "verdict", "address"], "lrll",
+      claims.enumerated().map { number, claim in
+        [
+          text(claim["statement"]), estimate(claim["estimate"]), strong(claim["verdict"]),
+          address("claims/\(number)/estimate/value"),
+        ]
+      })
+    addTable(
+      [
+        "m", "V + m", "difference, first tenth of the pass", "fifth tenth", "last tenth", "growth",
+        "address",
+      ], "rrrrrrl",
+      (json["curves"]?.items ?? []).enumerated().map { number, curve in
+        let tenths = curve["differenceByTenth"]?.items ?? []
+        return [
+          text(curve["m"]), text(curve["inputVocabulary"]), tenth(tenths, 1), tenth(tenths, 5),
+          tenth(tenths, 10),
+          estimate(curve["growth"]), address("curves/\(number)/growth/value"),
+        ]
+      })
+  }
+
+  private func tenth(_ tenths: [ConfigValue], _ number: Int) -> String {
+    tenths.count == 10 ? estimate(tenths[number - 1]) : ""
+  }
+
+  private mutating func addAblation() {
+    let comparisons = json["comparisons"]?.items ?? []
+    verdicts = comparisons.map { $0["verdict"]?.text ?? "" }
+    addTable(
+      [
+        "comparison", "paper says", "training loss, 95 %", "paper", "verdict",
+        "held-out loss, 95 %", "by held-out loss", "address",
+      ], "llrrlrll",
+      comparisons.enumerated().map { number, comparison in
+        let (train, heldout) = (comparison["train_loss"], comparison["eval_loss"])
+        return [
+          "\(text(comparison["model"])) vs \(text(comparison["against"]))",
+          text(comparison["statement"]), estimate(train), signed(train?["paper"]),
+          strong(comparison["verdict"]), estimate(heldout), text(heldout?["verdict"]),
+          address("comparisons/\(number)/train_loss/value"),
+        ]
+      })
+    addTable(
+      [
+        "model", "what", "parameters", "of tables", "training loss", "held-out loss",
+        "other domain", "paper: training", "address",
+      ], "llrrrrrrl",
+      (json["rows"]?.items ?? []).enumerated().map { number, row in
+        [
+          text(row["model"]), text(row["description"]), text(row["parameters"]),
+          text(row["tableParameters"]), fixed(row["train_loss"]?["mean"], 4),
+          fixed(row["eval_loss"]?["mean"], 4), fixed(row["other_loss"]?["mean"], 4),
+          fixed(row["paper"]?["train_loss"], 3), address("rows/\(number)/train_loss/mean"),
+        ]
+      })
+  }
+
+  private static func name(_ measure: TextFigure.Measure) -> String {
+    switch measure {
+    case .train: "training loss"
+    case .heldout: "held-out loss"
+    case .other: "loss of the other domain"
+    }
+  }
+
+  // MARK: - Origin
+
+  private var files: String {
+    "Files: "
+      + figure.endings.map { "[\(figure.name).\($0)](\(figure.name).\($0))" }
+      .joined(separator: ", ") + "."
+  }
+
+  /// What the figure was made of, by stage, as its evidence has it.
+  private mutating func addOrigin() {
+    let records = figure.evidence.history + [.object(figure.evidence.members)]
+    let order = ["sample", "vocabulary", "tokenize", "map", "train", "evaluate", "report"]
+    var rows: [[String]] = []
+    for stage in order {
+      let own = records.filter { $0["stage"] == .string(stage) }
+      guard !own.isEmpty else { continue }
+      let environments = own.compactMap { record in
+        record["environment"]?.text.flatMap { figure.evidence.environments[$0] }
+      }
+      let distinct = { (key: String) in
+        Set(environments.compactMap { $0[key]?.text }).sorted().joined(separator: ", ")
+      }
+      let seconds = own.compactMap { $0["wallSeconds"]?.number }.reduce(0, +)
+      rows.append([
+        stage, "\(own.count)", fixed(.double(seconds), 1),
+        own.compactMap { $0["started"]?.text }.min() ?? "",
+        own.compactMap { $0["finished"]?.text }.max() ?? "", distinct("code"), distinct("cpu"),
+        distinct("swift"),
+      ])
+    }
+    addTable(
+      ["made by stage", "runs", "wall seconds", "from", "to", "code", "CPU", "Swift"], "lrrlllll",
+      rows)
+    for redrawn in figure.evidence["redrawn"]?.items ?? [] {
+      let environment = redrawn["environment"]?.text.flatMap { figure.evidence.environments[$0] }
+      blocks.append(
+        .paragraph(
+          "`\(text(redrawn["name"]))` was drawn again from `\(text(redrawn["source"]))` on "
+            + "\(text(redrawn["finished"])) by code \(text(environment?["code"])) with "
+            + "`\(text(redrawn["drawing"]))`."))
+    }
+  }
+
+  // MARK: - Cells
+
+  private mutating func addTable(_ names: [String], _ alignment: String, _ rows: [[String]]) {
+    precondition(names.count == alignment.count, "an alignment for every column")
+    if !rows.isEmpty { blocks.append(.table(names, alignment: alignment, rows: rows)) }
+  }
+
+  private func address(_ place: String) -> String { "`\(figure.name).json:\(place)`" }
+
+  private func text(_ value: ConfigValue?) -> String {
+    switch value {
+    case .string(let text): text
+    case .integer(let number): "\(number)"
+    case .double(let number): "\(number)"
+    default: ""
+    }
+  }
+
+  private func strong(_ value: ConfigValue?) -> String {
+    let text = text(value)
+    return text.isEmpty ? "" : "**\(text)**"
+  }
+
+  private func fixed(_ value: ConfigValue?, _ digits: Int) -> String {
+    value?.number.map { String(format: "%.\(digits)f", $0) } ?? ""
+  }
+
+  private func signed(_ value: ConfigValue?) -> String {
+    (value?.number ?? value?["value"]?.number).map(Figure.signed) ?? ""
+  }
+
+  /// "+0.105 [+0.012, +0.198]" of a comparison of accuracies or excess losses.
+  private func effect(_ value: ConfigValue?) -> String { interval(value, of: "effect") }
+
+  /// The same of an estimate.
+  private func estimate(_ value: ConfigValue?) -> String { interval(value, of: "value") }
+
+  private func interval(_ value: ConfigValue?, of key: String) -> String {
+    guard let middle = value?[key]?.number else { return "" }
+    guard let low = value?["low"]?.number, let high = value?["high"]?.number else {
+      return Figure.signed(middle)
+    }
+    return "\(Figure.signed(middle)) [\(Figure.signed(low)), \(Figure.signed(high))]"
+  }
+}

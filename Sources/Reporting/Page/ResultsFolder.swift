@@ -1,0 +1,114 @@
+import Support
+
+/// A figure or table as it is published: `<name>.json` and what stands beside it.
+package struct PublishedFigure: Sendable {
+  package let name: String
+  package let json: ConfigValue
+  /// The published CSV.
+  package let table: PublishedTable
+  package let evidence: EvidenceFile
+  /// Files of the figure that are there, by ending: csv, json, svg, md, evidence.json.
+  package let endings: [String]
+
+  package var title: String { json["title"]?.text ?? name }
+
+  init(name: String, in folder: String, endings: [String]) throws {
+    self.name = name
+    self.endings = endings
+    let path = "\(folder)/\(name)"
+    json = try ConfigValue.parse(json: FileBytes.read(path + ".json"), source: path + ".json")
+    table = try PublishedTable(FileBytes.read(path + ".csv"), source: path + ".csv")
+    evidence = try EvidenceFile(path: path + ".evidence.json", remedy: "Run: make \(name)")
+  }
+}
+
+/// `results/<preset>/`: every figure and table that was published at one preset.
+package struct ResultsFolder: Sendable {
+  package let path: String
+  package let preset: String
+  /// By name.
+  package let figures: [PublishedFigure]
+
+  static let endings = ["csv", "json", "svg", "md", "evidence.json"]
+
+  /// - Throws: `UserError` when the folder has no figure, or a part of one is missing or unreadable.
+  package init(path: String) throws {
+    self.path = path
+    preset = String(path.split(separator: "/").last ?? "")
+    let files = Set(try AtomicFile.names(in: path))
+    let suffix = ".evidence.json"
+    let names = files.filter { $0.hasSuffix(suffix) }.map { String($0.dropLast(suffix.count)) }
+    guard !names.isEmpty else {
+      throw UserError(
+        path, expected: "results with their evidence", found: "none",
+        remedy: "Run: make figure2 PRESET=\(preset)")
+    }
+    figures = try names.sorted().map { name in
+      try PublishedFigure(
+        name: name, in: path, endings: Self.endings.filter { files.contains("\(name).\($0)") })
+    }
+  }
+
+  /// The page as its two files: name and content.
+  package func pages() throws -> [(name: String, text: String)] {
+    let page = try makePage()
+    return [
+      ("README.md", page.markdown),
+      ("index.html", try page.html { try FileBytes.read("\(path)/\($0)") }),
+    ]
+  }
+
+  private func makePage() throws -> Page {
+    var page = Page(title: "Results: \(preset)")
+    page.add(
+      .paragraph(
+        "Written by `make pages` from the files of this folder; no number is copied by hand. How "
+          + "effects, intervals and verdicts are made, and what these results do not show: "
+          + "[docs/RESULTS.md](../../docs/RESULTS.md). `make \(figures[0].name) PRESET=\(preset)` "
+          + "makes a figure again; `make verify` checks every file by its digest."))
+    page.add(
+      .paragraph(
+        "Where a number comes from, with settings, seeds, digests of data, code, libraries and "
+          + "machine of every run behind it, says `make explain PRESET=\(preset) NUMBER=ADDRESS`. "
+          + "The tables give the addresses; a number that is rounded here stands there in full."))
+    let sections = try figures.map { try FigureSection($0) }
+    page.add(
+      .table(
+        ["figure", "what", "reproduced", "not reproduced", "inconclusive"], alignment: "llrrr",
+        rows: zip(figures, sections).map { figure, section in
+          [figure.name, figure.title]
+            + [Verdict.reproduced, .notReproduced, .inconclusive].map { verdict in
+              "\(section.verdicts.count { $0 == verdict.rawValue })"
+            }
+        }))
+    for section in sections { page.add(section.blocks) }
+    return page
+  }
+}
+
+// MARK: - Reading results
+
+extension ConfigValue {
+  var text: String? {
+    if case .string(let text) = self { return text }
+    return nil
+  }
+
+  var number: Double? {
+    switch self {
+    case .integer(let value): Double(value)
+    case .double(let value): value
+    default: nil
+    }
+  }
+
+  var items: [ConfigValue] {
+    if case .array(let items) = self { return items }
+    return []
+  }
+
+  var members: [String: ConfigValue] {
+    if case .object(let members) = self { return members }
+    return [:]
+  }
+}

@@ -1,0 +1,89 @@
+import Foundation
+import Statistics
+import Support
+
+/// What a picture shows, made of its published CSV alone: means, bands and fits. The gnuplot scripts
+/// draw these files and compute nothing.
+package struct PictureData: Sendable {
+  /// Contents by the ending behind the name of the figure.
+  package let files: [(ending: String, text: String)]
+
+  /// Curves of generation accuracy: per panel, model, size and sentences seen the mean over seeds and
+  /// the smallest and largest seed.
+  package static func accuracy(_ table: PublishedTable) throws -> PictureData {
+    try curves(
+      table, groups: ["panel", "model", "size", "sentences"], x: "sentences", y: "accuracy")
+  }
+
+  /// Curves of a difference in loss: per m and step the mean over seeds of tokens and difference, and
+  /// the smallest and largest difference.
+  package static func differences(_ table: PublishedTable) throws -> PictureData {
+    try curves(table, groups: ["m", "step"], x: "tokens", y: "difference")
+  }
+
+  private static func curves(
+    _ table: PublishedTable, groups: [String], x: String, y: String
+  ) throws -> PictureData {
+    let (places, values) = (try table.numbers(x), try table.numbers(y))
+    let names = groups.dropLast()
+    var text = (names + [x, "mean", "low", "high"]).joined(separator: ",") + "\n"
+    for (key, rows) in try table.groups(by: groups) {
+      let group = rows.map { values[$0] }
+      let numbers: [Double] = [
+        Summary(rows.map { places[$0] }).mean, Summary(group).mean, group.min() ?? .nan,
+        group.max() ?? .nan,
+      ]
+      text += (key.dropLast() + numbers.map { "\($0)" }).joined(separator: ",") + "\n"
+    }
+    return PictureData(files: [("-curves.csv", text)])
+  }
+
+  /// The fitted line of each measure with its 95 % band at 41 places, and the means over seeds.
+  package static func law(_ table: PublishedTable) throws -> PictureData {
+    let sizes = try table.numbers("input_vocabulary")
+    let bySize = try table.groups(by: ["input_vocabulary"])
+    let seeds = try table.groups(by: ["seed"])
+    // A table of one run per size and seed, the sizes in one order.
+    guard
+      seeds.allSatisfy({ seed in
+        seed.rows.map { sizes[$0] } == bySize.map { sizes[$0.rows[0]] }
+      })
+    else {
+      throw UserError(
+        table.source, expected: "a run for every size and seed, in one order", found: "others")
+    }
+    let x = bySize.map { log10(sizes[$0.rows[0]]) }
+    let baseline = try table.numbers("m").firstIndex(of: 0) ?? 0
+    var fits = "measure,input_vocabulary,fit,low,high\n"
+    var means = "measure,input_vocabulary,mean\n"
+    for measure in TextFigure.Measure.allCases {
+      let losses = try table.numbers(measure.rawValue)
+      let fit = try ScalingLaw.Fit(
+        x: x, losses: seeds.map { $0.rows.map { losses[$0] } }, baseline: baseline,
+        source: table.source)
+      let (low, high) = (x.min() ?? 0, x.max() ?? 0)
+      for step in 0...40 {
+        let place = low + (high - low) * Double(step) / 40
+        let value = fit.line.value(at: [1, place])
+        let fields: [Double] = [
+          pow(10, place), value.value, value.interval?.low ?? value.value,
+          value.interval?.high ?? value.value,
+        ]
+        fits += measure.rawValue + "," + fields.map { "\($0)" }.joined(separator: ",") + "\n"
+      }
+      for size in bySize {
+        let mean = Summary(size.rows.map { losses[$0] }).mean
+        means += "\(measure.rawValue),\(size.key[0]),\(mean)\n"
+      }
+    }
+    return PictureData(files: [("-fit.csv", fits), ("-means.csv", means)])
+  }
+
+  /// The data of whatever picture a CSV of this kind belongs to; nil for a table without a picture.
+  package static func of(_ table: PublishedTable) throws -> PictureData? {
+    if table.has("accuracy") { return try accuracy(table) }
+    if table.has("difference") { return try differences(table) }
+    if table.has("input_vocabulary") { return try law(table) }
+    return nil
+  }
+}

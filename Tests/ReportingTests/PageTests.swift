@@ -1,0 +1,122 @@
+import Foundation
+import Reporting
+import Support
+import Testing
+
+@Suite struct PageTests {
+  private static let project = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+    .deletingLastPathComponent().deletingLastPathComponent().path
+  private static let presets = ["laptop", "laptop-bfloat16"]
+
+  @Test func bothSpellings() {
+    var page = Page(title: "Results & more")
+    page.add(.paragraph("a `b<c` **d** [e](f.md)"))
+    page.add(.table(["x", "y"], alignment: "lr", rows: [["p|q", "**1**"]]))
+    page.add(.picture(file: "a.svg", text: "A \"picture\""))
+    #expect(
+      page.markdown.hasSuffix(
+        """
+        # Results & more
+
+        a `b<c` **d** [e](f.md)
+
+        | x | y |
+        | --- | ---: |
+        | p\\|q | **1** |
+
+        ![A "picture"](a.svg)
+
+        """))
+    let html = page.html { _ in Array("<svg/>".utf8) }
+    for part in [
+      "<h1>Results &amp; more</h1>",
+      "<p>a <code>b&lt;c</code> <strong>d</strong> <a href=\"f.md\">e</a></p>",
+      "<th class=\"r\">y</th>", "<td>p|q</td><td class=\"r\"><strong>1</strong></td>",
+      "alt=\"A &quot;picture&quot;\" src=\"data:image/svg+xml;base64,\(Self.base64("<svg/>"))\"",
+    ] {
+      #expect(html.contains(part), "\(part)")
+    }
+  }
+
+  private static func base64(_ text: String) -> String { Data(text.utf8).base64EncodedString() }
+
+  @Test(arguments: ["", "a", "ab", "abc", "abcd\u{ff}"])
+  func picturesAreInBase64(text: String) {
+    var page = Page(title: "t")
+    page.add(.picture(file: "p", text: "p"))
+    let html = page.html { _ in Array(text.utf8) }
+    #expect(html.contains("base64,\(Self.base64(text))\""))
+  }
+
+  /// What is committed is what the committed results give.
+  @Test(arguments: presets)
+  func committedPagesAreOfTheCommittedResults(preset: String) throws {
+    let folder = "\(Self.project)/results/\(preset)"
+    for (name, text) in try ResultsFolder(path: folder).pages() {
+      #expect(
+        try FileBytes.read("\(folder)/\(name)") == Array(text.utf8), "\(preset)/\(name): make pages"
+      )
+    }
+  }
+
+  @Test func theTableInTheReadmeIsOfTheCommittedResults() throws {
+    let readme = String(decoding: try FileBytes.read("\(Self.project)/README.md"), as: UTF8.self)
+    #expect(readme.contains("written by make pages from"))
+    let filled = try Excerpt.filled(readme, source: "README.md") { "\(Self.project)/\($0)" }
+    #expect(filled == readme, "make pages")
+    let old =
+      "text\n<!-- figure2: written by make pages from results/laptop -->\nold\n<!-- end -->\nend\n"
+    let new = try Excerpt.filled(old, source: "a") { "\(Self.project)/\($0)" }
+    #expect(new.hasPrefix("text\n") && new.hasSuffix("\n<!-- end -->\nend\n"))
+    #expect(new.contains("| claim | paper says |") && !new.contains("old"))
+    #expect(try Excerpt.filled(new, source: "a") { "\(Self.project)/\($0)" } == new)
+    for broken in ["<!-- end -->", "<!-- figure2:"] {
+      #expect(throws: UserError.self) {
+        try Excerpt.filled(old.replacing(broken, with: "<!-- figure3:"), source: "a") {
+          "\(Self.project)/\($0)"
+        }
+      }
+    }
+  }
+
+  /// Every claim of every result stands on its page, with its verdict and an address that leads to it.
+  @Test(arguments: presets)
+  func everyClaimIsOnThePage(preset: String) throws {
+    let results = try ResultsFolder(path: "\(Self.project)/results/\(preset)")
+    let pages = try results.pages()
+    let markdown = try #require(pages.first { $0.name == "README.md" }).text
+    let html = try #require(pages.first { $0.name == "index.html" }).text
+    var count = 0
+    for figure in results.figures {
+      for address in Self.claims(figure.json) {
+        count += 1
+        let address = "\(figure.name).json:\(address)"
+        #expect(markdown.contains("`\(address)"), "\(address)")
+        #expect(html.contains("<code>\(address)"), "\(address)")
+      }
+      for ending in figure.endings { #expect(markdown.contains("(\(figure.name).\(ending))")) }
+    }
+    #expect(count >= 6)
+  }
+
+  /// Places of members called "verdict" that stand beside a statement.
+  private static func claims(_ json: ConfigValue) -> [String] {
+    func list(_ value: ConfigValue?, _ place: String) -> [String] {
+      guard case .array(let items)? = value else { return [] }
+      return items.indices.filter { items[$0]["verdict"] != nil }.map { "\(place)/\($0)/" }
+    }
+    var places = list(json["claims"], "claims") + list(json["comparisons"], "comparisons")
+    for measure in ["train_loss", "eval_loss", "other_loss"] {
+      places += list(json["fits"]?[measure]?["claims"], "fits/\(measure)/claims")
+    }
+    return places
+  }
+
+  @Test func aFolderWithoutResultsIsNamed() throws {
+    let folder = NSTemporaryDirectory() + "no-results-" + UUID().uuidString
+    try AtomicFile.makeDirectory(folder)
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let error = #expect(throws: UserError.self) { try ResultsFolder(path: folder) }
+    #expect(error?.description.contains("expected results with their evidence, found none") == true)
+  }
+}

@@ -1,0 +1,16 @@
+# Pages and pictures of results/, written from the published results alone. Included by the Makefile,
+# whose BIN and BUILT it uses.
+
+RESULT_FOLDERS = $(patsubst %/,%,$(sort $(dir $(wildcard results/*/*.evidence.json))))
+
+.PHONY: pages pictures verify-pages
+
+pages: $(BUILT) ## write the page of every preset, and the table in README.md, from results/
+	@$(BIN)/ott-report page --excerpts README.md $(RESULT_FOLDERS)
+
+pictures: $(BUILT) ## draw the pictures of results/ again from the published CSVs
+	@$(BIN)/ott-report draw $(RESULT_FOLDERS)
+
+verify: verify-pages
+verify-pages: $(BUILT)
+	@$(if $(RESULT_FOLDERS),$(BIN)/ott-report page --check --excerpts README.md $(RESULT_FOLDERS))
