@@ -4,9 +4,6 @@ import Tokenization
 
 /// The inputs `corpus` and `tokenizer` of stages, checked to be what their ids say.
 extension BytePairModel {
-  /// The file that is meant in an output of stage vocabulary.
-  package static let fileName = "tokenizer.json"
-
   /// Loads the tokenizer that a configuration names: the output of stage vocabulary, or a file or
   /// directory, whose id is the first 12 digits of `TokenizerSource.digest`.
   ///

@@ -94,7 +94,7 @@ struct TextTokenization {
       progress.update(done: reader.fileBytesRead / 1_000_000)
     }
     progress.finish()
-    try reader.require(part)
+    try reader.require(parameters.part)
     return sums
   }
 }

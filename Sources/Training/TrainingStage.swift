@@ -60,25 +60,11 @@ package enum TrainingStage {
   ///   - stopAfter: step after which to write a checkpoint and stop, unless it is the last.
   ///   - ranks: those that share the lanes; each calls this. Rank 0 alone writes and tells people.
   ///   - shouldStop: asked between steps; true stops likewise.
-  /// - Throws: as `TrainingData` and `Trainer`; an error of one rank ends the others.
+  /// - Throws: as `TrainingData` and `Trainer`; whoever started the ranks ends the others then.
   package static func run(
     _ configuration: StageConfiguration, output: String, threads: Int, isQuiet: Bool,
     title: String = Stage.train.rawValue, stopAfter: Int? = nil,
     ranks: any Communicator = LocalCommunicator(), shouldStop: () -> Bool = { false }
-  ) throws -> TrainingSummary {
-    do {
-      return try train(
-        configuration, output: output, threads: threads, isQuiet: isQuiet || !ranks.decides,
-        title: title, stopAfter: stopAfter, ranks: ranks, shouldStop: shouldStop)
-    } catch {
-      ranks.abort("\(error)")
-      throw error
-    }
-  }
-
-  private static func train(
-    _ configuration: StageConfiguration, output: String, threads: Int, isQuiet: Bool,
-    title: String, stopAfter: Int?, ranks: any Communicator, shouldStop: () -> Bool
   ) throws -> TrainingSummary {
     guard configuration.inputs.count == 1 else {
       throw UserError(
@@ -92,7 +78,8 @@ package enum TrainingStage {
     let steps = trainer.plan.steps
     let start = Host.monotonicSeconds
     var display = Progress(
-      title, unit: "steps", total: steps, done: before.step, isQuiet: isQuiet)
+      title, unit: "steps", total: steps, done: before.step,
+      isQuiet: isQuiet || !ranks.decides)
     let outcome = try trainer.run(
       shouldStop: { step in shouldStop() || stopAfter.map { step >= $0 } ?? false },
       report: { tick in

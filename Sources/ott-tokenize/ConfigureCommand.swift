@@ -42,7 +42,7 @@ struct ConfigureCommand: ParsableCommand {
     parameters.pattern = options.pattern
     let configuration = TokenizeParameters.text(parameters).configuration(inputs: inputs)
     let path = "\(output)/\(configuration.id).json"
-    try OutputPath.require(file: path, apartFrom: [tokenizer, corpus])
+    try OutputPath.require(file: path, apartFrom: [options.tokenizer, corpus])
     try AtomicFile.makeDirectory(output)
     try AtomicFile.write(configuration.file.prettyJSON, to: path)
     try StandardOutput.line(configuration.id)

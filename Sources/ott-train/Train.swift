@@ -40,12 +40,16 @@ struct Train: Command {
       let summary = try TrainingStage.run(
         context.configuration, output: context.output, threads: context.threads,
         isQuiet: context.isQuiet, title: context.title, stopAfter: stopAfter,
-        shouldStop: { Interruption.requested })
+        ranks: context.ranks, shouldStop: { Interruption.requested })
       let text = summary.text(output: context.output)
       guard summary.outcome == .finished else {
-        if Interruption.requested {
-          StandardError.write(text + "\n")
-          try Interruption.check()
+        if try context.agreed({ Interruption.requested }) {
+          if context.ranks.decides {
+            StandardError.write(text + "\n")
+            try Interruption.check()
+          }
+          // Others end as rank 0 does.
+          try context.ranks.barrier()
         }
         throw CleanExit.message(text)
       }

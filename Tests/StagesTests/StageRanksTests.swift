@@ -93,7 +93,8 @@ import Testing
       expect(endings, 1, "broken: found rank \(failing)", "rank \(failing)")
       let opening = failing == 0 ? "error: broken" : "error: rank \(failing): broken"
       #expect(endings[0].message?.hasPrefix(opening) == true, "\(endings)")
-      #expect(try room.files == ["evidence.json"])
+      // Rank 0 may hear of it before it has written its evidence.
+      #expect(try room.files.allSatisfy { $0 == "evidence.json" })
       #expect(try AtomicFile.names(in: room.path + "/out") == ["a"])
     }
     let room = try Room()

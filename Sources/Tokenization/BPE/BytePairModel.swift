@@ -3,6 +3,9 @@
 /// Immutable; `BytePairEncoder` applies it, one encoder per thread. Read from files by
 /// `BytePairModel.load(path:)`.
 package final class BytePairModel: Sendable {
+  /// The file of a tokenizer in the output of stage vocabulary.
+  package static let fileName = "tokenizer.json"
+
   package let tokens: TokenTable
   package let pattern: PretokenPattern
   package let addedTokens: [AddedToken]
