@@ -273,27 +273,3 @@ private func temporaryPath(_ name: String) -> String {
     #expect(CSV.text([]) == "")
   }
 }
-
-@Suite struct TokenizerBenchTests {
-  @Test func encodesAndTrainsOnTheDocuments() throws {
-    let texts = ["the cat sat on the mat", "", "the dog", "the cat"]
-    let bench = TokenizerBench(documents: Array(texts.joined(separator: "\0").utf8), threads: 2)
-    let run = try bench.train(BytePairTraining(vocabularySize: 262, pattern: .gpt2))
-    #expect(run.countingSeconds <= run.seconds)
-    // "the", " the", and " cat", " sat", " on", " mat", " dog".
-    #expect(run.pretokens == 7)
-    let path = temporaryPath("tokenizer.json")
-    try AtomicFile.write(run.trained.huggingFaceJSON, to: path)
-    defer { try? FileManager.default.removeItem(atPath: path) }
-    let model = try BytePairModel.load(path: path)
-    var ids: [Int] = []
-    let encoded = bench.encode(model, passes: 2, findsSpecialTokens: true) { pass, result in
-      #expect(pass == ids.count)
-      ids.append(result.ids)
-    }
-    #expect(ids == [encoded.ids.count, encoded.ids.count])
-    // An empty document is none, as for the peers.
-    #expect(encoded.counts.count == 3)
-    #expect(encoded.counts.reduce(0, +) == UInt64(encoded.ids.count))
-  }
-}
