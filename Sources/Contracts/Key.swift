@@ -21,10 +21,18 @@ package struct Key<Value: Sendable & Equatable>: Sendable {
 
   init(_ form: KeyForm<Value>) { self.form = form }
 
-  /// - Precondition: the parameters were read, or the value was set.
+  /// What an optional value is where it is left out; nil for others.
+  private static var absent: Value? {
+    guard let type = Value.self as? any ExpressibleByNilLiteral.Type else { return nil }
+    return type.init(nilLiteral: ()) as? Value
+  }
+
+  /// - Precondition: the parameters were read, or the value was set or may be left out.
   package var wrappedValue: Value {
     get {
-      guard let value = cell.value else { preconditionFailure("a parameter was not set") }
+      guard let value = cell.value ?? Self.absent else {
+        preconditionFailure("a parameter was not set")
+      }
       return value
     }
     set { cell = Cell(newValue) }

@@ -7,7 +7,8 @@ import Tokenization
 struct ConfigureCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "configure",
-    abstract: "Write the stage's configuration for a corpus and a tokenizer of yours; print its id.")
+    abstract: "Write the stage's configuration for a corpus and a tokenizer of yours; print its id."
+  )
 
   @OptionGroup var options: TokenizerOptions
   @Option(help: "Part of the corpus: train or validation.") var part = CorpusSplit.Part.train

@@ -360,7 +360,7 @@ private func weights(_ store: ParameterStore) -> [Float] {
   }
 
   @Test(arguments: [
-    ("order: 2, slices: 1, rows: 0", "rows m"),
+    ("order: 2, slices: 1, rows: 0", "rows"),
     ("order: 3, slices: 3, rows: 100", "shared equally"),
     ("order: 2, slices: 1, rows: 100, row: 5", "unknown key"),
     ("order: 2, slices: 2, rows: 100, moduli: equal", "same order and modulus"),

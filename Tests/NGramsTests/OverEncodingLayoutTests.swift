@@ -128,10 +128,10 @@ private func layout(
     _ = try reader.double("deviation")
     try reader.finish()
     var brief = try ConfigReader(
-      ["order": 3, "slices": 1, "rows": 10, "orders": [3], "width": 5], source: "test")
+      ["order": 3, "slices": 1, "rows": 10, "orders": [3], "columns": 0.25], source: "test")
     let found = try OverEncodingLayout(reader: &brief, vocabulary: 77, width: 240)
     #expect(found.moduli == .coprime)
-    #expect(found.embedders.map(\.width) == [5])
+    #expect(found.embedders.map(\.width) == [60])
     #expect(found.embedders.map(\.order) == [3])
   }
 }

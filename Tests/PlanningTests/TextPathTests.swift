@@ -254,7 +254,8 @@ import Testing
     #expect(facts.train.documents > 100 && facts.other.documents > 10)
     #expect(facts.train.bytes > facts.train.documents)
     let before = ids(try graph("table4", "smoke"))
-    try project.write("{\"text\": \"other\"}\n", to: "data/texts/treasury.jsonl")
+    let other = (0..<200).map { "{\"text\": \"other \($0)\"}\n" }.joined()
+    try project.write(other, to: "data/texts/treasury.jsonl")
     #expect(try ids(graph("table4", "smoke"))[.vocabulary] != before[.vocabulary])
   }
 

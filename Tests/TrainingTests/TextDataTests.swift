@@ -240,7 +240,7 @@ import Training
           [
             ("kind", "text"), ("model.context", 9), ("training.steps", .integer(steps)),
             ("training.batchSequences", .integer(batch)),
-            ("training.lanes", 2), ("snapshots.count", 1), ("schedule.warmupSteps", 1),
+            ("training.lanes", 2), ("snapshots.count", 1), ("schedule.warmupSteps", 0),
           ])
       }
       let most = windows / 4
