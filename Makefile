@@ -205,6 +205,7 @@ rerun: $(BUILT) ## run STAGE again on cached inputs and compare the bytes: FIGUR
 
 verify: $(BUILT) ## check all finished outputs and published results against their digests
 	@$(BIN)/ott-provenance verify
+	@$(if $(RESULT_FOLDERS),$(BIN)/ott-report page --check --excerpts README.md $(RESULT_FOLDERS))
 
 # MARK: Cleaning
 

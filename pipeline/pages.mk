@@ -3,14 +3,10 @@
 
 RESULT_FOLDERS = $(patsubst %/,%,$(sort $(dir $(wildcard results/*/*.evidence.json))))
 
-.PHONY: pages pictures verify-pages
+.PHONY: pages pictures
 
 pages: $(BUILT) ## write the page of every preset, and the table in README.md, from results/
 	@$(BIN)/ott-report page --excerpts README.md $(RESULT_FOLDERS)
 
 pictures: $(BUILT) ## draw the pictures of results/ again from the published CSVs
 	@$(BIN)/ott-report draw $(RESULT_FOLDERS)
-
-verify: verify-pages
-verify-pages: $(BUILT)
-	@$(if $(RESULT_FOLDERS),$(BIN)/ott-report page --check --excerpts README.md $(RESULT_FOLDERS))

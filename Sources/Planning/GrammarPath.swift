@@ -58,8 +58,8 @@ package struct GrammarPath: DataPath {
 
   package func addChain(of position: Int, to graph: inout StageGraph) throws -> StageGraph.Chain {
     let (run, own) = (graph.experiment.runs[position], runs[position])
-    var data: [Int] = []
-    func add(_ parameters: SampleParameters) -> (sample: Int, map: Int) {
+    /// Sample, tokens and map of a stream.
+    func add(_ parameters: SampleParameters) -> [Int] {
       let (stream, seed) = (parameters.stream, run.seed)
       let sample = graph.add(
         parameters, inputs: [:], label: "\(stream) stream, seed \(seed)", run: position)
@@ -69,17 +69,15 @@ package struct GrammarPath: DataPath {
       let map = graph.add(
         MapParameters.grammar(own.map), inputs: ["tokens": tokenize],
         label: "\(stream) \(run.variant), seed \(seed)", run: position)
-      data += [sample, tokenize, map]
-      return (sample, map)
+      return [sample, tokenize, map]
     }
-    let heldout = add(own.heldout)
-    let map = add(own.sample).map
-    let train = graph.add(own.train, inputs: ["data": map], label: run.name, run: position)
+    let (trained, heldout) = (add(own.sample), add(own.heldout))
+    let train = graph.add(own.train, inputs: ["data": trained[2]], label: run.name, run: position)
     let evaluate = graph.add(
       EvaluateParameters.grammar(own.evaluate),
-      inputs: ["run": train, "heldout": heldout.map, "symbols": heldout.sample], label: run.name,
+      inputs: ["run": train, "heldout": heldout[2], "symbols": heldout[0]], label: run.name,
       run: position)
-    return StageGraph.Chain(data: data, train: train, evaluate: evaluate)
+    return StageGraph.Chain(data: heldout + trained, train: train, evaluate: evaluate)
   }
 
   package func report(

@@ -28,7 +28,7 @@ import Testing
   static let commands = [
     "ott-sample --print --grammar $G --count 3", "ott-sample parse --grammar $G",
     "ott-sample next --grammar $G", "ott-sample describe --grammar $G --samples 2",
-    "ott-tokenize train --vocabulary 260 --output new corpus.txt",
+    "ott-tokenize train --vocabulary 260 --validation 0 --output new corpus.txt",
     "ott-tokenize encode --tokenizer t/tokenizer.json --print",
     "ott-tokenize encode --tokenizer t/tokenizer.json --offsets",
     "ott-tokenize decode --tokenizer t/tokenizer.json",
@@ -75,7 +75,7 @@ import Testing
       try AtomicFile.write(sample.prettyJSON, to: "\(directory)/sample.json")
       for command in [
         "ott-sample --config sample.json --output sample",
-        "ott-tokenize train --vocabulary 260 --output t corpus.txt",
+        "ott-tokenize train --vocabulary 260 --validation 0 --output t corpus.txt",
         "ott-tokenize configure --tokenizer t/tokenizer.json --output config corpus.txt",
         "ott-tokenize --config config/*.json --output tokens",
       ] {
