@@ -79,8 +79,9 @@ package enum CacheState: Sendable, Equatable {
     }
     if FileBytes.exists("\(directory)/\(node.directory)") { return "unfinished" }
     let wanted = leaves(of: node.configuration.identity)
-    let nearest = others.map { differences($0, wanted) }
-      .min { $0.count < $1.count }
+    let nearest = others.map { (leaves: $0, distance: distance($0, wanted)) }
+      .min { $0.distance < $1.distance }
+      .map { differences($0.leaves, wanted) }
     let parameters = nearest?.filter { !$0.isInput } ?? []
     // Beyond a few differences the nearest output is no kin of this one.
     guard let nearest, parameters.count <= 3 else { return "no output yet" }
@@ -93,6 +94,17 @@ package enum CacheState: Sendable, Equatable {
     let isInput: Bool
     /// "optimizer.learningRate 0.002 → 0.001" or "input data changed".
     let text: String
+  }
+
+  /// The number of leaves that differ.
+  private static func distance(_ old: [String: String], _ new: [String: String]) -> Int {
+    var (equal, shared) = (0, 0)
+    for (key, value) in new {
+      guard let other = old[key] else { continue }
+      shared += 1
+      if other == value { equal += 1 }
+    }
+    return old.count + new.count - shared - equal
   }
 
   /// Every leaf that differs, in the order of the keys.

@@ -82,6 +82,21 @@ extension Settings {
 }
 
 extension Experiment {
+  /// What `make` makes of each run's settings. They are the same for all seeds of a variant and size:
+  /// they are read for one of them, and `reseed` makes the others of it.
+  func mapRuns<Made>(
+    _ make: (Run) throws -> Made, reseed: (Made, _ seed: Int) -> Made
+  ) rethrows -> [Made] {
+    var known: [String: Made] = [:]
+    return try runs.map { run in
+      let name = "\(run.variant)/\(run.size)"
+      if let first = known[name] { return reseed(first, run.seed) }
+      let made = try make(run)
+      known[name] = made
+      return made
+    }
+  }
+
   /// Checks that what is compared with one another has the same values of `settings`.
   ///
   /// - Throws: `UserError` naming the setting and the two variants that differ in it.

@@ -124,7 +124,9 @@ struct FigureContext {
 
   /// The rows of a file of the paper's results: item, row, metric, value.
   func paperRows(_ path: String) throws -> [[String]] {
-    try folder.text(path).split(separator: "\n").dropFirst().map { line in
+    let lines = ByteLines(Array(try folder.text(path).utf8)).filter { !$0.isEmpty }
+    return try lines.dropFirst().map { bytes in
+      let line = String(decoding: bytes, as: UTF8.self)
       let fields = line.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
       guard fields.count == 4 else {
         throw UserError(

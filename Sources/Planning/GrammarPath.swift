@@ -10,11 +10,11 @@ package struct GrammarPath: DataPath {
   /// What the stages of a run are asked to do.
   struct Run {
     let grammar: GrammarFacts
-    let sample, heldout: SampleParameters
+    var sample, heldout: SampleParameters
     let tokenize: GrammarTokenizeParameters
     let map: GrammarMapParameters
-    let train: TrainParameters
-    let evaluate: GrammarEvaluateParameters
+    var train: TrainParameters
+    var evaluate: GrammarEvaluateParameters
     let model: ModelConfiguration
   }
 
@@ -31,7 +31,7 @@ package struct GrammarPath: DataPath {
     self.figure = figure
     drawingDigest = SHA256.hex(of: try FileBytes.read(directory + "/" + figure.drawing))
     var facts: [String: GrammarFacts] = [:]
-    runs = try experiment.runs.map { run in
+    runs = try experiment.mapRuns { run in
       let path = try run.settings.string("data.grammar")
       let root = try run.settings.parameters(Root.self, from: ["data"]).root
       let grammar =
@@ -41,6 +41,8 @@ package struct GrammarPath: DataPath {
         }
       facts["\(path) \(root)"] = grammar
       return try Run(run.settings, grammar, seed: run.seed)
+    } reseed: {
+      $0.with(seed: $1)
     }
     try experiment.requireEqual(
       [
@@ -103,6 +105,15 @@ package struct GrammarPath: DataPath {
 // MARK: - From settings to parameters
 
 extension GrammarPath.Run {
+  /// The same for another seed.
+  func with(seed: Int) -> Self {
+    var run = self
+    let seed = UInt64(seed)
+    (run.sample.seed, run.heldout.seed, run.evaluate.seed) = (seed, seed, seed)
+    (run.train.seed, run.train.dataSeed) = (seed, seed)
+    return run
+  }
+
   init(_ settings: Settings, _ grammar: GrammarFacts, seed: Int) throws {
     self.grammar = grammar
     let facts: [String: ConfigValue] = [

@@ -16,7 +16,7 @@ package struct TextPath: DataPath {
     let tokenize: TextTokenizeParameters
     let scored: [ScoredSet: TextTokenizeParameters]
     let map: TextMapParameters
-    let train: TrainParameters
+    var train: TrainParameters
     let evaluate: TextEvaluateParameters
     let model: ModelConfiguration
     /// Of its tables; nil for the plain token embedding.
@@ -35,11 +35,13 @@ package struct TextPath: DataPath {
       SHA256.hex(of: try FileBytes.read(directory + "/" + $0))
     }
     var facts: [String: CorpusFacts] = [:]
-    runs = try experiment.runs.map { run in
+    runs = try experiment.mapRuns { run in
       let path = try run.settings.string("corpus.file")
       let corpus = try facts[path] ?? CorpusFacts(path: path, in: directory)
       facts[path] = corpus
       return try Run(run.settings, corpus, seed: run.seed)
+    } reseed: {
+      $0.with(seed: $1)
     }
     try requireComparable(experiment)
   }
@@ -170,6 +172,13 @@ package struct TextPath: DataPath {
 // MARK: - From settings to parameters
 
 extension TextPath.Run {
+  /// The same for another seed.
+  func with(seed: Int) -> Self {
+    var run = self
+    (run.train.seed, run.train.dataSeed) = (UInt64(seed), UInt64(seed))
+    return run
+  }
+
   init(_ settings: Settings, _ corpus: CorpusFacts, seed: Int) throws {
     self.corpus = corpus
     let split: [String: ConfigValue] = ["split": "split"]

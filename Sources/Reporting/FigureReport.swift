@@ -124,8 +124,7 @@ package enum FigureReport {
       case .string(let name)? = files.first?["name"]
     else { return .null }
     let lines = try [FileBytes.read("\(output)/\(name)"), FileBytes.read(evidence)].map {
-      String(decoding: $0, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false)
-        .dropLast()
+      ByteLines($0).map { String(decoding: $0, as: UTF8.self) }
     }
     let joined = zip(lines[0], lines[1]).map { "\($0),\($1)\n" }.joined()
     return [["name": .string(name), "sha256": .string(SHA256.hex(of: joined))]]

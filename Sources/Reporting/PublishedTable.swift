@@ -11,9 +11,8 @@ package struct PublishedTable: Sendable {
   /// - Throws: `UserError` naming the line that has another number of cells.
   package init(_ bytes: [UInt8], source: String) throws {
     self.source = source
-    let text = String(decoding: bytes, as: UTF8.self)
-    let lines = text.split(separator: "\n").map {
-      $0.split(separator: ",", omittingEmptySubsequences: false)
+    let lines = ByteLines(bytes).filter { !$0.isEmpty }.map {
+      String(decoding: $0, as: UTF8.self).split(separator: ",", omittingEmptySubsequences: false)
     }
     columns = (lines.first ?? []).map(String.init)
     rows = Array(lines.dropFirst())

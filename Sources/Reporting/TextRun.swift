@@ -128,10 +128,10 @@ package struct TextRun: Sendable {
         path, expected: "the file that \(StageIndex.fileName) describes", found: "other bytes",
         remedy: StageIndex.remedy(index.directory))
     }
-    let text = String(decoding: try FileBytes.read(path), as: UTF8.self)
-    let curve = try text.split(separator: "\n").map { line in
+    let curve = try ByteLines(FileBytes.read(path)).map { line in
       var reader = try ConfigReader(
-        ConfigValue.parse(yaml: String(line), source: path), source: path)
+        ConfigValue.parse(yaml: String(decoding: line, as: UTF8.self), source: path),
+        source: path)
       return Stretch(
         step: try reader.int("step"), tokens: try reader.int("rows"),
         loss: try reader.double("loss"))

@@ -36,11 +36,18 @@ package struct StageOptions: ParsableArguments {
   }
 
   package func validate() throws {
-    guard (1...1024).contains(threads) else {
-      throw ValidationError("--threads: expected 1...1024, found \(threads).")
-    }
+    try requireCount(threads, of: "--threads")
     guard !config.isEmpty, !output.isEmpty else {
       throw ValidationError("--config and --output must not be empty.")
     }
+  }
+}
+
+/// Checks a number of workers, cores or the like that a command line gives.
+///
+/// - Throws: `ValidationError` naming the option.
+package func requireCount(_ count: Int, of option: String, upTo most: Int = 1024) throws {
+  guard (1...most).contains(count) else {
+    throw ValidationError("\(option): expected 1...\(most), found \(count).")
   }
 }

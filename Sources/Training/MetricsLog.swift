@@ -58,16 +58,11 @@ package struct MetricsLog: ~Copyable {
   /// Writes one line. A line that did not get to the disk whole is an error.
   package mutating func append(_ line: MetricsLine) throws {
     let text = Array(line.text.utf8)
-    var written = 0
-    while written < text.count {
-      let count = text[written...].withUnsafeBytes { write(file, $0.baseAddress, $0.count) }
-      if count < 0 && errno == EINTR { continue }
-      guard count > 0 else {
-        throw UserError(
-          "\(path): cannot be written", found: String(cString: strerror(errno)),
-          remedy: "Free disk space and run the same command again.")
-      }
-      written += count
+    let fault = text.withUnsafeBytes { Descriptor.write($0, to: file) }
+    guard fault == 0 else {
+      throw UserError(
+        "\(path): cannot be written", found: String(cString: strerror(fault)),
+        remedy: "Free disk space and run the same command again.")
     }
     bytes += text.count
     hash.update(text)

@@ -32,7 +32,14 @@ struct WorkloadOptions: ParsableArguments {
   @Option(help: "Worker threads.") var threads = Host.threads
 
   func validate() throws {
-    if threads < 1 { throw ValidationError("--threads: expected 1 or more, found \(threads).") }
+    try requireCount(threads, of: "--threads")
+    for (option, value, most) in [
+      ("--layers", layers, 1000), ("--width", width, 1 << 20), ("--heads", heads, 1 << 20),
+      ("--vocabulary", vocabulary, Int(Int32.max)), ("--context", context, 10_000_000),
+      ("--batch", batch, 1 << 20), ("--length", length, 10_000_000), ("--lanes", lanes, 4096),
+    ] {
+      if let value { try requireCount(value, of: option, upTo: most) }
+    }
   }
 
   func workload() throws -> Workload {
@@ -48,9 +55,21 @@ struct WorkloadOptions: ParsableArguments {
     if let length { sizes.length = length }
     if let lanes { sizes.lanes = lanes }
     sizes.context = context
-    return try sizes.workload(precision: precision)
+    let workload = try sizes.workload(precision: precision)
+    try requireMemory(
+      16 * Double(workload.model.parameterCount), for: "weights, moments and gradient")
+    return workload
   }
 }
 
 extension NamedModel: ExpressibleByArgument {}
 extension Precision: ExpressibleByArgument {}
+
+/// - Throws: `UserError` when this machine has not so many bytes.
+func requireMemory(_ bytes: Double, for what: String) throws {
+  guard bytes < Double(Host.memoryBytes) else {
+    throw UserError(
+      what, expected: "less than the \(Progress.short(Double(Host.memoryBytes)))B of this machine",
+      found: "\(Progress.short(bytes))B", remedy: "Choose smaller sizes.")
+  }
+}

@@ -31,6 +31,8 @@ struct Tokens: ParsableCommand {
       made = Sentences.sampled(grammar, count: sentences, seed: seed)
     } else {
       let workload = try options.workload()
+      try requireMemory(
+        4 * Double(sentences) * Double(workload.length), for: "sentences of random ids")
       made = Sentences.random(
         count: sentences, length: workload.length, vocabulary: workload.model.labels, seed: seed)
     }

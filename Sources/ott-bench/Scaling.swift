@@ -2,6 +2,7 @@ import ArgumentParser
 import Benchmark
 import Kernels
 import Planning
+import Stages
 import Support
 
 struct Scaling: ParsableCommand {
@@ -15,7 +16,7 @@ struct Scaling: ParsableCommand {
   @Option(help: "CSV file to write.") var output: String?
 
   func validate() throws {
-    if threads < 1 { throw ValidationError("--threads: expected 1 or more, found \(threads).") }
+    try requireCount(threads, of: "--threads")
   }
 
   func run() throws {

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Benchmark
+import Stages
 import Support
 import Tokenization
 
@@ -22,7 +23,7 @@ struct Tokenizers: ParsableCommand {
     @Argument(help: "Zero-terminated documents.") var file: String
 
     func validate() throws {
-      if threads < 1 { throw ValidationError("--threads: expected 1 or more, found \(threads).") }
+      try requireCount(threads, of: "--threads")
       if passes < 1 { throw ValidationError("--passes: expected 1 or more, found \(passes).") }
     }
 
@@ -71,7 +72,7 @@ struct Tokenizers: ParsableCommand {
     @Argument(help: "Zero-terminated documents.") var file: String
 
     func validate() throws {
-      if threads < 1 { throw ValidationError("--threads: expected 1 or more, found \(threads).") }
+      try requireCount(threads, of: "--threads")
       if runs < 1 { throw ValidationError("--runs: expected 1 or more, found \(runs).") }
     }
 

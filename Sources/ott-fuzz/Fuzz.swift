@@ -47,9 +47,7 @@ struct All: ParsableCommand {
   var findings = "data/fuzz"
 
   func validate() throws {
-    guard (1...1024).contains(workers) else {
-      throw ValidationError("--workers: expected 1...1024, found \(workers).")
-    }
+    try requireCount(workers, of: "--workers")
     guard minutes > 0, minutes <= 1e6 else {
       throw ValidationError("--minutes: expected more than 0, found \(minutes).")
     }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import DataStages
 import NGrams
+import Stages
 import Support
 
 /// How a token set would share the rows of over-encoding tables, without writing any.
@@ -25,7 +26,7 @@ struct StatisticsCommand: ParsableCommand {
   @Option(help: "Also write the numbers to this file, as JSON.") var output: String?
 
   func validate() throws {
-    if !(1...1024).contains(threads) { throw ValidationError("--threads must be in 1...1024.") }
+    try requireCount(threads, of: "--threads")
     if !(2...64).contains(order) { throw ValidationError("--order must be in 2...64.") }
     if !(1...1024).contains(slices) { throw ValidationError("--slices must be in 1...1024.") }
     if rows.split(separator: ",").contains(where: { Int($0) == nil }) || rows.isEmpty {

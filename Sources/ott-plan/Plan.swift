@@ -38,9 +38,7 @@ struct Show: ParsableCommand {
   var threads = Host.threads
 
   func validate() throws {
-    guard threads >= 1 else {
-      throw ValidationError("--threads: expected 1 or more, found \(threads).")
-    }
+    try requireCount(threads, of: "--threads", upTo: 1 << 20)
   }
 
   func run() throws {

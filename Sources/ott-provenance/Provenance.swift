@@ -47,9 +47,7 @@ struct Verify: ParsableCommand {
   var threads = Host.threads
 
   func validate() throws {
-    guard (1...1024).contains(threads) else {
-      throw ValidationError("--threads: expected 1...1024, found \(threads).")
-    }
+    try requireCount(threads, of: "--threads")
   }
 
   func run() throws {

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Shards
+import Stages
 import Support
 
 struct Info: ParsableCommand {
@@ -38,10 +39,4 @@ struct Cat: ParsableCommand {
 
 extension DocumentRange: ExpressibleByArgument {
   public init?(argument: String) { self.init(argument) }
-}
-
-func validateThreads(_ threads: Int) throws {
-  guard (1...1024).contains(threads) else {
-    throw ValidationError("--threads: expected 1...1024, found \(threads).")
-  }
 }

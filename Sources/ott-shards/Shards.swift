@@ -22,7 +22,7 @@ struct Verify: ParsableCommand {
   @Option(help: "Worker threads.")
   var threads: Int = Host.threads
 
-  func validate() throws { try validateThreads(threads) }
+  func validate() throws { try requireCount(threads, of: "--threads") }
 
   func run() throws {
     let set = try ShardSet(directory: directory)

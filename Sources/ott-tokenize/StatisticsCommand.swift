@@ -1,5 +1,6 @@
 import ArgumentParser
 import DataStages
+import Stages
 import Support
 import Tokenization
 
@@ -17,7 +18,7 @@ struct StatisticsCommand: ParsableCommand {
   @Argument(help: "Files, directories, globs.") var corpus: [String]
 
   func validate() throws {
-    if !(1...1024).contains(threads) { throw ValidationError("--threads must be in 1...1024.") }
+    try requireCount(threads, of: "--threads")
     if !(1...16).contains(orders) { throw ValidationError("--orders must be in 1...16.") }
   }
 

@@ -15,12 +15,19 @@ import Testing
 
   /// After the first steps a training step asks for no memory.
   @Test(
-    .enabled(if: ott_counts_allocations() != 0), arguments: Architecture.allCases, [false, true])
-  func trainingStep(architecture: Architecture, isOverEncoded: Bool) throws {
+    .enabled(if: ott_counts_allocations() != 0), arguments: Architecture.allCases,
+    [(false, false), (true, false), (false, true)])
+  func trainingStep(architecture: Architecture, case: (isOverEncoded: Bool, sharesPairs: Bool))
+    throws
+  {
     let configuration =
-      try isOverEncoded
+      try `case`.isOverEncoded
       ? overEncoded(architecture, width: 32) : smallConfiguration(architecture, width: 32)
-    let engine = TrainingEngine(configuration, seed: 1, lanes: 2, laneCapacity: 200, threads: 1)
+    let plan = configuration.plan(.training, rows: 200)
+    let parameters = ParameterStore(layout: plan.layout, moments: true)
+    parameters.initialize(seed: 1)
+    let engine = TrainingEngine(
+      plan: plan, parameters: parameters, lanes: 2, threads: 1, sharesPairs: `case`.sharesPairs)
     engine.parameters.reserveTableHistory(steps: 11)
     let batch = makeLanes(configuration, lengths: [40, 3, 17, 33], lanes: 2)
     for _ in 0..<3 { _ = try engine.step(batch, learningRate: 1e-3, optimizer: .init()) }

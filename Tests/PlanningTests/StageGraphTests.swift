@@ -136,4 +136,39 @@ import Testing
         == "pipeline/presets/tiny.yaml: data.heldoutDocuments: expected at least the 1000 sentences "
         + "to be scored, found 999")
   }
+
+  /// The settings of a variant are read once for all seeds: each seed gets the stages that it would
+  /// have alone, under both kinds of data.
+  @Test(arguments: [
+    ("figure2", "tiny", "pipeline/presets"), ("table4", "smoke", "pipeline/text/presets"),
+  ])
+  func aSeedIsPlannedAsIfItWereAlone(figure: String, preset: String, folder: String) throws {
+    func stages() throws -> [String: [String]] {
+      let graph = try StageGraph(
+        Experiment(figure: figure, preset: preset, in: project.directory), in: project.directory)
+      var stages: [String: [String]] = [:]
+      for (run, chain) in zip(graph.experiment.runs, graph.chains) where run.seed == 2 {
+        stages[run.name] = chain.nodes.map { graph.nodes[$0].id }
+      }
+      return stages
+    }
+    let both = try stages()
+    let file = "\(folder)/\(preset).yaml"
+    let text = String(
+      decoding: try FileBytes.read(project.directory + "/" + file), as: UTF8.self)
+    let line = try #require(text.split(separator: "\n").first { $0.hasPrefix("seeds:") })
+    try project.replace(String(line), by: "seeds: [2]", in: file)
+    let alone = try stages()
+    #expect(!alone.isEmpty && alone == both)
+  }
+
+  /// A file of the paper's results with Windows line ends is the same file.
+  @Test func paperResultsWithWindowsLineEnds() throws {
+    let before = ids(try graph())
+    let path = "pipeline/paper_results.csv"
+    let text = String(
+      decoding: try FileBytes.read(project.directory + "/" + path), as: UTF8.self)
+    try project.write(text.split(separator: "\n").joined(separator: "\r\n"), to: path)
+    #expect(try ids(graph()) == before)
+  }
 }

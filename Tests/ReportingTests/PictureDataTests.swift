@@ -59,4 +59,10 @@ import Testing
         "m,input_vocabulary,seed,train_loss,eval_loss,other_loss\n0,1,1,1,1,1\n1,2,2,1,1,1\n"
       ).hasPrefix("a.csv: expected a run for every size and seed"))
   }
+
+  @Test func tablesWithWindowsLineEnds() throws {
+    let table = try PublishedTable(Array("a,b\r\n1,2\r\n3,4\r\n".utf8), source: "a.csv")
+    #expect(table.columns == ["a", "b"])
+    #expect(try table.texts("b") == ["2", "4"])
+  }
 }

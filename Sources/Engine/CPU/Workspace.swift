@@ -84,7 +84,11 @@ package struct Workspace: ~Copyable {
 
   /// The gradient of a loss on each row that counts: its weight over the rows of the whole batch that
   /// do.
-  package func lossScale(of tensor: Tensor) -> Float { lossScales[lossNumbers[tensor.id]] }
+  package func lossScale(of tensor: Tensor) -> Float {
+    let number = lossNumbers[tensor.id]
+    precondition(number >= 0, "tensor \(tensor.id) is no loss")
+    return lossScales[number]
+  }
 
   package func weight(_ parameter: Parameter) -> UnsafeBufferPointer<Float> {
     UnsafeBufferPointer(start: weights + weightOffsets[parameter.id], count: parameter.count)

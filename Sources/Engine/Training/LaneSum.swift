@@ -17,7 +17,7 @@ final class LaneSum: @unchecked Sendable {
   /// Of each block where two lanes run at a time; else empty.
   private let shared: [SharedGradient]
   private var chunkNorms: [Double]
-  private var received: FloatBuffer
+  private let received: FloatBuffer
 
   /// Gradients of so many floats are shared by the two lanes of a pair.
   private static let largeGradient = 1 << 22
