@@ -15,8 +15,10 @@ package struct FuzzCampaign {
   private var table = FuzzTable()
   private var sums: [String: FuzzCounts] = [:]
 
-  /// Seconds without a new input after which a reader hangs.
+  /// Seconds of computing on one input after which a reader hangs: a busy machine is no hang.
   private static let patience = 20.0
+  /// Seconds without a new input after which it hangs though it does not compute.
+  private static let longestWait = 600.0
   /// Seconds after which counts are added to the file, at most: what an end by force can lose.
   private static let longestSlice = 60.0
 
@@ -96,7 +98,7 @@ package struct FuzzCampaign {
     _ lane: inout Lane, _ name: String, secondsLeft: Double, _ counts: inout FuzzCounts
   ) throws {
     if lane.isRunning {
-      guard lane.hangs(after: FuzzCampaign.patience) else { return }
+      guard lane.hangs(after: FuzzCampaign.patience, or: FuzzCampaign.longestWait) else { return }
       lane.stop()
       counts.hangs += 1
       try keep(name, lane.state.current, "no answer in \(FuzzCampaign.patience) s")
@@ -165,6 +167,8 @@ private struct Lane {
   private var process: ChildProcess?
   private var seen: UInt64 = 0
   private var seenAt = 0.0
+  /// CPU time of the process when the input was first seen.
+  private var seenAfter = 0.0
 
   init(first: UInt64, stride: UInt64, state path: String) throws {
     self.first = first
@@ -191,6 +195,7 @@ private struct Lane {
     let next = isBehind ? state.current + stride : first
     seen = .max
     seenAt = Host.monotonicSeconds
+    seenAfter = 0
     // A trap writes a long backtrace; the parent says what is worth knowing.
     process = try ChildProcess(
       program,
@@ -203,13 +208,14 @@ private struct Lane {
       })
   }
 
-  mutating func hangs(after patience: Double) -> Bool {
+  /// Whether the current input has taken `patience` seconds of computing, or `longestWait` seconds.
+  mutating func hangs(after patience: Double, or longestWait: Double) -> Bool {
     let now = Host.monotonicSeconds
+    let computed = process.flatMap { Host.cpuSeconds(of: $0.id) } ?? 0
     if state.current != seen {
-      seen = state.current
-      seenAt = now
+      (seen, seenAt, seenAfter) = (state.current, now, computed)
     }
-    return now - seenAt > patience
+    return computed - seenAfter > patience || now - seenAt > longestWait
   }
 
   func stop() { process?.send(SIGKILL) }

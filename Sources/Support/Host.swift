@@ -59,6 +59,12 @@ package enum Host {
     return seconds(usage.ru_utime) + seconds(usage.ru_stime)
   }
 
+  /// User and system time of a process of this user so far, in seconds; nil when it is gone.
+  package static func cpuSeconds(of process: pid_t) -> Double? {
+    var clock: clockid_t = 0
+    return clock_getcpuclockid(process, &clock) == 0 ? seconds(of: clock) : nil
+  }
+
   /// CPU time of the calling thread so far, in seconds.
   package static var threadSeconds: Double { seconds(of: CLOCK_THREAD_CPUTIME_ID) }
 

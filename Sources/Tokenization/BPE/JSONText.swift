@@ -185,7 +185,12 @@ struct JSONText {
       if byte < 0x20 { throw malformed("a control character in a string") }
       position += 1
       if byte == 0x22 { return }
-      try escape(&result)
+      let scalar = try escape()
+      if scalar.isASCII {
+        result.append(UInt8(truncatingIfNeeded: scalar.value))
+      } else {
+        result.append(contentsOf: scalar.utf8)
+      }
     }
   }
 
@@ -207,16 +212,17 @@ struct JSONText {
     }
   }
 
-  mutating func escape(_ result: inout [UInt8]) throws(Malformed) {
+  /// What stands behind a backslash. A surrogate without its partner is U+FFFD.
+  mutating func escape() throws(Malformed) -> Unicode.Scalar {
     guard let byte = current else { throw malformed("a string without an end") }
     position += 1
     switch byte {
-    case 0x22, 0x5C, 0x2F: result.append(byte)
-    case UInt8(ascii: "b"): result.append(0x08)
-    case UInt8(ascii: "f"): result.append(0x0C)
-    case UInt8(ascii: "n"): result.append(0x0A)
-    case UInt8(ascii: "r"): result.append(0x0D)
-    case UInt8(ascii: "t"): result.append(0x09)
+    case 0x22, 0x5C, 0x2F: return Unicode.Scalar(byte)
+    case UInt8(ascii: "b"): return "\u{08}"
+    case UInt8(ascii: "f"): return "\u{0C}"
+    case UInt8(ascii: "n"): return "\n"
+    case UInt8(ascii: "r"): return "\r"
+    case UInt8(ascii: "t"): return "\t"
     case UInt8(ascii: "u"):
       var scalar = try hexadecimal()
       if scalar & 0xFC00 == 0xD800, position + 1 < bytes.count, bytes[position] == 0x5C,
@@ -231,7 +237,7 @@ struct JSONText {
           position = back
         }
       }
-      result.append(contentsOf: String(Unicode.Scalar(scalar) ?? "\u{FFFD}").utf8)
+      return Unicode.Scalar(scalar) ?? "\u{FFFD}"
     default: throw malformed("an unknown escape in a string")
     }
   }
@@ -239,8 +245,11 @@ struct JSONText {
   private mutating func hexadecimal() throws(Malformed) -> UInt32 {
     var scalar: UInt32 = 0
     for _ in 0..<4 {
-      guard let byte = current, let digit = Character(Unicode.Scalar(byte)).hexDigitValue else {
-        throw malformed("expected four hexadecimal digits")
+      let digit: UInt8
+      switch current {
+      case .some(let byte) where 0x30...0x39 ~= byte: digit = byte - 0x30
+      case .some(let byte) where 0x61...0x66 ~= byte | 0x20: digit = (byte | 0x20) - 0x61 + 10
+      default: throw malformed("expected four hexadecimal digits")
       }
       scalar = scalar << 4 | UInt32(digit)
       position += 1

@@ -35,6 +35,10 @@ package final class CorpusReader {
   /// Bytes of the current file that belong to no document yet, from `rest` on.
   private var pending: [UInt8] = []
   private var rest = 0
+  /// Bytes to ask the current file for: few at first, so that a small file costs little.
+  private var room = CorpusReader.smallestRoom
+  private static let smallestRoom = 1 << 14
+  private static let largestRoom = 1 << 20
   private var gathered: GatheredDocuments
   /// Bytes of the files, as they are stored, read so far.
   package private(set) var fileBytesRead = 0
@@ -82,6 +86,7 @@ package final class CorpusReader {
 
   private func closeFile() {
     file = nil
+    room = Self.smallestRoom
     pending.removeAll(keepingCapacity: true)
     rest = 0
   }
@@ -90,13 +95,13 @@ package final class CorpusReader {
   private func fill() throws -> Int {
     guard let file else { return 0 }
     let before = pending.count
-    let room = 1 << 20
     pending.append(contentsOf: repeatElement(0, count: room))
     let count = try pending.withUnsafeMutableBytes {
       try file.read(into: UnsafeMutableRawBufferPointer(rebasing: $0[before...]))
     }
     pending.removeLast(room - count)
     fileBytesRead += file.takeFileBytes()
+    room = min(2 * room, Self.largestRoom)
     return count
   }
 

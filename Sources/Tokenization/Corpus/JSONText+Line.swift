@@ -103,8 +103,7 @@ extension JSONText {
       position += 1
       if byte == 0x22 { return hasEscapes }
       hasEscapes = true
-      var ignored: [UInt8] = []
-      try escape(&ignored)
+      _ = try escape()
     }
   }
 }
