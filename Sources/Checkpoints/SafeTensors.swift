@@ -147,7 +147,7 @@ package final class SafeTensorsFile {
   package let path: String
   package let metadata: [String: String]
   package let tensors: [String: Entry]
-  private let descriptor: Int32
+  private let file: OpenFile
   private let header: [UInt8]
   private let size: Int
   private var dataStart: Int { 8 + header.count }
@@ -158,37 +158,29 @@ package final class SafeTensorsFile {
   /// - Throws: `UserError` for a file that is missing, truncated, not safetensors or of another dtype,
   ///   and for tensors that overlap or leave gaps.
   package init(path: String) throws {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw FileFault.error("cannot read \(path)") }
-    do {
-      let size = Int(lseek(descriptor, 0, SEEK_END))
-      var length: UInt64 = 0
-      try withUnsafeMutableBytes(of: &length) {
-        try Self.read(descriptor, path: path, at: 0, into: $0)
-      }
-      guard let headerBytes = Int(exactly: UInt64(littleEndian: length)), headerBytes <= size - 8,
-        headerBytes <= SafeTensors.maximumHeaderBytes
-      else {
-        throw UserError(
-          path, expected: "a safetensors header within \(size) bytes",
-          found: "a header of \(UInt64(littleEndian: length)) bytes (truncated or foreign?)")
-      }
-      var header = [UInt8](repeating: 0, count: headerBytes)
-      try header.withUnsafeMutableBytes {
-        try Self.read(descriptor, path: path, at: 8, into: $0)
-      }
-      (metadata, tensors) = try Self.parse(header, path: path, dataBytes: size - 8 - headerBytes)
-      self.header = header
-      self.size = size
-    } catch {
-      close(descriptor)
-      throw error
+    let file = try OpenFile(path)
+    let size = Int(lseek(file.descriptor, 0, SEEK_END))
+    var length: UInt64 = 0
+    try withUnsafeMutableBytes(of: &length) {
+      try Self.read(file.descriptor, path: path, at: 0, into: $0)
     }
+    guard let headerBytes = Int(exactly: UInt64(littleEndian: length)), headerBytes <= size - 8,
+      headerBytes <= SafeTensors.maximumHeaderBytes
+    else {
+      throw UserError(
+        path, expected: "a safetensors header within \(size) bytes",
+        found: "a header of \(UInt64(littleEndian: length)) bytes (truncated or foreign?)")
+    }
+    var header = [UInt8](repeating: 0, count: headerBytes)
+    try header.withUnsafeMutableBytes {
+      try Self.read(file.descriptor, path: path, at: 8, into: $0)
+    }
+    (metadata, tensors) = try Self.parse(header, path: path, dataBytes: size - 8 - headerBytes)
+    self.header = header
+    self.size = size
+    self.file = file
     self.path = path
-    self.descriptor = descriptor
   }
-
-  deinit { close(descriptor) }
 
   /// Fills `values` with the tensor `name`.
   ///
@@ -220,7 +212,7 @@ package final class SafeTensorsFile {
       throw UserError(
         "\(path): tensor \(name)", expected: dtype.rawValue, found: entry.dtype.rawValue)
     }
-    try Self.read(descriptor, path: path, at: dataStart + entry.begin, into: bytes)
+    try Self.read(file.descriptor, path: path, at: dataStart + entry.begin, into: bytes)
   }
 
   /// Reads the whole file once and compares it with the digest of its seal.
@@ -244,7 +236,7 @@ package final class SafeTensorsFile {
       let count = min(piece.count, size - position)
       try piece.withUnsafeMutableBytes { piece in
         let piece = UnsafeMutableRawBufferPointer(rebasing: piece[..<count])
-        try Self.read(descriptor, path: path, at: position, into: piece)
+        try Self.read(file.descriptor, path: path, at: position, into: piece)
         digest.update(UnsafeRawBufferPointer(piece))
       }
       position += count

@@ -45,19 +45,32 @@ package struct FuzzTarget {
     return (bytes, isResealed)
   }
 
+  /// - Parameter isAlone: nothing else opens files in this process, so that one which the reader leaves
+  ///   open is noticed. When none can be opened any more, a reader refuses everything.
   /// - Throws: `Finding` when the reader did what it must not.
-  package func run(_ bytes: [UInt8], isResealed: Bool) throws -> Outcome {
+  package func run(
+    _ bytes: [UInt8], isResealed: Bool, isAlone: Bool = false
+  ) throws -> Outcome {
+    let free = isAlone ? Descriptor.lowestFree : 0
+    let outcome = try outcome(of: bytes)
+    if isAlone, Descriptor.lowestFree != free {
+      throw Finding(target: name, problem: "a file was left open")
+    }
+    if outcome == .accepted, isSealed, !isResealed, !seeds.contains(bytes) {
+      throw Finding(target: name, problem: "an altered file was taken for whole")
+    }
+    return outcome
+  }
+
+  private func outcome(of bytes: [UInt8]) throws -> Outcome {
     do {
       try read(bytes)
+      return .accepted
     } catch is UserError {
       return .refused
     } catch {
       throw Finding(target: name, problem: "another error than UserError: \(error)")
     }
-    if isSealed, !isResealed, !seeds.contains(bytes) {
-      throw Finding(target: name, problem: "an altered file was taken for whole")
-    }
-    return .accepted
   }
 }
 

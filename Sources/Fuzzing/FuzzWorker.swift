@@ -60,10 +60,11 @@ package enum FuzzWorker {
 
   /// Reads inputs `first`, `first + stride`, … until `seconds` are over, or `count` of them.
   ///
+  /// - Parameter isAlone: see `FuzzTarget.run`.
   /// - Throws: `Finding` for what a reader must not do and survives.
   package static func run(
     _ target: FuzzTarget, seed: UInt64, first: UInt64, stride: UInt64, count: UInt64 = .max,
-    seconds: Double, state: FuzzState
+    seconds: Double, state: FuzzState, isAlone: Bool = false
   ) throws {
     let mutator = target.mutator(seed: seed)
     let end = Host.monotonicSeconds + seconds
@@ -72,7 +73,7 @@ package enum FuzzWorker {
     while done < count, done % 64 != 0 || Host.monotonicSeconds < end {
       state.current = index
       let input = target.input(index, mutator)
-      switch try target.run(input.bytes, isResealed: input.isResealed) {
+      switch try target.run(input.bytes, isResealed: input.isResealed, isAlone: isAlone) {
       case .accepted: state.accepted += 1
       case .refused: state.refused += 1
       }

@@ -53,7 +53,7 @@ package enum GuidedRun {
   private static func read(_ bytes: UnsafeBufferPointer<UInt8>) {
     guard let target, let state else { return }
     do {
-      switch try target.runMended(Array(bytes)) {
+      switch try target.runMended(Array(bytes), isAlone: true) {
       case .accepted: state.accepted += 1
       case .refused: state.refused += 1
       }
@@ -74,9 +74,9 @@ package enum GuidedRun {
 
 extension FuzzTarget {
   /// Reads `bytes` with its digests mended.
-  package func runMended(_ bytes: [UInt8]) throws -> Outcome {
+  package func runMended(_ bytes: [UInt8], isAlone: Bool = false) throws -> Outcome {
     var bytes = bytes
     _ = reseal(&bytes)
-    return try run(bytes, isResealed: true)
+    return try run(bytes, isResealed: true, isAlone: isAlone)
   }
 }

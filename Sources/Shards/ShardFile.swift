@@ -13,7 +13,7 @@ package final class ShardFile: Sendable {
   package let metadata: ConfigValue
   package let documentLengths: [UInt32]
   private let table: [FrameEntry]
-  private let descriptor: Int32
+  private let file: OpenFile
   private let headerBytes: [UInt8]
   private let tail: [UInt8]
   private let rawLengthDigest: [UInt8]
@@ -37,10 +37,9 @@ package final class ShardFile: Sendable {
       ShardFault.error(path, expected: expected, found: found)
     }
     guard FileBytes.exists(path) else { throw fault("a shard", "no such file") }
-    descriptor = open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw FileFault.error("cannot read \(path)") }
+    file = try OpenFile(path)
     var status = stat()
-    guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+    guard fstat(file.descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
       throw fault("a regular file", "something else")
     }
     let size = Int(status.st_size)
@@ -48,7 +47,7 @@ package final class ShardFile: Sendable {
       throw fault("\(record.bytes) bytes", "\(size) bytes (truncated?)")
     }
     headerBytes = try ShardFile.read(
-      descriptor, path: path, offset: 0, count: min(size, ShardHeader.size))
+      file.descriptor, path: path, offset: 0, count: min(size, ShardHeader.size))
     let header = try ShardHeader(headerBytes, path: path, fileBytes: size)
     self.header = header
     if let record, (record.elements, record.documents) != (header.elements, header.documents) {
@@ -60,7 +59,7 @@ package final class ShardFile: Sendable {
       throw fault("content \(record.rawDigest)", SHA256.hexadecimal(header.rawDigest))
     }
     let tail = try ShardFile.read(
-      descriptor, path: path, offset: header.lengthsOffset, count: size - header.lengthsOffset)
+      file.descriptor, path: path, offset: header.lengthsOffset, count: size - header.lengthsOffset)
     self.tail = tail
     var tailHash = SHA256()
     tailHash.update(tail)
@@ -91,8 +90,6 @@ package final class ShardFile: Sendable {
       throw fault("document lengths that add up to \(header.elements)", "\(total)")
     }
   }
-
-  deinit { close(descriptor) }
 
   // MARK: - Frames
 
@@ -160,7 +157,7 @@ package final class ShardFile: Sendable {
 
   private func compressed(frame i: Int) throws -> [UInt8] {
     try ShardFile.read(
-      descriptor, path: path, offset: table[i].offset, count: table[i].compressedBytes)
+      file.descriptor, path: path, offset: table[i].offset, count: table[i].compressedBytes)
   }
 
   private func checkDigest(of bytes: UnsafeRawBufferPointer, frame i: Int) throws {

@@ -25,6 +25,13 @@ package enum Descriptor {
     return 0
   }
 
+  /// The number that the next file to be opened gets; −1 when there is none left.
+  package static var lowestFree: Int32 {
+    let descriptor = Foundation.open("/dev/null", O_RDONLY | O_CLOEXEC)
+    if descriptor >= 0 { Foundation.close(descriptor) }
+    return descriptor
+  }
+
   /// Reads what is there, at most `buffer.count` bytes, waiting for the first.
   ///
   /// - Parameter offset: where in the file; nil for where the descriptor stands.

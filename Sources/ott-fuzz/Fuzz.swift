@@ -86,7 +86,8 @@ struct Worker: ParsableCommand {
     FuzzWorker.limitMemory()
     do {
       try FuzzWorker.run(
-        target, seed: seed, first: first, stride: stride, seconds: seconds, state: state)
+        target, seed: seed, first: first, stride: stride, seconds: seconds, state: state,
+        isAlone: true)
     } catch let finding as Finding {
       throw UserError(finding.description)
     }

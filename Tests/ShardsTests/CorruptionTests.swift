@@ -53,6 +53,25 @@ import Testing
     try readAlone(sample.path)
   }
 
+  /// A reader that leaves refused files open can open none after a thousand of them.
+  @Test func aRefusedShardIsClosed() throws {
+    let sample = try Sample()
+    for position in stride(from: 0, to: sample.shard.count, by: 7) {
+      var bytes = sample.shard
+      bytes[position] ^= 1
+      try sample.put(bytes, at: sample.path)
+      #expect(throws: UserError.self) { try readAlone(sample.path) }
+      try #require(try !Self.isOpen(sample.path), "byte \(position)")
+    }
+  }
+
+  private static func isOpen(_ path: String) throws -> Bool {
+    let manager = FileManager.default
+    return try manager.contentsOfDirectory(atPath: "/proc/self/fd").contains {
+      (try? manager.destinationOfSymbolicLink(atPath: "/proc/self/fd/\($0)")) == path
+    }
+  }
+
   @Test func everyTruncationIsFound() throws {
     let sample = try Sample()
     for length in 0..<sample.shard.count {

@@ -83,7 +83,7 @@ final class CorpusFile {
   let path: BytePath
   private let file: RawFile
   private let decoder: Decoder
-  private let input = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 18, alignment: 64)
+  private let input: UnsafeMutableRawBufferPointer
   private var filled = 0
   private var taken = 0
   private var fileBytes = 0
@@ -96,6 +96,7 @@ final class CorpusFile {
     self.path = path
     file = try RawFile(path)
     decoder = try Decoder(for: path)
+    input = .allocate(byteCount: 1 << 18, alignment: 64)
   }
 
   deinit {
