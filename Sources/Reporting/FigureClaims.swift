@@ -203,8 +203,8 @@ extension JudgedClaim {
       "excessNatsPerCharacter": excess.value(claim.statement, excessP, largerIsBetter: false),
       "verdict": .string(verdict.rawValue), "speed": .object(speed),
       "lastDoubling": [
-        "model": variantFall.map(ConfigValue.number) ?? .null,
-        "baseline": baselineFall.map(ConfigValue.number) ?? .null,
+        "ofModel": variantFall.map(ConfigValue.number) ?? .null,
+        "ofBaseline": baselineFall.map(ConfigValue.number) ?? .null,
       ],
       "settled": isSettled.map(ConfigValue.bool) ?? .null,
     ]

@@ -516,7 +516,7 @@ def figure(rows, parameters):
             "model": claim["variant"], "baseline": claim["baseline"], "size": claim["size"],
             "statement": says, "accuracy": score("accuracy"),
             "excessNatsPerCharacter": score("excess_nats_per_char"), "speed": speed,
-            "lastDoubling": {"model": falls[0], "baseline": falls[1]},
+            "lastDoubling": {"ofModel": falls[0], "ofBaseline": falls[1]},
             "settled": None if None in falls else
             bool(max(falls) < abs(ends["excess_nats_per_char"][i].estimate.value)),
         }
