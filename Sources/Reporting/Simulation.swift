@@ -85,14 +85,14 @@ package struct Simulation: Sendable {
     }
   }
 
-  /// Equal noise keeps 95 %; under unequal noise a rule that must first find it out keeps 92, and with two
-  /// seeds 88.
+  /// Equal noise keeps 95 %; under unequal noise a rule that must first find it out keeps 91, and with two
+  /// seeds 87.
   private static var coverage: [Row] {
     var rows: [Row] = []
     for noise in noises {
       for seeds in [2, 3, 5] {
         for rule in ["the rule", "pooled always", "own always"] {
-          let kept = noise.name.contains("equal noise") ? 0.95 : seeds == 2 ? 0.88 : 0.92
+          let kept = noise.name.contains("equal noise") ? 0.95 : seeds == 2 ? 0.87 : 0.91
           let row = Row(
             group: "95 % interval of a difference", scenario: noise.name, seeds: seeds,
             counted: "holds the truth: " + rule, promise: rule == "the rule" ? kept : nil,
@@ -227,7 +227,7 @@ package struct Simulation: Sendable {
       rows.append(
         row(
           "a planted null; one of seven variants five times as noisy", n, loud, effect: 0,
-          "all are inconclusive", n == 3 ? 0.92 : 0.95
+          "all are inconclusive", n == 3 ? 0.91 : 0.95
         ) { $0.allSatisfy { $0 == .inconclusive } ? 1 : 0 })
       for (name, deviations) in [("equal noise", equal), ("unequal noise", unequal)] {
         rows.append(

@@ -53,14 +53,15 @@ package struct Speed: Sendable, Equatable {
         times.map {
           switch $0 {
           case .before(let x): ["before": .double(x)]
-          case .at(let x): ["at": .double(x)]
+          case .at(let x, _): ["at": .double(x)]
           case .after(let x): ["after": .double(x)]
           }
         })
     }
     return .object(
       [
-        "ratio": number(ratio.ratio), "low": number(ratio.interval?.low),
+        "resolution": .double(ratio.resolution), "ratio": number(ratio.ratio),
+        "low": number(ratio.interval?.low),
         "high": number(ratio.interval?.high), "atMost": number(ratio.atMost),
         "atLeast": number(ratio.atLeast), "model": places(variant), "baseline": places(baseline),
         "verdict": .string(verdict(statement, p).rawValue),

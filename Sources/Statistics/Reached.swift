@@ -4,7 +4,9 @@ import Glibc
 package enum Reached: Sendable, Equatable {
   /// Before the first point.
   case before(Double)
-  case at(Double)
+  /// `gap` is ln of the next point over the one before: the curve between them is not known, and the place
+  /// to no more than gap/√12. 0 where the place is a point.
+  case at(Double, gap: Double = 0)
   /// Not by the last point.
   case after(Double)
 
@@ -26,15 +28,19 @@ package enum Reached: Sendable, Equatable {
     }
     let (a, b) = (points[position - 1], points[position])
     let share = (level - a.y) / (b.y - a.y)
-    self = .at(share == 1 ? b.x : exp(log(a.x) + share * (log(b.x) - log(a.x))))
+    let gap = log(b.x) - log(a.x)
+    self = share == 1 ? .at(b.x) : .at(exp(log(a.x) + share * gap), gap: gap)
   }
 
   /// The place, or the bound that stands for it.
   package var x: Double {
     switch self {
-    case .before(let x), .at(let x), .after(let x): x
+    case .before(let x), .at(let x, _), .after(let x): x
     }
   }
+
+  /// ln between the points around the place; 0 of a bound.
+  var gap: Double { if case .at(_, let gap) = self { gap } else { 0 } }
 
   package var isExact: Bool { if case .at = self { true } else { false } }
 
@@ -42,22 +48,29 @@ package enum Reached: Sendable, Equatable {
   package func isBefore(_ other: Reached) -> Bool {
     switch (self, other) {
     case (.after, _), (_, .before): false
-    case (.at(let a), .at(let b)): a < b
-    case (.before(let a), .at(let b)): a < b
-    case (.at(let a), .after(let b)), (.before(let a), .after(let b)): a <= b
+    case (.at(let a, _), .at(let b, _)), (.before(let a), .at(let b, _)): a < b
+    case (.at(let a, _), .after(let b)), (.before(let a), .after(let b)): a <= b
     }
   }
 }
 
 /// Times of two groups of runs that are compared, equal seeds in equal places.
+///
+/// The interval of the mean of n logarithms is `± max(t₀.₉₇₅,ₙ₋₁ · s/√n, z₀.₉₇₅ · resolution)`, and p the
+/// larger of those of the two terms: seeds that agree by chance promise no more than the distance of the
+/// points allows.
 package struct TimeRatio: Sendable, Equatable {
   /// mean of ln(time / baseline's time) over seeds, by its own scatter; nil where a time is a bound.
   package let logarithm: Estimate?
   /// Geometric mean of the ratios; with bounds in it no number.
   package var ratio: Double? { logarithm.map { exp($0.value) } }
   package var interval: Interval? {
-    logarithm?.interval.map { Interval(low: exp($0.low), high: exp($0.high)) }
+    guard let logarithm, let own = logarithm.interval else { return nil }
+    let half = max(own.high - logarithm.value, normalQuantile(0.975) * resolution)
+    return Interval(low: exp(logarithm.value - half), high: exp(logarithm.value + half))
   }
+  /// √(Σ gap²/12) / n over both groups.
+  package let resolution: Double
   /// What bounds alone say of the geometric mean: it is at most this, at least that.
   package let atMost, atLeast: Double?
   /// Two-sided: of `logarithm`, or where a time is a bound of Gehan's test.
@@ -79,11 +92,18 @@ package struct TimeRatio: Sendable, Equatable {
       let estimate = RepeatedMeasures(logs.map { [$0] }).own([1])
       logarithm = estimate
       (atMost, atLeast) = (nil, nil)
-      pValue = estimate.pValue
+      let squares = (times + baseline).reduce(0) { $0 + $1.gap * $1.gap }
+      let resolution = (squares / 12).squareRoot() / Double(times.count)
+      self.resolution = resolution
+      pValue = estimate.pValue.map { p in
+        resolution == 0
+          ? p : max(p, 2 * normalDistribution(-abs(estimate.value) / resolution))
+      }
       direction = estimate.value
       return
     }
     logarithm = nil
+    resolution = 0
     atMost = isLate(times) || isEarly(baseline) ? nil : exp(mean)
     atLeast = isEarly(times) || isLate(baseline) ? nil : exp(mean)
     (direction, pValue) = Self.gehan(times, baseline)

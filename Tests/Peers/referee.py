@@ -89,7 +89,7 @@ class Estimate:
 def near(estimate, p_holm, seeds):
     """{} where a verdict is not near, else what would settle it."""
     p = estimate.p
-    if p is None or p_holm is None or not 0.01 <= p_holm < 0.25 or p == 0 or seeds < 2:
+    if p is None or p_holm is None or not 0.01 <= p_holm < 0.25 or p == 0 or seeds < 2 or estimate.error == 0:
         return {}
     spread = estimate.error * math.sqrt(seeds)
     for n in range(max(seeds + 1, 5), 31):
@@ -367,7 +367,7 @@ class Run:
         self.excess, self.last = column("excess_nats_per_char"), rows[-1]
 
     def reached(self, values, level, rising):
-        """("at" | "before" | "after", sentences)"""
+        """("at", sentences, ln of the snapshot after over the one before) or ("before" | "after", sentences)"""
         hit = np.nonzero(values >= level if rising else values <= level)[0]
         if not len(hit):
             return "after", float(self.sentences[-1])
@@ -376,7 +376,9 @@ class Run:
             return "before", float(self.sentences[0])
         share = (level - values[k - 1]) / (values[k] - values[k - 1])
         a, b = np.log(self.sentences[k - 1: k + 1])
-        return "at", float(np.exp(a + share * (b - a)))
+        if share == 1:
+            return "at", float(self.sentences[k]), 0.0
+        return "at", float(np.exp(a + share * (b - a))), float(b - a)
 
     @property
     def last_doubling(self):
@@ -396,7 +398,7 @@ class Run:
 
 def earlier(a, b):
     """Whether a time is surely before another."""
-    (how_a, x), (how_b, y) = a, b
+    (how_a, x), (how_b, y) = a[:2], b[:2]
     if how_a == "after" or how_b == "before":
         return False
     return x <= y if how_b == "after" else x < y
@@ -419,11 +421,16 @@ class Times:
         self.times, self.baseline = times, baseline
         logs = np.array([math.log(t[1] / b[1]) for t, b in zip(times, baseline)])
         self.estimate = self.most = self.least = None
-        kinds = [{how for how, _ in side} for side in (times, baseline)]
+        self.resolution = 0.0
+        kinds = [{time[0] for time in side} for side in (times, baseline)]
         if kinds == [{"at"}, {"at"}]:
             error = logs.std(ddof=1) / math.sqrt(len(logs)) if len(logs) > 1 else math.inf
             self.estimate = Estimate(logs.mean(), error, len(logs) - 1, "own")
+            gaps = np.array([time[2] for time in times + baseline])
+            self.resolution = math.sqrt((gaps**2).sum() / 12) / len(times)
             self.side, self.p = self.estimate.value, self.estimate.p
+            if self.p is not None and self.resolution > 0:
+                self.p = max(self.p, float(2 * stats.norm.sf(abs(self.side) / self.resolution)))
             return
         if "after" not in kinds[0] and "before" not in kinds[1]:
             self.most = math.exp(logs.mean())
@@ -434,11 +441,14 @@ class Times:
     def json(self, statement, p_holm):
         exp = lambda x: None if x is None else math.exp(x)
         low, high = self.estimate.interval() if self.estimate else (None, None)
+        if low is not None:
+            half = max(high - self.side, stats.norm.ppf(0.975) * self.resolution)
+            low, high = self.side - half, self.side + half
         return {
-            "ratio": exp(self.estimate.value) if self.estimate else None, "low": exp(low),
+            "resolution": self.resolution, "ratio": exp(self.estimate.value) if self.estimate else None, "low": exp(low),
             "high": exp(high), "atMost": self.most, "atLeast": self.least, "p": self.p, "pHolm": p_holm,
-            "model": [{how: x} for how, x in self.times],
-            "baseline": [{how: x} for how, x in self.baseline],
+            "model": [{time[0]: time[1]} for time in self.times],
+            "baseline": [{time[0]: time[1]} for time in self.baseline],
             "verdict": direction(
                 p_holm, self.side < 0 if statement == "better" else self.side > 0),
         }
@@ -509,7 +519,7 @@ def figure(rows, parameters):
         speed = {goal: goals[goal][i].json(says, corrected[goal][i]) for goal in goals}
         speed["verdict"] = speed["excess"]["verdict"]
         if goals["excess"][i].estimate:
-            speed |= near(goals["excess"][i].estimate, corrected["excess"][i], len(seeds))
+            speed |= near_end(goals["excess"][i], corrected["excess"][i], len(seeds))
         falls = [[run.last_doubling for run in side] for side in sides[i]]
         falls = [None if None in side else float(np.mean(side)) for side in falls]
         judged = {
@@ -534,7 +544,7 @@ def near_end(end, p_holm, seeds):
     """With the p of the interval that counts, be it the sampling noise's."""
     estimate = end.estimate
     shown = Estimate(estimate.value, estimate.error, estimate.degrees, "own")
-    if end.p is None or p_holm is None or not 0.01 <= p_holm < 0.25 or end.p == 0:
+    if end.p is None or p_holm is None or not 0.01 <= p_holm < 0.25 or end.p == 0 or shown.error == 0:
         return {}
     for n in range(max(seeds + 1, 5), 31):
         t = abs(shown.value) / (shown.error * math.sqrt(seeds) / math.sqrt(n))

@@ -1,3 +1,4 @@
+import Foundation
 import Statistics
 import Support
 import Testing
@@ -113,8 +114,11 @@ import Testing
     #expect(Reached(points, level: 0.05, rising: true) == .before(100))
     #expect(Reached(points, level: 0.8, rising: true) == .after(400))
     // Half way up, half way over ln x.
-    let middle = Reached(points, level: 0.5, rising: true).x
+    let place = Reached(points, level: 0.5, rising: true)
+    let middle = place.x
     #expect(abs(middle - 200 * 2.0.squareRoot()) < 1e-9)
+    // Known to within a factor of 2.
+    #expect(place == .at(middle, gap: log(400.0) - log(200)))
     let falling = points.map { ($0.0, -$0.1) }
     #expect(Reached(falling, level: -0.5, rising: false).x == middle)
   }
@@ -131,6 +135,19 @@ import Testing
     #expect(abs(try #require(ratio.ratio) - 0.5) < 1e-12)
     #expect(ratio.pValue == 0 && ratio.direction < 0 && ratio.atMost == nil)
     #expect(TimeRatio([.at(10)], baseline: [.at(20)]).pValue == nil)
+  }
+
+  /// Seeds that agree by chance promise no more than the distance of the points allows.
+  @Test func theDistanceOfPointsIsAFloor() throws {
+    let times = [Reached](repeating: .at(10, gap: 0.3), count: 3)
+    let ratio = TimeRatio(times, baseline: [.at(11), .at(11), .at(11)])
+    let resolution = (3 * 0.09 / 12.0).squareRoot() / 3
+    #expect(abs(ratio.resolution - resolution) < 1e-15)
+    let value = log(10.0 / 11)
+    let interval = try #require(ratio.interval)
+    #expect(abs(interval.high - exp(value + 1.959963984540054 * resolution)) < 1e-9)
+    // z = 1.9063.
+    #expect(abs(try #require(ratio.pValue) - 0.0566) < 1e-3 && interval.contains(1))
   }
 
   /// A run that did not get there is a bound of the ratio, and the p is that of a rank test.
