@@ -122,7 +122,7 @@ refereePython = $(shell python3 -c 'import numpy, scipy' 2>/dev/null && echo pyt
 referee: ## compute every published effect, interval and verdict once more with scipy, from the CSVs
 	@[ '$(refereePython)' = python3 ] || [ -x .venv-referee/bin/python ] || { python3 -m venv .venv-referee; \
 	  .venv-referee/bin/pip install --quiet --requirement Tests/Peers/referee.txt; }
-	$(refereePython) -B Tests/Peers/referee.py
+	$(refereePython) -B Tests/Peers/referee.py $(filter-out results/smoke%,$(RESULT_FOLDERS))
 	$(refereePython) -B -m unittest discover --quiet --start-directory Tests/Peers --pattern test_referee.py
 
 check: lint test ## what must pass before a change lands: format, lint, tests
