@@ -165,7 +165,7 @@ package struct Simulation: Sendable {
   private static var laws: [Row] {
     func row(
       _ scenario: String, _ seeds: Int, slope: Double = slope, sag: Double = 0,
-      claim: Int, _ verdict: Verdict, _ promise: Double, isFloor: Bool = true
+      claim: Int, _ verdict: Verdict, _ promise: Double?, isFloor: Bool = true
     ) -> Row {
       Row(
         group: "verdict on a law", scenario: scenario, seeds: seeds,
@@ -184,6 +184,7 @@ package struct Simulation: Sendable {
     for n in [3, 5] {
       rows.append(row("a line", n, claim: 0, .sameDirection, 0.95))
       rows.append(row("a line", n, claim: 1, .notReproduced, 0.05, isFloor: false))
+      rows.append(row("a line", n, claim: 1, .reproduced, nil))
       rows.append(row("no fall", n, slope: 0, claim: 0, .inconclusive, 0.95))
       rows.append(row("no fall", n, slope: 0, claim: 1, .inconclusive, 0.95))
       rows.append(row(reversed, n, slope: -0.05, claim: 0, .oppositeDirection, 0.95))

@@ -49,7 +49,7 @@ package struct NearVerdict: Sendable, Equatable {
   package static let mostSeeds = 30
 
   /// Seeds in all with which the adjusted p would fall below `range`, if effect and scatter stayed as they
-  /// are; nil where `mostSeeds` would not do.
+  /// are; nil where `mostSeeds` would not do, as where the error is that of a fit.
   package let seeds: Int?
 
   /// - Parameters:
@@ -62,6 +62,10 @@ package struct NearVerdict: Sendable, Equatable {
     let spread = estimate.standardError * Double(seeds).squareRoot()
     // Degrees of freedom grow with the seeds: (n − 1) times as many as one seed more brings.
     let perSeed = estimate.degreesOfFreedom / Double(seeds - 1)
+    guard estimate.origin != .fit, seeds < Self.mostSeeds else {
+      self.seeds = nil
+      return
+    }
     self.seeds = (max(seeds + 1, Self.fewestSeeds)...Self.mostSeeds).first { n in
       let t = estimate.value / (spread / Double(n).squareRoot())
       return studentTails(t, degreesOfFreedom: perSeed * Double(n - 1)) * (holm / own)

@@ -77,6 +77,8 @@ import Testing
   /// 1-gram model and 0.52 s for one of the small.
   @Test func evaluationsTakeWhatWasMeasured() throws {
     try project.write(Self.measured, to: "pipeline/presets/measured.yaml")
+    let searching = try graph(preset: "measured")
+    try project.replace("unseen: true", by: "unseen: false", in: "pipeline/figure2.yaml")
     let graph = try graph(preset: "measured")
     let rates = Rates { _, width, _ in width == 8 ? 71.6e9 : 110.2e9 }
     let costs = try CostModel(graph, rates: rates, threads: 1).costs()
@@ -91,6 +93,10 @@ import Testing
       let planned = costs[graph.chains[run].evaluate].seconds
       #expect(abs(planned / seconds - 1) < 0.15, "\(name): \(planned)")
     }
+    // Looking for what was not trained on took 0.41 s more.
+    let more = try CostModel(searching, rates: rates, threads: 1).costs()[
+      searching.chains[0].evaluate]
+    #expect(abs(more.seconds - costs[graph.chains[0].evaluate].seconds - 0.41) < 0.02)
   }
 
   /// Held-out sentences cost what their number says, whichever stage handles them.

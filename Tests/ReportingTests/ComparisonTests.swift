@@ -82,6 +82,11 @@ import Testing
     let near = try #require(NearVerdict(p, result.estimate, seeds: 3))
     // t = 2·√n against 4.604, 4.032: 0.0111 with five seeds, 0.0045 with six.
     #expect(near.seeds == 6)
+    // Thirty seeds are no range to look beyond.
+    let seeds = (0..<30).map { Double($0 % 3) / 10 }
+    let many = comparison(seeds.map { $0 + 0.06 }, seeds.map { 0.2 - $0 }, error: 0)
+    let alone = AdjustedP.family([many.pValue])[0]
+    #expect(try #require(NearVerdict(alone, many.estimate, seeds: 30)).seeds == nil)
     let far = comparison([0.9, 0.91, 0.905], [0.1, 0.11, 0.1], error: 0)
     #expect(NearVerdict(AdjustedP.family([far.pValue])[0], far.estimate, seeds: 3) == nil)
     let nothing = comparison([0.6, 0.5, 0.7], [0.6, 0.61, 0.6], error: 0)
