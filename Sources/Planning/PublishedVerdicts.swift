@@ -3,14 +3,14 @@ import Support
 /// What the published results of an experiment say of its next run.
 package enum PublishedVerdicts {
   /// The verdicts of `results/<preset>/<figure>.json` that few more seeds could turn, and the seeds that the
-  /// preset has; nothing where there are none, or no such file.
-  ///
-  /// - Throws: `UserError` for a file that is no result.
-  package static func advice(_ experiment: Experiment, in directory: String = ".") throws -> String
-  {
+  /// preset has; nothing where there are none, or no such file. A file that is no result says nothing of
+  /// seeds, and hinders no plan: the next report replaces it.
+  package static func advice(_ experiment: Experiment, in directory: String = ".") -> String {
     let path = "results/\(experiment.preset)/\(experiment.figure).json"
     guard FileBytes.exists("\(directory)/\(path)") else { return "" }
-    let result = try ConfigValue.parse(json: FileBytes.read("\(directory)/\(path)"), source: path)
+    guard let bytes = try? FileBytes.read("\(directory)/\(path)"),
+      let result = try? ConfigValue.parse(json: bytes, source: path)
+    else { return "\n\(path) is no result that could say which verdicts are near.\n" }
     guard case .array(let near)? = result["near"], !near.isEmpty else { return "" }
     let lines = near.map { item in
       if case .string(let text) = item { return "  \(text)\n" }
