@@ -21,7 +21,7 @@ export OPENBLAS_NUM_THREADS := 1
 
 # MARK: Variables
 
-PRESET ?= laptop## scale of the experiment: smoke, laptop, workstation, paper
+PRESET ?= laptop## scale of the experiment: smoke, laptop, evening, workstation, paper
 FIGURE ?= figure2## figure or table that plan, rerun and verify speak of: a file pipeline/FIGURE.yaml
 STAGE ?= train## stage of rerun: sample, vocabulary, tokenize, map, train, evaluate, report
 RUN ?= first## of rerun: `first` output of the stage, `all`, or the name of a run in the plan
@@ -110,11 +110,20 @@ build: ## build every executable with the instruction set of this machine
 # MARK: Checks
 
 .PHONY: test check format lint
-test: $(BUILT) ## build and run every test
+test: $(BUILT) referee ## build and run every test
 	python3 -B -m unittest discover --quiet --start-directory Tests/Peers
 	BIN=$(BIN) python3 -B -m unittest discover --quiet --start-directory Tests/MakeTests
 	swift build --build-tests $(BUILD_FLAGS)
 	swift test --skip-build $(BUILD_FLAGS)
+
+# numpy and scipy of python3, or where it has none an environment of their own.
+.PHONY: referee
+refereePython = $(shell python3 -c 'import numpy, scipy' 2>/dev/null && echo python3 || echo .venv-referee/bin/python)
+referee: ## compute every published effect, interval and verdict once more with scipy, from the CSVs
+	@[ '$(refereePython)' = python3 ] || [ -x .venv-referee/bin/python ] || { python3 -m venv .venv-referee; \
+	  .venv-referee/bin/pip install --quiet --requirement Tests/Peers/referee.txt; }
+	$(refereePython) -B Tests/Peers/referee.py $(filter-out results/smoke%,$(RESULT_FOLDERS))
+	$(refereePython) -B -m unittest discover --quiet --start-directory Tests/Peers --pattern test_referee.py
 
 check: lint test ## what must pass before a change lands: format, lint, tests
 

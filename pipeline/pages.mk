@@ -3,10 +3,16 @@
 
 RESULT_FOLDERS = $(patsubst %/,%,$(sort $(dir $(wildcard results/*/*.evidence.json))))
 
-.PHONY: pages pictures
+.PHONY: pages pictures verdicts simulations
 
 pages: $(BUILT) ## write the page of every preset, and the table in README.md, from results/
 	@$(BIN)/ott-report page --excerpts README.md $(RESULT_FOLDERS)
 
 pictures: $(BUILT) ## draw the pictures of results/ again from the published CSVs
 	@$(BIN)/ott-report draw $(RESULT_FOLDERS)
+
+verdicts: $(BUILT) ## judge what is in results/ again from the published CSVs, by the rules as they are now
+	@$(BIN)/ott-report judge $(RESULT_FOLDERS)
+
+simulations: $(BUILT) ## try the rules of intervals and verdicts where the truth is known: results/simulations.csv
+	@$(BIN)/ott-report simulate --output results/simulations.csv

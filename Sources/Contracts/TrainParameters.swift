@@ -27,7 +27,7 @@ package struct TrainParameters: StageParameters, KeyedParameters {
     @Key(in: 0...0.999_999_999) package var beta1: Double
     @Key(in: 0...0.999_999_999) package var beta2: Double
     @Key(in: 1e-30...1) package var epsilon: Double
-    /// Of matrices; never of biases, gains and positions.
+    /// Of arrays of two dimensions, positions among them; never of biases and gains.
     @Key(in: 0...1e6) package var weightDecay: Double
     /// Largest global L2 norm of the gradient; 0 leaves gradients as they are.
     @Key(in: 0...1e30) package var clipNorm: Double

@@ -97,6 +97,7 @@ struct EvaluationReport {
       members["accuracyMarginalLow"] = .double(marginal.interval.low)
       members["accuracyMarginalHigh"] = .double(marginal.interval.high)
     }
+    if let unseen = score.unseen { members["unseen"] = unseen.value }
     return .object(members)
   }
 }

@@ -14,6 +14,8 @@ package struct SnapshotScores: Sendable {
   package let accuracy: Accuracy
   /// Of generation from the marginal of the first symbol; joint outputs, last snapshot only.
   package let marginalAccuracy: Accuracy?
+  /// On strings not trained on; of the last snapshot, where the training stream is an input.
+  package let unseen: UnseenScores?
 }
 
 /// Evaluates every weight snapshot of one training run against its grammar.
@@ -32,6 +34,7 @@ package struct EvaluationRun {
   private let configuration: StageConfiguration
   private let grammar: Grammar
   private let heldout: HeldOutSet
+  private let trained: TrainingStream?
   private let modelConfiguration: ModelConfiguration
 
   /// Positions of held-out sentences that are scored in one pass.
@@ -80,6 +83,9 @@ package struct EvaluationRun {
       mapped: configuration.input("heldout"), symbols: configuration.input("symbols"),
       variant: variant, count: parameters.heldoutSentences,
       grammarDigest: parameters.grammarDigest, root: parameters.root)
+    trained = try configuration.inputs["trained"].map {
+      try TrainingStream($0, grammarDigest: parameters.grammarDigest, root: parameters.root)
+    }
   }
 
   /// Scores all snapshots, writes the shards and last the index into `output`.
@@ -112,7 +118,14 @@ package struct EvaluationRun {
       let generated = try self.generated(count, .label, sessions, pool, model)
       let isCorrect = judge(generated, grammar: grammar, pool: pool)
       var marginal: Accuracy?
+      var unseen: UnseenScores?
       if isLast {
+        if let trained {
+          unseen = UnseenScores(
+            generated, isCorrect: isCorrect, logP: truth.logP, logQ: compared.logQ,
+            characters: heldOut.characters,
+            isUnseen: try trained.areUnseen(generated.map(\.symbols) + sentences.map(\.symbols)))
+        }
         try files.write(samples: generated, isCorrect: isCorrect)
         if variant.isJoint {
           let sentences = try self.generated(count, .token, sessions, pool, model)
@@ -122,7 +135,8 @@ package struct EvaluationRun {
       }
       let score = SnapshotScores(
         snapshot: snapshot, heldOut: compared,
-        accuracy: Accuracy(generated, isCorrect: isCorrect), marginalAccuracy: marginal)
+        accuracy: Accuracy(generated, isCorrect: isCorrect), marginalAccuracy: marginal,
+        unseen: unseen)
       scores.append(score)
       progress(score)
     }

@@ -16,6 +16,8 @@ package struct GrammarPath: DataPath {
     var train: TrainParameters
     var evaluate: GrammarEvaluateParameters
     let model: ModelConfiguration
+    /// Whether the evaluation looks for strings that the run was not trained on.
+    let searchesUnseen: Bool
   }
 
   package let figure: GrammarFigure
@@ -56,6 +58,11 @@ package struct GrammarPath: DataPath {
     @Key(in: 1...99_999) var root: Int
   }
 
+  /// A setting of the evaluation that is no parameter of it: it gives it an input.
+  struct Search: KeyedParameters {
+    @Key() var unseen: Bool
+  }
+
   // MARK: - Stages
 
   package func addChain(of position: Int, to graph: inout StageGraph) throws -> StageGraph.Chain {
@@ -75,10 +82,10 @@ package struct GrammarPath: DataPath {
     }
     let (trained, heldout) = (add(own.sample), add(own.heldout))
     let train = graph.add(own.train, inputs: ["data": trained[2]], label: run.name, run: position)
+    var inputs = ["run": train, "heldout": heldout[2], "symbols": heldout[0]]
+    if own.searchesUnseen { inputs["trained"] = trained[0] }
     let evaluate = graph.add(
-      EvaluateParameters.grammar(own.evaluate),
-      inputs: ["run": train, "heldout": heldout[2], "symbols": heldout[0]], label: run.name,
-      run: position)
+      EvaluateParameters.grammar(own.evaluate), inputs: inputs, label: run.name, run: position)
     return StageGraph.Chain(data: heldout + trained, train: train, evaluate: evaluate)
   }
 
@@ -163,6 +170,7 @@ extension GrammarPath.Run {
     }
 
     evaluate = try settings.parameters(from: ["evaluation"], adding: facts)
+    searchesUnseen = try settings.parameters(GrammarPath.Search.self, from: ["evaluation"]).unseen
     guard heldout.documents >= evaluate.heldoutSentences else {
       throw settings.fault(
         "data.heldoutDocuments",

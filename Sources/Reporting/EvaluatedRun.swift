@@ -1,4 +1,5 @@
 import Contracts
+import Statistics
 import Support
 
 /// One finished evaluation as the report reads it.
@@ -7,7 +8,30 @@ package struct EvaluatedRun: Sendable {
   package struct Point: Sendable, Equatable {
     package let step, sentences, characters: Int
     package let accuracy, accuracyLow, accuracyHigh: Double
-    package let natsPerCharacter, excessNatsPerCharacter, excessStandardError: Double
+    package let natsPerCharacter, excessNatsPerCharacter: Double
+    /// NaN where it is not known.
+    package let excessStandardError: Double
+    /// Of what no sentence of the training stream equals; of the last snapshot, where it was looked for.
+    package let unseen: Unseen?
+
+    /// The standard error of the accuracy from the width of its 95 % interval.
+    package var accuracyError: Double { EvaluatedRun.error(accuracyLow, accuracyHigh) }
+  }
+
+  /// The scores of strings that the model was not trained on.
+  package struct Unseen: Sendable, Equatable {
+    package let accuracy, accuracyLow, accuracyHigh: Double
+    package let excessNatsPerCharacter, excessStandardError: Double
+    /// Part of the scored held-out sentences that are unseen.
+    package let heldoutShare: Double
+
+    package var accuracyError: Double { EvaluatedRun.error(accuracyLow, accuracyHigh) }
+  }
+
+  /// Standard error from the width of a 95 % interval, which unlike √(p(1−p)/n) is not 0 when all or none
+  /// of the samples are right.
+  fileprivate static func error(_ low: Double, _ high: Double) -> Double {
+    (high - low) / (2 * normalQuantile(0.975))
   }
 
   package let variant: String
@@ -69,5 +93,18 @@ extension EvaluatedRun.Point {
     natsPerCharacter = try reader.double("natsPerCharacter")
     excessNatsPerCharacter = try reader.double("excessNatsPerCharacter")
     excessStandardError = try reader.double("excessStandardError")
+    unseen = try reader.optionalObject("unseen").map { try EvaluatedRun.Unseen(reader: $0) }
+  }
+}
+
+extension EvaluatedRun.Unseen {
+  init(reader: ConfigReader) throws {
+    var reader = reader
+    accuracy = try reader.double("accuracy", in: 0...1)
+    accuracyLow = try reader.double("accuracyLow", in: 0...1)
+    accuracyHigh = try reader.double("accuracyHigh", in: 0...1)
+    excessNatsPerCharacter = try reader.double("excessNatsPerCharacter")
+    excessStandardError = try reader.double("excessStandardError")
+    heldoutShare = try reader.double("heldoutShare", in: 0...1)
   }
 }

@@ -82,35 +82,4 @@ package struct Figure: Sendable {
         remedy: "Runs that are compared need equal sentences per step and equal snapshots.")
     }
   }
-
-  // MARK: - CSV
-
-  /// The columns of the figure's CSV: one observation a row, a variant once in each of its panels.
-  package static let columns = [
-    "panel", "model", "size", "parameters", "seed", "step", "characters", "nats_per_char",
-    "excess_nats_per_char", "accuracy", "accuracy_low", "accuracy_high", "sentences",
-  ]
-
-  /// Numbers are in their shortest exact spelling.
-  package var csv: String {
-    var text = Figure.columns.joined(separator: ",") + "\n"
-    for panel in parameters.panels {
-      for variant in panel.variants {
-        for size in parameters.sizes {
-          for run in runs(variant: variant, size: size) {
-            for point in run.points {
-              let fields: [String] = [
-                panel.name, variant, size, "\(run.parameters)", "\(run.seed)", "\(point.step)",
-                "\(point.characters)", "\(point.natsPerCharacter)",
-                "\(point.excessNatsPerCharacter)", "\(point.accuracy)", "\(point.accuracyLow)",
-                "\(point.accuracyHigh)", "\(point.sentences)",
-              ]
-              text += fields.joined(separator: ",") + "\n"
-            }
-          }
-        }
-      }
-    }
-    return text
-  }
 }

@@ -51,43 +51,58 @@ package enum FigureReport {
     switch try ReportParameters(configuration) {
     case .grammar(let parameters):
       let figure = try Figure(configuration, parameters)
-      return ReportFiles(
-        name: figure.parameters.figure,
-        texts: [(".csv", figure.csv), (".json", figure.json.prettyJSON)],
-        drawing: Drawing(
-          script: figure.parameters.drawing, digest: figure.parameters.drawingDigest),
-        summaries: figure.judgedClaims.map(\.summary), evidence: nil)
-    case .text(let parameters): return try files(TextFigure(configuration, parameters))
+      return files(figure, csv: figure.csv)
+    case .text(let parameters):
+      let figure = try TextFigure(configuration, parameters)
+      let csv = try figure.csv
+      let table = try PublishedTable(Array(csv.utf8), source: "\(parameters.figure).csv")
+      let ids = { (id: KeyPath<TextRun, String>) in
+        Dictionary(
+          uniqueKeysWithValues: figure.runs.joined().map {
+            (runName(variant: $0.variant, size: parameters.size, seed: $0.seed), $0[keyPath: id])
+          })
+      }
+      // Judged as anyone can who has the CSV.
+      return try files(
+        TextFigure(
+          parameters, table, trains: ids(\.trainID), evaluates: ids(\.evaluateID)),
+        csv: csv, evidence: parameters.report == .lossCurves ? nil : figure.timeRatios)
     }
   }
 
-  private static func files(_ figure: TextFigure) throws -> ReportFiles {
+  static func files(_ figure: Figure, csv: String) -> ReportFiles {
+    ReportFiles(
+      name: figure.parameters.figure,
+      texts: [(".csv", csv), (".json", figure.json.prettyJSON)],
+      drawing: Drawing(script: figure.parameters.drawing, digest: figure.parameters.drawingDigest),
+      summaries: figure.judgedClaims.map(\.summary), evidence: nil)
+  }
+
+  static func files(
+    _ figure: TextFigure, csv: String, evidence: String?
+  ) throws -> ReportFiles {
     let parameters = figure.parameters
     let drawing = parameters.drawing.map {
       Drawing(script: $0, digest: parameters.drawingDigest ?? "")
     }
+    let json: ConfigValue
+    let summaries: [String]
+    var texts: [(ending: String, text: String)] = []
     switch parameters.report {
     case .scalingLaw:
       let law = try ScalingLaw(figure)
-      return ReportFiles(
-        name: parameters.figure,
-        texts: [(".csv", law.csv), (".json", law.json.prettyJSON)],
-        drawing: drawing, summaries: law.summaries, evidence: figure.timeRatios)
+      (json, summaries) = (law.json, law.summaries)
     case .lossCurves:
       let curves = LossCurves(figure)
-      return ReportFiles(
-        name: parameters.figure,
-        texts: [(".csv", curves.csv), (".json", curves.json.prettyJSON)],
-        drawing: drawing, summaries: curves.summaries, evidence: nil)
+      (json, summaries) = (curves.json, curves.summaries)
     case .ablation:
       let table = Ablation(figure)
-      return ReportFiles(
-        name: parameters.figure,
-        texts: [
-          (".csv", table.csv), (".json", table.json.prettyJSON), (".md", table.markdown),
-        ],
-        drawing: nil, summaries: table.summaries, evidence: figure.timeRatios)
+      (json, summaries) = (table.json, table.summaries)
+      texts = [(".md", table.markdown)]
     }
+    return ReportFiles(
+      name: parameters.figure, texts: [(".csv", csv), (".json", json.prettyJSON)] + texts,
+      drawing: drawing, summaries: summaries, evidence: evidence)
   }
 
   /// Checks that every evaluation of the figure, and every training run it scores, is recorded with

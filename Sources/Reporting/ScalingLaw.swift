@@ -29,6 +29,7 @@ package struct ScalingLaw: Sendable {
     package let curve: RepeatedRegression
     /// log₁₀ of the largest over the smallest size.
     package let decades: Double
+    private let x: [Double]
 
     /// - Parameters:
     ///   - x: log₁₀ of the sizes.
@@ -52,6 +53,7 @@ package struct ScalingLaw: Sendable {
           source, expected: "at least four sizes of the input vocabulary, all different",
           found: "\(x.map { Int(pow(10, $0).rounded()) })")
       }
+      self.x = x
       self.line = line
       self.curve = curve
       withoutBaseline = without
@@ -62,15 +64,28 @@ package struct ScalingLaw: Sendable {
     package var b: Estimate { line.coefficient(1).scaled(by: -1) }
     package var lossPerFactor4: Estimate { line.coefficient(1).scaled(by: log10(4)) }
     package var quadratic: Estimate { curve.coefficient(2) }
+    /// b·R, the fall of the line over the range.
+    package var fall: Double { b.value * decades }
     /// How far the middle of the fitted parabola hangs below its chord, in parts of the line's fall over
-    /// the range: c·(R/2)² / (b·R).
+    /// the range: c·(R/2)² / (b·R), by pure error.
     package var sag: Estimate {
-      quadratic.scaled(by: decades / (4 * b.value))
+      curve.measures.contrast(curve.fit.contrasts[2])
+        .scaled(by: decades / (4 * b.value))
     }
+    /// How far the mean of every size lies above the line, in parts of its fall, by pure error.
+    package var departures: [Estimate] { line.departures.map { $0.scaled(by: 1 / fall) } }
+    /// Of the intervals of departures that shall hold all at once.
+    package var departureConfidence: Double { 1 - Verdict.level / Double(line.fit.residuals.count) }
+
+    /// Loss of each size but the first, in ascending order, minus that of the size before.
+    package var steps: [Estimate] {
+      let order = x.indices.sorted { x[$0] < x[$1] }
+      return zip(order, order.dropFirst()).map { line.measures.difference($1, $0) }
+    }
+    package var stepConfidence: Double { 1 - Verdict.level / Double(x.count - 1) }
   }
 
-  /// A line counts as straight when its sag is surely below this share of its fall, as bent when it is
-  /// surely above.
+  /// A line counts as straight when sag and departures are below this share of its fall.
   package static let straightness = 0.1
 
   package func fit(_ measure: TextFigure.Measure) -> Fit {
@@ -81,22 +96,63 @@ package struct ScalingLaw: Sendable {
   // MARK: - Verdicts
 
   package func claims(_ measure: TextFigure.Measure) -> [JudgedStatement] {
-    let fit = fit(measure)
+    Self.claims(fit(measure), seeds: figure.parameters.seeds.count)
+  }
+
+  /// Direction, shape and monotony, in this order. Holm's family are the p of b and of the line's lack of
+  /// fit; monotony is decided by the intervals of its steps.
+  package static func claims(_ fit: Fit, seeds: Int) -> [JudgedStatement] {
+    let b = fit.b
+    let p = AdjustedP.family([b.pValue, fit.line.lackOfFit?.pValue])
+    let steps = fit.steps
+    let worst = steps.max { ($0.interval?.high ?? .infinity) < ($1.interval?.high ?? .infinity) }
     return [
       JudgedStatement(
-        statement: "loss falls as the input vocabulary grows: b > 0", estimate: fit.b,
-        verdict: fit.b.scaled(by: -1).verdict(.better)),
+        "loss falls as the input vocabulary grows: b > 0", b, p[0],
+        .direction(pHolm: p[0].holm, agrees: b.value > 0),
+        near: NearVerdict(p[0], b, seeds: seeds)),
       JudgedStatement(
-        statement: "it falls linearly in the logarithm: the sag is below 10 % of the fall",
-        estimate: fit.sag, verdict: Self.straight(fit.sag)),
+        "it falls linearly in the logarithm: the sag is below 10 % of the fall", fit.sag, p[1],
+        straight(fit, lackOfFit: p[1])),
+      JudgedStatement(
+        "it falls from every size to the next", worst ?? b, AdjustedP(own: nil, holm: nil),
+        monotone(steps, atOnce: fit.stepConfidence)),
     ]
   }
 
-  private static func straight(_ sag: Estimate) -> Verdict {
-    guard let interval = sag.interval else { return .inconclusive }
-    if interval.low > -straightness && interval.high < straightness { return .reproduced }
-    if interval.low > straightness || interval.high < -straightness { return .notReproduced }
+  /// *Not reproduced*: the means surely do not lie on the line, and the sag or a departure is surely
+  /// beyond `straightness`. *Reproduced*: the sag is surely within it, and no departure beyond it. All by
+  /// pure error, which no lack of fit can widen. Without a sure fall there is nothing to be in parts of.
+  private static func straight(_ fit: Fit, lackOfFit p: AdjustedP) -> Verdict {
+    let sag = fit.sag
+    guard let interval = sag.interval, let b = fit.b.interval, b.low > 0 else {
+      return .inconclusive
+    }
+    func isBeyond(_ interval: Interval?) -> Bool {
+      guard let interval else { return false }
+      return interval.low > straightness || interval.high < -straightness
+    }
+    let departures = fit.departures
+    let isBent =
+      isBeyond(interval)
+      || departures.contains { isBeyond($0.interval(confidence: fit.departureConfidence)) }
+    if let holm = p.holm, holm < Verdict.level, isBent { return .notReproduced }
+    if interval.low > -straightness && interval.high < straightness,
+      departures.allSatisfy({ abs($0.value) < straightness })
+    {
+      return .reproduced
+    }
     return .inconclusive
+  }
+
+  /// *Reproduced* when every step surely falls, *not reproduced* when one surely rises by an interval that
+  /// holds for all steps at once.
+  private static func monotone(_ steps: [Estimate], atOnce: Double) -> Verdict {
+    let intervals = steps.compactMap(\.interval)
+    guard intervals.count == steps.count, !steps.isEmpty else { return .inconclusive }
+    if intervals.allSatisfy({ $0.high < 0 }) { return .reproduced }
+    let rises = steps.contains { ($0.interval(confidence: atOnce)?.low ?? 0) > 0 }
+    return rises ? .notReproduced : .inconclusive
   }
 
   // MARK: - Texts
@@ -123,6 +179,14 @@ package struct ScalingLaw: Sendable {
   package var json: ConfigValue {
     var members = figure.heading
     members["method"] = .string(Self.method)
+    members["near"] = .array(
+      TextFigure.Measure.allCases.flatMap { measure in
+        claims(measure).compactMap { claim in
+          claim.near.map {
+            .string($0.text("\(claim.statement), by \(measure.rawValue)", claim.p))
+          }
+        }
+      })
     members["paper"] = .object(
       figure.parameters.paper.mapValues { .object($0.mapValues(ConfigValue.double)) })
     members["fits"] = .object(
@@ -136,13 +200,21 @@ package struct ScalingLaw: Sendable {
     train_loss is the mean over the last stretch of a single pass; eval_loss and other_loss are of the \
     held-out documents of the same and of another domain, in nats a token. Intervals are 95 %. A seed \
     fixes initial weights and the order of the batches, the same for every m: what the runs of a seed \
-    share cancels in slopes, curvatures and differences, and is added to the variance of a. Each \
-    interval is the wider of two: Student t on the scatter of the means around the fit (I - p degrees; \
-    noise and lack of fit), and on the residuals of the additive model seed + m ((S-1)(I-1) degrees; \
-    noise of seeds). Differences from the baseline use the latter, pooled over all m. The sag is how \
-    far the middle of a fitted parabola lies below its chord, over the fall of the line: straight if \
-    its interval is within 10 %, bent if outside, else inconclusive.
+    share cancels in slopes, curvatures and differences, and is added to the variance of a. Intervals of \
+    a and b are the widest of three: Student t on the scatter of the means around the fit (I - p \
+    degrees), on the residuals of the additive model seed + m ((S-1)(I-1) degrees), on the estimate's own \
+    scatter over seeds (S-1). Shape is judged by pure error, the seeds' alone: pooled residuals, or the \
+    number's own scatter where Bartlett's test over the m, or an F test of that scatter, gives p < 0.25; \
+    so are the differences from the baseline. The sag is how far the middle of a fitted parabola lies \
+    below its chord, a departure how far a mean lies above the line, both over the fall of the line. Not \
+    reproduced: lack of fit of the line with p < 0.05 by Holm and the sag, or a departure by an interval \
+    that holds for all at once, beyond 10 %. Reproduced: the sag's interval within 10 %, and every \
+    departure. Holm's family: b and the lack of fit of one measure.
     """
+
+  private var paperB: Double? {
+    figure.parameters.paper.values.compactMap { $0["b"] }.first
+  }
 
   private func value(_ measure: TextFigure.Measure) -> ConfigValue {
     let fit = fit(measure)
@@ -152,7 +224,19 @@ package struct ScalingLaw: Sendable {
     return [
       "a": fit.a.result, "b": fit.b.result, "rSquared": .number(fit.line.fit.rSquared),
       "lossPerFactor4": fit.lossPerFactor4.result,
+      "ratioToPaper": paperB.flatMap { fit.b.ratio(to: $0) } ?? .null,
       "curvature": ["quadratic": fit.quadratic.result, "sag": fit.sag.result],
+      "lackOfFit": fit.line.lackOfFit.map {
+        [
+          "f": .number($0.f), "p": .number($0.pValue),
+          "degreesOfFreedom": [
+            .integer($0.degreesOfFreedom.0), .integer($0.degreesOfFreedom.1),
+          ],
+        ]
+      } ?? .null,
+      "equalVariances": .number(repeated.equalVariances),
+      "departures": .array(fit.departures.map { at($0, fit.departureConfidence) }),
+      "steps": .array(fit.steps.map { at($0, fit.stepConfidence) }),
       "range": .array(
         [x.min(), x.max()].map { .integer(Int(pow(10, $0 ?? 0).rounded())) }),
       "withoutBaseline": [
@@ -172,9 +256,18 @@ package struct ScalingLaw: Sendable {
     ]
   }
 
+  /// An estimate with, besides its own, an interval that holds for all of its kind at once.
+  private func at(_ estimate: Estimate, _ confidence: Double) -> ConfigValue {
+    let wide = estimate.interval(confidence: confidence)
+    return .object(
+      estimate.members.merging([
+        "lowAtOnce": wide.map { .number($0.low) } ?? .null,
+        "highAtOnce": wide.map { .number($0.high) } ?? .null,
+      ]) { $1 })
+  }
+
   /// Lines for people.
   package var summaries: [String] {
-    let paper = figure.parameters.paper.values.reduce(into: [:]) { $0.merge($1) { a, _ in a } }
     return [TextFigure.Measure.train, .heldout].flatMap { measure in
       let fit = fit(measure)
       let (a, b) = (fit.a, fit.b)
@@ -183,7 +276,7 @@ package struct ScalingLaw: Sendable {
         measure.rawValue, a.value, b.value < 0 ? "+" : "-", abs(b.value), b.interval?.low ?? .nan,
         b.interval?.high ?? .nan,
         fit.line.fit.rSquared, fit.lossPerFactor4.value)
-      let beside = paper["b"].map { String(format: " (paper: b = %.4f)", $0) } ?? ""
+      let beside = paperB.map { String(format: " (paper: b = %.4f)", $0) } ?? ""
       return [numbers + beside] + claims(measure).map { "\($0.statement): \($0.verdict.rawValue)" }
     }
   }

@@ -112,6 +112,19 @@ package struct TextFigure: Sendable {
     ]
   }
 
+  /// One run a row, or of curves one point of one run.
+  ///
+  /// - Throws: `UserError` where the sizes of a law are no law.
+  package var csv: String {
+    get throws {
+      switch parameters.report {
+      case .scalingLaw: try ScalingLaw(self).csv
+      case .lossCurves: LossCurves(self).csv
+      case .ablation: Ablation(self).csv
+      }
+    }
+  }
+
   // MARK: - Evidence
 
   /// CPU seconds of a training run over those of the baseline of the same seed, one line a run in the
@@ -141,49 +154,32 @@ package struct TextFigure: Sendable {
   }
 }
 
-/// What is claimed of an estimate in words, and what its interval says of that.
+/// What is claimed in words, the number that decides, and what it says.
 package struct JudgedStatement: Sendable {
   package let statement: String
   package let estimate: Estimate
+  package let p: AdjustedP
   package let verdict: Verdict
+  package let near: NearVerdict?
+
+  init(
+    _ statement: String, _ estimate: Estimate, _ p: AdjustedP, _ verdict: Verdict,
+    near: NearVerdict? = nil
+  ) {
+    self.statement = statement
+    self.estimate = estimate
+    self.p = p
+    self.verdict = verdict
+    self.near = near
+  }
 
   var value: ConfigValue {
-    [
+    var members: [String: ConfigValue] = [
       "statement": .string(statement), "estimate": estimate.result,
       "verdict": .string(verdict.rawValue),
     ]
+    members.merge(p.members) { $1 }
+    if let near { members["near"] = near.value }
+    return .object(members)
   }
-}
-
-// MARK: - Numbers in result files
-
-extension Estimate {
-  /// The estimate as it stands in a result file.
-  var result: ConfigValue {
-    [
-      "value": .number(value), "standardError": .number(standardError),
-      "low": interval.map { .number($0.low) } ?? .null,
-      "high": interval.map { .number($0.high) } ?? .null,
-    ]
-  }
-
-  /// `reproduced` when the whole interval of a difference in loss lies on the side that the statement
-  /// says, `notReproduced` when on the other, else `inconclusive`.
-  func verdict(_ statement: Statement) -> Verdict {
-    guard let interval else { return .inconclusive }
-    if interval.high < 0 { return statement == .better ? .reproduced : .notReproduced }
-    if interval.low > 0 { return statement == .better ? .notReproduced : .reproduced }
-    return .inconclusive
-  }
-
-  /// "-0.170 [-0.182, -0.158]".
-  var text: String {
-    Figure.signed(value)
-      + (interval.map { " [\(Figure.signed($0.low)), \(Figure.signed($0.high))]" } ?? "")
-  }
-}
-
-extension ConfigValue {
-  /// A number, or null where it is none.
-  static func number(_ value: Double) -> ConfigValue { value.isFinite ? .double(value) : .null }
 }

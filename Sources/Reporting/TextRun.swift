@@ -62,18 +62,21 @@ package struct TextRun: Sendable {
   /// Predictions trained on.
   package var tokens: Int { curve[curve.count - 1].tokens }
 
-  /// Mean nats a token over the lines that end in the part from·steps < step ≤ to·steps.
+  /// Mean nats a token over the lines that end in the part from·steps < step ≤ to·steps. Of one line it is
+  /// that line's, to the last bit.
   package func meanLoss(from: Double, to: Double) -> Double {
     var (loss, count, before) = (0.0, 0, 0)
+    var lines: [Stretch] = []
     for line in curve {
       let share = Double(line.step) / Double(steps)
       if share > from && share <= to {
         loss += line.loss * Double(line.tokens - before)
         count += line.tokens - before
+        lines.append(line)
       }
       before = line.tokens
     }
-    return loss / Double(count)
+    return lines.count == 1 ? lines[0].loss : loss / Double(count)
   }
 
   // MARK: - Reading

@@ -80,6 +80,58 @@ package func studentQuantile(_ p: Double, degreesOfFreedom nu: Double) -> Double
   return bisect(low: low, high: 0) { studentDistribution($0, degreesOfFreedom: nu) < p }
 }
 
+/// Two-sided p of Student's t: `P(|T| ≥ |t|) = I_{ν/(ν+t²)}(ν/2, 1/2)`.
+package func studentTails(_ t: Double, degreesOfFreedom nu: Double) -> Double {
+  precondition(nu > 0, "degrees of freedom must be positive")
+  if t.isInfinite { return 0 }
+  return regularizedIncompleteBeta(a: nu / 2, b: 0.5, x: nu / (nu + t * t))
+}
+
+/// Upper tail of Fisher's F with ν₁ and ν₂ degrees of freedom, f ≥ 0:
+/// `P(F ≥ f) = I_{ν₂/(ν₂+ν₁f)}(ν₂/2, ν₁/2)`. Source: DLMF 8.17.
+package func fisherTail(_ f: Double, _ nu1: Double, _ nu2: Double) -> Double {
+  precondition(f >= 0 && nu1 > 0 && nu2 > 0, "a ratio of variances with degrees of freedom")
+  if f.isInfinite { return 0 }
+  return regularizedIncompleteBeta(a: nu2 / 2, b: nu1 / 2, x: nu2 / (nu2 + nu1 * f))
+}
+
+/// Upper tail of χ² with ν degrees of freedom, x ≥ 0: `Q(ν/2, x/2)`.
+///
+/// `Q(a, x) = Γ(a, x)/Γ(a)`: the series of the lower function for x < a + 1 (DLMF 8.11.4), else the
+/// continued fraction of the upper one (8.9.2) by the modified Lentz method.
+package func chiSquaredTail(_ x: Double, degreesOfFreedom nu: Double) -> Double {
+  precondition(x >= 0 && nu > 0, "a sum of squares with degrees of freedom")
+  let (a, z) = (nu / 2, x / 2)
+  if z == 0 { return 1 }
+  if z.isInfinite { return 0 }
+  let front = exp(a * log(z) - z - logGamma(a))
+  if z < a + 1 {
+    var term = 1 / a
+    var sum = term
+    for k in 1...1000 where term > sum * 1e-17 {
+      term *= z / (a + Double(k))
+      sum += term
+    }
+    return 1 - front * sum
+  }
+  let tiny = 1e-300
+  var b = z + 1 - a
+  var c = 1 / tiny
+  var d = 1 / b
+  var fraction = d
+  for k in 1...1000 {
+    let step = -Double(k) * (Double(k) - a)
+    b += 2
+    d = step * d + b
+    d = 1 / (abs(d) < tiny ? tiny : d)
+    c = b + step / c
+    if abs(c) < tiny { c = tiny }
+    fraction *= d * c
+    if abs(d * c - 1) < 1e-15 { break }
+  }
+  return front * fraction
+}
+
 /// The boundary in low…high below which `isBelow` holds, to the resolution of Double.
 private func bisect(low: Double, high: Double, isBelow: (Double) -> Bool) -> Double {
   var low = low

@@ -136,10 +136,12 @@ package struct EvidenceFile: Sendable, Equatable {
 
   /// Files that the record vouches for when they are published: those of the index; those that the fact
   /// `published` lists instead, where a copy has measured columns beside the identical ones; and pictures
-  /// that were drawn again from the published CSV.
+  /// and texts that were made again from the published CSV.
   package var vouchedFiles: [(name: String, digest: String)] {
     var digests: [String: String] = [:]
-    for list in [members["files"], members["facts"]?["published"], members["redrawn"]] {
+    for list in [
+      members["files"], members["facts"]?["published"], members["redrawn"], members["rejudged"],
+    ] {
       guard case .array(let files)? = list else { continue }
       for file in files {
         if case .string(let name)? = file["name"], case .string(let digest)? = file["sha256"] {

@@ -44,6 +44,7 @@ struct Show: ParsableCommand {
   func run() throws {
     let plan = try Plan(options.graph(), rates: Calibration.rates(), cores: threads)
     try StandardOutput.write(try plan.text())
+    try StandardOutput.write(PublishedVerdicts.advice(plan.graph.experiment))
   }
 }
 

@@ -12,7 +12,10 @@ struct Report: Command {
     abstract:
       "Makes a figure's CSV, verdicts on the paper's claims, and picture from evaluated runs.",
     version: versionText("ott-report", stage: Stage.report.version),
-    subcommands: [ReportStage.self, PageCommand.self, DrawCommand.self],
+    subcommands: [
+      ReportStage.self, PageCommand.self, DrawCommand.self, JudgeCommand.self,
+      SimulateCommand.self,
+    ],
     defaultSubcommand: ReportStage.self)
 }
 
@@ -91,5 +94,51 @@ struct DrawCommand: ParsableCommand {
         }
       }
     }
+  }
+}
+
+/// `make verdicts`.
+struct JudgeCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "judge",
+    abstract: "Judge the figures of results folders again, from the published CSVs.")
+
+  @Argument(help: "Folders: results/<preset>.")
+  var folders: [String]
+
+  func run() throws {
+    let environment = try Evidence.environment(libraries: [:])
+    for folder in folders {
+      for figure in try ResultsFolder(path: folder).figures {
+        let rejudging = try Rejudging(figure: figure.name, in: folder)
+        for name in try rejudging.run(environment: environment) {
+          try StandardOutput.line("\(folder)/\(name): judged")
+        }
+      }
+    }
+  }
+}
+
+/// `make simulations`.
+struct SimulateCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "simulate",
+    abstract: "Try the rules of intervals and verdicts on made-up data whose truth is known.")
+
+  @Option(help: "Draws of every row.")
+  var draws = 2000
+
+  @Option(help: "A CSV.")
+  var output: String
+
+  func validate() throws {
+    guard (1...1_000_000).contains(draws) else {
+      throw ValidationError("--draws: expected 1...1000000, found \(draws)")
+    }
+  }
+
+  func run() throws {
+    try AtomicFile.write(Simulation.csv(draws: draws), to: output)
+    try StandardOutput.line("\(output): written")
   }
 }

@@ -84,21 +84,21 @@ private struct Workshop {
     ) { _ = try MapStage.run($0, output: $1, threads: 1) }
   }
 
-  private func writeSymbols(
-    root: Int, documents: Int, seed: UInt64
+  func writeSymbols(
+    root: Int, documents: Int, seed: UInt64, stream: String = "heldout"
   ) throws -> StageConfiguration.Input {
     let configuration = StageConfiguration(
       stage: "sample", version: 1,
       parameters: [
-        "root": .integer(root), "stream": "heldout", "documents": .integer(documents),
+        "root": .integer(root), "stream": .string(stream), "documents": .integer(documents),
         "seed": .integer(Int(seed)),
       ])
-    let path = "\(directory)/heldout-\(configuration.id)"
+    let path = "\(directory)/\(stream)-\(configuration.id)"
     try AtomicFile.makeDirectory(path)
     let writer = try ShardSetWriter(
       directory: path, element: .u8, columns: [Column("symbol", cardinality: 4)],
       configuration: configuration)
-    let sampler = SentenceSampler(grammar, seed: seed, stream: "heldout")
+    let sampler = SentenceSampler(grammar, seed: seed, stream: stream)
     try writer.writeShards(count: 2, threads: 1) { shard, sink in
       for i in shard * documents / 2..<(shard + 1) * documents / 2 {
         var bytes: [UInt8] = []
@@ -108,6 +108,7 @@ private struct Workshop {
     }
     try writer.finish(metadata: [
       "grammarDigest": .string(digest), "root": .integer(root), "terminals": [1, 2, 3],
+      "stream": .string(stream),
     ])
     return StageConfiguration.Input(id: configuration.id, path: path)
   }
@@ -162,7 +163,7 @@ private struct Workshop {
 
   func evaluation(
     _ run: StageConfiguration.Input, _ heldout: HeldOutInputs,
-    _ changes: [String: ConfigValue] = [:]
+    _ changes: [String: ConfigValue] = [:], trained: StageConfiguration.Input? = nil
   ) throws -> EvaluationRun {
     var parameters: [String: ConfigValue] = [
       "kind": "grammar", "grammar": .string(grammarPath), "grammarDigest": .string(digest),
@@ -170,9 +171,10 @@ private struct Workshop {
       "finalSamples": 70, "heldoutSentences": 50, "prefixSentences": 10, "seed": 5, "batch": 16,
     ]
     parameters.merge(changes) { $1 }
+    var inputs = ["run": run, "heldout": heldout.mapped, "symbols": heldout.symbols]
+    inputs["trained"] = trained
     let configuration = StageConfiguration(
-      stage: "evaluate", version: 1, parameters: .object(parameters),
-      inputs: ["run": run, "heldout": heldout.mapped, "symbols": heldout.symbols])
+      stage: "evaluate", version: 1, parameters: .object(parameters), inputs: inputs)
     guard case .grammar(let read) = try EvaluateParameters(configuration) else {
       preconditionFailure("the kind is grammar")
     }
@@ -318,6 +320,71 @@ private struct Workshop {
     #expect(Set(alone.map(\.symbols)).count > 10)
     #expect(try sentences(batch: 7) == alone)
     #expect(try sentences(batch: 50) == alone)
+  }
+
+  /// Strings that the training stream has are left out, by comparing them one by one; wrong ones stay.
+  @Test(arguments: [30, 150]) func unseenStringsAreScoredApart(documents: Int) throws {
+    let shop = try Workshop()
+    defer { shop.remove() }
+    let variant = try variant(1, [1], 1)
+    let (run, heldout) = (try shop.writeRun(variant), try shop.writeHeldOut(variant))
+    let trained = try shop.writeSymbols(root: 9, documents: documents, seed: 3, stream: "train")
+    let path = shop.directory + "/out"
+    try AtomicFile.makeDirectory(path)
+    let scores = try shop.evaluation(run, heldout, trained: trained).write(to: path, threads: 2) {
+      _ in
+    }
+    #expect(scores[0].unseen == nil)
+    let unseen = try #require(scores[1].unseen)
+    func strings(_ set: ShardSet, _ count: Int) throws -> [[UInt8]] {
+      let loaded = try set.load(threads: 1)
+      return (0..<count).map { i in
+        loaded.integers(column: 0, rows: loaded.rows(ofDocument: i)).map { UInt8($0) }
+      }
+    }
+    let known = Set(try strings(ShardSet(input: trained), documents))
+    let held = try strings(ShardSet(input: heldout.symbols), 50)
+    let isKnown = held.map(known.contains)
+    let some = isKnown.count { $0 }
+    #expect(some > 0 && some < 50)
+    #expect(unseen.heldoutShare == Double(50 - some) / 50 && unseen.excess.count == 50 - some)
+    let logs = try ShardSet(directory: path + "/scores").load(threads: 1)
+    let (logP, logQ) = (logs.buffer(0, as: Double.self), logs.buffer(2, as: Double.self))
+    var (excess, characters) = (0.0, 0)
+    for i in 0..<50 where !isKnown[i] {
+      excess += logP[i] - logQ[i]
+      characters += held[i].count
+    }
+    #expect(abs(unseen.excess.ratio - excess / Double(characters)) < 1e-12)
+    let samples = try strings(ShardSet(directory: path + "/samples"), 70)
+    let judgement = try ShardSet(directory: path + "/judgement").load(threads: 1)
+    let correct = judgement.integers(column: 1, rows: 0..<70)
+    let own = samples.indices.filter { correct[$0] == 0 || !known.contains(samples[$0]) }
+    #expect(unseen.accuracy.samples == own.count)
+    #expect(unseen.accuracy.correct == own.reduce(0) { $0 + Int(correct[$1]) })
+    guard case .array(let snapshots)? = try StageIndex(directory: path).metadata["snapshots"] else {
+      Issue.record("no snapshots")
+      return
+    }
+    #expect(snapshots[0]["unseen"] == nil)
+    #expect(snapshots[1]["unseen"]?["heldoutShare"] == .double(unseen.heldoutShare))
+    #expect(snapshots[1]["unseen"]?["accurate"] == .integer(unseen.accuracy.correct))
+  }
+
+  @Test func anotherTrainingStreamIsRefused() throws {
+    let shop = try Workshop()
+    defer { shop.remove() }
+    let variant = try variant(1, [1], 1)
+    let (run, heldout) = (try shop.writeRun(variant), try shop.writeHeldOut(variant))
+    for trained in [
+      heldout.symbols, try shop.writeSymbols(root: 6, documents: 9, seed: 3, stream: "train"),
+    ] {
+      let error = #expect(throws: UserError.self) {
+        _ = try shop.evaluation(run, heldout, trained: trained)
+      }
+      #expect(
+        error?.description.contains("training sentences: expected stream train of root 9") == true)
+    }
   }
 
   @Test func refusals() throws {

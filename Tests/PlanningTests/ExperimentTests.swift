@@ -4,6 +4,23 @@ import Support
 import Testing
 
 @Suite struct ExperimentTests {
+  /// Sizes are drawn over the same sentences: a small model that sees more of them is another experiment.
+  @Test(arguments: ["smoke", "laptop", "evening", "workstation", "paper"])
+  func sizesOfAPresetSeeTheSameSentences(preset: String) throws {
+    let project = try TemporaryProject()
+    let experiment = try Experiment(figure: "figure2", preset: preset, in: project.directory)
+    #expect(experiment.sizes == ["large", "small"])
+    let sentences = Set(
+      try experiment.runs.map { run in
+        try ["training.steps", "training.batchSequences"].map {
+          try #require(run.settings.value($0)).canonicalJSON
+        }
+      })
+    #expect(sentences.count == 1)
+    let snapshots = Set(experiment.runs.map { $0.settings.value("snapshots.count")?.canonicalJSON })
+    #expect(snapshots.count == 1)
+  }
+
   @Test(arguments: ["smoke", "laptop", "workstation", "paper"])
   func everyPresetExpands(preset: String) throws {
     let project = try TemporaryProject()

@@ -70,6 +70,19 @@ import Testing
       #expect(symbols.configuration.parameters["stream"] == "heldout")
       #expect(trainSymbols.configuration.parameters["stream"] == "train")
       #expect(evaluate.inputs["symbols"]?.id == symbols.id)
+      // figure2 looks for strings that the run was not trained on.
+      #expect(evaluate.inputs["trained"]?.id == trainSymbols.id)
+    }
+  }
+
+  /// A setting that is no parameter: without it an evaluation is the one it was before there was any.
+  @Test func theTrainingStreamIsAnInputOnlyWhereItIsAskedFor() throws {
+    let before = try graph()
+    try project.replace("unseen: true", by: "unseen: false", in: "pipeline/figure2.yaml")
+    let after = try graph()
+    for (a, b) in zip(before.nodes, after.nodes) where a.stage == .evaluate {
+      #expect(a.configuration.parameters == b.configuration.parameters && a.id != b.id)
+      #expect(Set(b.configuration.inputs.keys) == ["run", "heldout", "symbols"])
     }
   }
 

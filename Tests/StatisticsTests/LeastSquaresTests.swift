@@ -64,13 +64,17 @@ import Testing
     #expect(measures.degreesOfFreedom == 2)
     #expect(abs(measures.errorVariance - 0.5) < 1e-12)
     #expect(abs(measures.subjectVariance - 2) < 1e-12)
-    let difference = measures.difference(2, 0)
+    let difference = measures.pooled([-1, 0, 1])
     #expect(difference.value == 2)
     #expect(abs(difference.standardError - 0.5.squareRoot()) < 1e-12)
     // t(0.975, 2) = 4.302652730.
     let interval = try #require(difference.interval)
     let high = 2 + 4.302652730 * 0.5.squareRoot()
     #expect(abs(interval.high - high) < 1e-6)
+    // Its own differences are 1 and 3: one degree, √(2/2).
+    let own = measures.own([-1, 0, 1])
+    #expect(own.value == 2 && own.degreesOfFreedom == 1)
+    #expect(abs(own.standardError - 1) < 1e-12)
   }
 
   @Test func whatASubjectSharesCancels() {

@@ -6,7 +6,7 @@ struct FigureSection {
   private(set) var blocks: [Page.Block]
   /// Of every claim, in order.
   private(set) var verdicts: [String] = []
-  private let figure: PublishedFigure
+  let figure: PublishedFigure
   private var json: ConfigValue { figure.json }
 
   init(_ figure: PublishedFigure) throws {
@@ -43,32 +43,76 @@ struct FigureSection {
 
   private mutating func addAccuracy() {
     let claims = json["claims"]?.items ?? []
-    verdicts = claims.map { $0["verdict"]?.text ?? "" }
+    verdicts = claims.flatMap { [text($0["verdict"]), text($0["speed"]?["verdict"])] }
     addTable(
       [
-        "claim", "paper says", "accuracy, 95 %", "verdict", "excess loss, nats a character, 95 %",
+        "claim", "paper says", "accuracy at the end, 95 %", "verdict", "models",
+        "sentences for the same loss, 95 %", "speed", "excess loss, nats a character, 95 %",
         "by loss", "address",
-      ], "llrlrll",
+      ], "llrllrlrll",
       claims.enumerated().map { number, claim in
-        let (model, baseline, size) = (claim["model"], claim["baseline"], claim["size"])
+        let loss = claim["excessNatsPerCharacter"]
         return [
-          "\(text(model)) vs \(text(baseline)), \(text(size))", text(claim["statement"]),
-          effect(claim["accuracy"]), strong(claim["verdict"]),
-          effect(claim["excessNatsPerCharacter"]),
-          text(claim["excessNatsPerCharacter"]?["verdict"]),
-          address("claims/\(number)/accuracy/effect"),
+          name(claim), text(claim["statement"]), effect(claim["accuracy"]),
+          strong(claim["verdict"]), state(claim["settled"]),
+          ratio(claim["speed"]?["excess"]), strong(claim["speed"]?["verdict"]), effect(loss),
+          text(loss?["verdict"]), address("claims/\(number)/accuracy/effect"),
+        ]
+      })
+    addNear()
+    addTable(
+      ["claim", "sentences to 50 %", "verdict", "sentences to 90 %", "verdict", "address"],
+      "lrlrll",
+      claims.enumerated().compactMap { number, claim in
+        guard let half = claim["speed"]?["accuracy50"], let most = claim["speed"]?["accuracy90"]
+        else { return nil }
+        return [
+          name(claim), ratio(half), text(half["verdict"]), ratio(most), text(most["verdict"]),
+          address("claims/\(number)/speed/accuracy50/ratio"),
         ]
       })
     addTable(
-      ["model", "size", "parameters", "sentences seen", "accuracy", "excess loss", "address"],
-      "llrrrrl",
-      (json["curves"]?.items ?? []).enumerated().map { number, curve in
+      [
+        "claim, on strings not trained on", "accuracy, 95 %", "verdict", "excess loss, 95 %",
+        "verdict", "address",
+      ], "lrlrll",
+      claims.enumerated().compactMap { number, claim in
+        guard let unseen = claim["unseen"] else { return nil }
+        let (accuracy, loss) = (unseen["accuracy"], unseen["excessNatsPerCharacter"])
+        return [
+          name(claim), effect(accuracy), text(accuracy?["verdict"]), effect(loss),
+          text(loss?["verdict"]), address("claims/\(number)/unseen/accuracy/effect"),
+        ]
+      })
+    let curves = json["curves"]?.items ?? []
+    let isSearched = curves.contains { $0["unseen"] != nil }
+    addTable(
+      ["model", "size", "parameters", "sentences seen", "accuracy", "excess loss"]
+        + ["its fall over the last doubling"]
+        + (isSearched ? ["accuracy, not trained on", "held-out not trained on"] : [])
+        + ["address"],
+      "llrrrrr" + (isSearched ? "rr" : "") + "l",
+      curves.enumerated().map { number, curve in
         [
           text(curve["model"]), text(curve["size"]), text(curve["parameters"]),
           text(curve["sentences"]), fixed(curve["accuracy"], 4),
-          fixed(curve["excessNatsPerCharacter"], 4), address("curves/\(number)/accuracy"),
+          fixed(curve["excessNatsPerCharacter"], 4), fixed(curve["lastDoubling"], 4),
         ]
+          + (isSearched
+            ? [fixed(curve["unseen"]?["accuracy"], 4), percent(curve["unseen"]?["heldoutShare"])]
+            : [])
+          + [address("curves/\(number)/accuracy")]
       })
+  }
+
+  /// Verdicts that few more seeds could turn.
+  private mutating func addNear() {
+    let near = (json["near"]?.items ?? []).compactMap(\.text)
+    if !near.isEmpty {
+      blocks.append(
+        .paragraph(
+          "Near verdicts, and what would settle them: " + near.joined(separator: "; ") + "."))
+    }
   }
 
   private mutating func addLaw() throws {
@@ -81,31 +125,33 @@ struct FigureSection {
         verdicts.append(text(claim["verdict"]))
         claims.append([
           text(claim["statement"]), Self.name(measure), estimate(claim["estimate"]),
-          strong(claim["verdict"]),
+          p(claim), strong(claim["verdict"]),
           address("fits/\(measure.rawValue)/claims/\(number)/estimate/value"),
         ])
       }
       fits.append([
         Self.name(measure), estimate(fit["a"]), estimate(fit["b"]), fixed(fit["rSquared"], 3),
-        signed(fit["lossPerFactor4"]), address("fits/\(measure.rawValue)/b/value"),
+        signed(fit["lossPerFactor4"]), times(fit["ratioToPaper"]), lackOfFit(fit["lackOfFit"]),
+        address("fits/\(measure.rawValue)/b/value"),
       ])
     }
     addTable(
-      ["claim", "of the", "value, 95 %", "verdict", "address"], "llrll", claims)
+      ["claim", "of the", "value, 95 %", "p by Holm", "verdict", "address"], "llrrll", claims)
+    addNear()
     let paper = json["paper"]?.members.values.reduce(into: [:]) { all, row in
       all.merge(row.members) { first, _ in first }
     }
     if let paper, !paper.isEmpty {
       fits.append([
         "paper's training loss", fixed(paper["a"], 4), fixed(paper["b"], 4), "",
-        signed(paper["train_loss"]), address("paper"),
+        signed(paper["train_loss"]), "", "", address("paper"),
       ])
     }
     addTable(
       [
         "L = a − b·log₁₀(V + m), of the", "a, 95 %", "b, 95 %", "R²", "per factor of 4 in m",
-        "address",
-      ], "lrrrrl", fits)
+        "b in parts of the paper's, 95 %", "lack of fit", "address",
+      ], "lrrrrrrl", fits)
     try addPoints(measures)
   }
 
@@ -144,24 +190,26 @@ struct FigureSection {
     let claims = json["claims"]?.items ?? []
     verdicts = claims.map { $0["verdict"]?.text ?? "" }
     addTable(
-      ["claim", "nats a token, 95 %", "verdict", "address"], "lrll",
+      ["claim", "nats a token, 95 %", "p by Holm", "verdict", "address"], "lrrll",
       claims.enumerated().map { number, claim in
         [
-          text(claim["statement"]), estimate(claim["estimate"]), strong(claim["verdict"]),
-          address("claims/\(number)/estimate/value"),
+          text(claim["statement"]), estimate(claim["estimate"]), p(claim),
+          strong(claim["verdict"]), address("claims/\(number)/estimate/value"),
         ]
       })
+    addNear()
     addTable(
       [
         "m", "V + m", "difference, first tenth of the pass", "fifth tenth", "last tenth", "growth",
-        "address",
-      ], "rrrrrrl",
+        "growth since the eighth tenth", "address",
+      ], "rrrrrrrl",
       (json["curves"]?.items ?? []).enumerated().map { number, curve in
         let tenths = curve["differenceByTenth"]?.items ?? []
         return [
           text(curve["m"]), text(curve["inputVocabulary"]), tenth(tenths, 1), tenth(tenths, 5),
           tenth(tenths, 10),
-          estimate(curve["growth"]), address("curves/\(number)/growth/value"),
+          estimate(curve["growth"]), estimate(curve["growthLate"]),
+          address("curves/\(number)/growth/value"),
         ]
       })
   }
@@ -175,18 +223,20 @@ struct FigureSection {
     verdicts = comparisons.map { $0["verdict"]?.text ?? "" }
     addTable(
       [
-        "comparison", "paper says", "training loss, 95 %", "paper", "verdict",
-        "held-out loss, 95 %", "by held-out loss", "address",
-      ], "llrrlrll",
+        "comparison", "paper says", "training loss, 95 %", "in parts of the paper's, 95 %",
+        "p by Holm", "verdict", "held-out loss, 95 %", "by held-out loss", "address",
+      ], "llrrrlrll",
       comparisons.enumerated().map { number, comparison in
         let (train, heldout) = (comparison["train_loss"], comparison["eval_loss"])
         return [
           "\(text(comparison["model"])) vs \(text(comparison["against"]))",
-          text(comparison["statement"]), estimate(train), signed(train?["paper"]),
-          strong(comparison["verdict"]), estimate(heldout), text(heldout?["verdict"]),
+          text(comparison["statement"]), estimate(train), times(train?["ratioToPaper"]),
+          train.map(p) ?? "", strong(comparison["verdict"]), estimate(heldout),
+          text(heldout?["verdict"]),
           address("comparisons/\(number)/train_loss/value"),
         ]
       })
+    addNear()
     addTable(
       [
         "model", "what", "parameters", "of tables", "training loss", "held-out loss",
@@ -243,6 +293,13 @@ struct FigureSection {
     addTable(
       ["made by stage", "runs", "wall seconds", "from", "to", "code", "CPU", "Swift"], "lrrlllll",
       rows)
+    for judged in figure.evidence["rejudged"]?.items ?? [] {
+      let environment = judged["environment"]?.text.flatMap { figure.evidence.environments[$0] }
+      blocks.append(
+        .paragraph(
+          "`\(text(judged["name"]))` was judged again from `\(text(judged["source"]))` on "
+            + "\(text(judged["finished"])) by the rules of code \(text(environment?["code"]))."))
+    }
     for redrawn in figure.evidence["redrawn"]?.items ?? [] {
       let environment = redrawn["environment"]?.text.flatMap { figure.evidence.environments[$0] }
       blocks.append(
@@ -253,48 +310,8 @@ struct FigureSection {
     }
   }
 
-  // MARK: - Cells
-
-  private mutating func addTable(_ names: [String], _ alignment: String, _ rows: [[String]]) {
+  mutating func addTable(_ names: [String], _ alignment: String, _ rows: [[String]]) {
     precondition(names.count == alignment.count, "an alignment for every column")
     if !rows.isEmpty { blocks.append(.table(names, alignment: alignment, rows: rows)) }
-  }
-
-  private func address(_ place: String) -> String { "`\(figure.name).json:\(place)`" }
-
-  private func text(_ value: ConfigValue?) -> String {
-    switch value {
-    case .string(let text): text
-    case .integer(let number): "\(number)"
-    case .double(let number): "\(number)"
-    default: ""
-    }
-  }
-
-  private func strong(_ value: ConfigValue?) -> String {
-    let text = text(value)
-    return text.isEmpty ? "" : "**\(text)**"
-  }
-
-  private func fixed(_ value: ConfigValue?, _ digits: Int) -> String {
-    value?.number.map { String(format: "%.\(digits)f", $0) } ?? ""
-  }
-
-  private func signed(_ value: ConfigValue?) -> String {
-    (value?.number ?? value?["value"]?.number).map(Figure.signed) ?? ""
-  }
-
-  /// "+0.105 [+0.012, +0.198]" of a comparison of accuracies or excess losses.
-  private func effect(_ value: ConfigValue?) -> String { interval(value, of: "effect") }
-
-  /// The same of an estimate.
-  private func estimate(_ value: ConfigValue?) -> String { interval(value, of: "value") }
-
-  private func interval(_ value: ConfigValue?, of key: String) -> String {
-    guard let middle = value?[key]?.number else { return "" }
-    guard let low = value?["low"]?.number, let high = value?["high"]?.number else {
-      return Figure.signed(middle)
-    }
-    return "\(Figure.signed(middle)) [\(Figure.signed(low)), \(Figure.signed(high))]"
   }
 }

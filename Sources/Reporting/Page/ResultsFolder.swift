@@ -68,17 +68,25 @@ package struct ResultsFolder: Sendable {
           + "makes a figure again; `make verify` checks every file by its digest."))
     page.add(
       .paragraph(
+        "A verdict is one of direction, or of a shape, among all claims of its figure; how large an "
+          + "effect is beside the paper's, a ratio says."))
+    page.add(
+      .paragraph(
         "Where a number comes from, with settings, seeds, digests of data, code, libraries and "
           + "machine of every run behind it, says `make explain PRESET=\(preset) NUMBER=ADDRESS`. "
           + "The tables give the addresses; a number that is rounded here stands there in full."))
     let sections = try figures.map { try FigureSection($0) }
+    let columns: [[Verdict]] = [
+      [.sameDirection, .reproduced], [.oppositeDirection, .notReproduced], [.inconclusive],
+    ]
     page.add(
       .table(
-        ["figure", "what", "reproduced", "not reproduced", "inconclusive"], alignment: "llrrr",
+        ["figure", "what", "as the paper says", "otherwise", "inconclusive"], alignment: "llrrr",
         rows: zip(figures, sections).map { figure, section in
           [figure.name, figure.title]
-            + [Verdict.reproduced, .notReproduced, .inconclusive].map { verdict in
-              "\(section.verdicts.count { $0 == verdict.rawValue })"
+            + columns.map { verdicts in
+              let names = verdicts.map(\.rawValue)
+              return "\(section.verdicts.count { names.contains($0) })"
             }
         }))
     for section in sections { page.add(section.blocks) }

@@ -1,0 +1,293 @@
+"""An independent referee: computes every effect, interval, p and verdict of every published result once more,
+from its CSV and from docs/RESULTS.md, and fails on a difference.
+
+    python3 Tests/Peers/referee.py [results/laptop ...]
+
+Nothing here is taken from the sources of the product: distributions are scipy's, least squares and the rest
+numpy's. What the paper says and which variants are compared stands in <figure>.evidence.json.
+"""
+import csv
+import json
+import math
+import pathlib
+import sys
+
+import numpy as np
+from referee_grammars import figure
+from referee_rules import BOUND, LEVEL, Estimate, Losses, direction, holm, near
+from scipy import stats
+
+MEASURES = ("train_loss", "eval_loss", "other_loss")
+
+
+# Text -----------------------------------------------------------------------------------------------------
+
+
+def by_seed(rows, seeds, names, column, key):
+    """Losses by seed, then variant."""
+    found = {(int(r["seed"]), key(r)): float(r[column]) for r in rows}
+    return [[found[seed, name] for name in names] for seed in seeds]
+
+
+def table(rows, parameters):
+    names = [v["name"] for v in parameters["variants"]]
+    losses = {
+        m: Losses(by_seed(rows, parameters["seeds"], names, m, lambda r: r["model"])) for m in MEASURES
+    }
+    paper = parameters["paper"]
+    comparisons = []
+    for claim in parameters["comparisons"]:
+        pair = names.index(claim["variant"]), names.index(claim["against"])
+        comparisons.append((claim, {m: losses[m].difference(*pair) for m in MEASURES}))
+    corrected = {m: holm([e[m].p for _, e in comparisons]) for m in MEASURES}
+    result = []
+    for i, (claim, estimates) in enumerate(comparisons):
+        judged = {"model": claim["variant"], "against": claim["against"], "statement": claim["says"]}
+        for m in MEASURES:
+            e, p = estimates[m], corrected[m][i]
+            sides = [paper.get(claim[side], {}).get(m) for side in ("variant", "against")]
+            stated = None if None in sides else sides[0] - sides[1]
+            verdict = direction(p, (e.value < 0) == (claim["says"] == "better"))
+            judged[m] = e.json() | {
+                "p": e.p, "pHolm": p, "paper": stated, "verdict": verdict,
+                "ratioToPaper": e.ratio(stated) if stated is not None else None,
+            }
+        judged["verdict"] = judged["train_loss"]["verdict"]
+        judged |= near(estimates["train_loss"], corrected["train_loss"][i], len(parameters["seeds"]))
+        result.append(judged)
+    return {
+        "comparisons": result,
+        "equalVariances": {m: losses[m].bartlett for m in MEASURES},
+        "rows": [
+            {m: {"mean": losses[m].means[i], "perSeed": losses[m].y[:, i].tolist()} for m in MEASURES}
+            for i in range(len(names))
+        ],
+    }
+
+
+def regression(columns, losses):
+    """Least squares over the means: the hat of the means, row j of (X'X)⁻¹X', and a judge of contrasts."""
+    x = np.column_stack(columns)
+    inverse = np.linalg.pinv(x)
+    residuals = losses.means - x @ inverse @ losses.means
+    free = len(losses.means) - x.shape[1]
+    scatter = (residuals @ residuals) / free
+
+    def widest(h):
+        value, total = h @ losses.means, h.sum()
+        if abs(total) < 1e-9 * np.abs(h).sum():
+            total = 0
+        shared = total**2 * losses.y.mean(1).var(ddof=1) / losses.seeds if losses.seeds > 1 else 0
+        candidates = [("fit", scatter * (h @ h), free)]
+        if losses.degrees:
+            rest = h @ h - total**2 / len(h)
+            candidates.append(("pooled", losses.variance * rest / losses.seeds, losses.degrees))
+        estimates = []
+        for origin, variance, degrees in candidates:
+            parts = [(v, d) for v, d in ((shared, losses.seeds - 1), (variance, degrees)) if v > 0]
+            sum_ = sum(v for v, _ in parts)
+            degrees = sum_**2 / sum(v * v / d for v, d in parts)
+            estimates.append(Estimate(value, math.sqrt(sum_), degrees, origin))
+        if losses.degrees:
+            estimates.append(losses.own(h))
+        return max(estimates, key=lambda e: e.interval()[1] - e.value)
+
+    return x, inverse, residuals, scatter, free, widest
+
+
+def law(rows, parameters):
+    variants = parameters["variants"]
+    m = [v["tables"][0]["rows"] if v["tables"] else 0 for v in variants]
+    size = [v["tokenRows"] + r for v, r in zip(variants, m)]
+    paper = {k: v for group in parameters["paper"].values() for k, v in group.items()}
+    return {
+        "fits": {
+            measure: law_of(
+                Losses(by_seed(rows, parameters["seeds"], m, measure, lambda r: int(r["m"]))),
+                m, size, paper.get("b"), len(parameters["seeds"]), m.index(0))
+            for measure in MEASURES
+        }
+    }
+
+
+def law_of(losses, m, size, paper_b, seeds, baseline):
+    x = np.log10(np.array(size, float))
+    ones, extent = np.ones_like(x), x.max() - x.min()
+    design, inverse, residuals, scatter, free, widest = regression([ones, x], losses)
+    a, b = widest(inverse[0]), widest(inverse[1]).times(-1)
+    z = x - x.mean()
+    _, bent, _, _, _, widest_bent = regression([ones, z, z * z], losses)
+    fall = b.value * extent
+    sag = losses.contrast(bent[2]).times(extent / (4 * b.value))
+    lack = losses.seeds * scatter / losses.variance
+    lack_p = float(stats.f.sf(lack, free, losses.degrees))
+    hat = design @ inverse
+    departures = [losses.contrast(np.eye(len(x))[i] - hat[i]).times(1 / fall) for i in range(len(x))]
+    order = np.argsort(x)
+    steps = [losses.difference(j, i) for i, j in zip(order, order[1:])]
+    at_once = 1 - LEVEL / len(x), 1 - LEVEL / len(steps)
+
+    p = [b.p, lack_p]
+    corrected = holm(p)
+    beyond = lambda low, high: low > BOUND or high < -BOUND
+    low, high = sag.interval()
+    if b.interval()[0] <= 0:
+        shape = "inconclusive"
+    elif corrected[1] < LEVEL and (
+            beyond(low, high) or any(beyond(*d.interval(at_once[0])) for d in departures)):
+        shape = "not reproduced"
+    elif low > -BOUND and high < BOUND and all(abs(d.value) < BOUND for d in departures):
+        shape = "reproduced"
+    else:
+        shape = "inconclusive"
+    if all(s.interval()[1] < 0 for s in steps):
+        monotone = "reproduced"
+    elif any(s.interval(at_once[1])[0] > 0 for s in steps):
+        monotone = "not reproduced"
+    else:
+        monotone = "inconclusive"
+    worst = max(steps, key=lambda s: s.interval()[1])
+
+    others = [i for i in range(len(x)) if i != baseline]
+    few = Losses(losses.y[:, others])
+    _, few_inverse, few_rest, _, _, few_widest = regression([ones[others], x[others]], few)
+    spread = lambda y: ((y - y.mean()) ** 2).sum()
+    return {
+        "a": a.json(), "b": b.json(), "rSquared": 1 - residuals @ residuals / spread(losses.means),
+        "lossPerFactor4": b.times(-math.log10(4)).json(), "ratioToPaper": b.ratio(paper_b),
+        "curvature": {"quadratic": widest_bent(bent[2]).json(), "sag": sag.json()},
+        "lackOfFit": {"f": lack, "p": lack_p, "degreesOfFreedom": [free, losses.degrees]},
+        "equalVariances": losses.bartlett,
+        "departures": [d.at_once(at_once[0]) for d in departures],
+        "steps": [s.at_once(at_once[1]) for s in steps],
+        "range": [min(size), max(size)],
+        "withoutBaseline": {
+            "b": few_widest(few_inverse[1]).times(-1).json(),
+            "rSquared": 1 - few_rest @ few_rest / spread(few.means),
+        },
+        "points": [
+            {
+                "m": m[i], "inputVocabulary": size[i], "mean": losses.means[i],
+                "perSeed": losses.y[:, i].tolist(),
+                "difference": None if i == baseline else losses.difference(i, baseline).json(),
+            } for i in range(len(x))
+        ],
+        "claims": [
+            {"estimate": b.json(), "p": p[0], "pHolm": corrected[0],
+             "verdict": direction(corrected[0], b.value > 0)} | near_law(b, corrected[0], seeds),
+            {"estimate": sag.json(), "p": p[1], "pHolm": corrected[1], "verdict": shape},
+            {"estimate": worst.json(), "p": None, "pHolm": None, "verdict": monotone},
+        ],
+    }
+
+
+def near_law(b, p_holm, seeds):
+    """More seeds do not narrow an interval that the lack of fit makes."""
+    found = near(b, p_holm, seeds)
+    return {"near": {"seedsToSettle": None}} if found and b.origin == "fit" else found
+
+
+def curves(rows, parameters):
+    baseline = [v["name"] for v in parameters["variants"]].index(parameters["baseline"])
+    m = [v["tables"][0]["rows"] if v["tables"] else 0 for v in parameters["variants"]]
+    seeds, stretch = parameters["seeds"], parameters["stretch"]
+
+    def mean(seed, own, low, high):
+        """Token-weighted mean over the points that end in the part."""
+        mine = [r for r in rows if int(r["seed"]) == seed and (int(r["m"]) == own or own == 0)]
+        if own == 0:
+            mine = [r for r in mine if r["m"] == mine[0]["m"]]
+        tokens = np.diff([0] + [int(r["tokens"]) for r in mine])
+        loss = np.array([float(r["loss" if own else "baseline_loss"]) for r in mine])
+        share = np.array([int(r["step"]) for r in mine]) / int(mine[-1]["step"])
+        inside = (share > low) & (share <= high)
+        return float((loss * tokens)[inside].sum() / tokens[inside].sum())
+
+    def part(low, high):
+        return np.array([[mean(s, own, low, high) for own in m] for s in seeds])
+
+    end = part(1 - stretch, 1)
+    growth, late = Losses(end - part(0.4, 0.5)), Losses(end - part(0.7, 0.8))
+    tenths = [Losses(part((t - 1) / 10, t / 10)) for t in range(1, 11)]
+    others = [i for i in range(len(m)) if i != baseline]
+    smallest, largest = min(others, key=lambda i: m[i]), max(others, key=lambda i: m[i])
+    estimates = [g.difference(largest, smallest) for g in (growth, late)]
+    corrected = holm([e.p for e in estimates])
+    return {
+        "curves": [
+            {"differenceByTenth": [t.difference(i, baseline).json() for t in tenths],
+             "growth": growth.difference(i, baseline).json(), "m": m[i],
+             "growthLate": late.difference(i, baseline).json()} for i in others
+        ],
+        "claims": [
+            {"estimate": e.json(), "p": e.p, "pHolm": p, "verdict": direction(p, e.value < 0)}
+            | near(e, p, len(seeds)) for e, p in zip(estimates, corrected)
+        ],
+    }
+
+
+# Comparing ------------------------------------------------------------------------------------------------
+
+# Members that no computation makes: words, configurations, ids.
+WORDS = {"configuration", "panel", "paper", "statement", "method", "description"}
+ROW_WORDS = WORDS | {"model", "parameters", "tableParameters", "rows", "inputVocabulary"}
+
+
+def differences(expected, found, place, words=WORDS):
+    """Where two results differ: numbers by more than a millionth, all else at all."""
+    if isinstance(expected, dict) and isinstance(found, dict):
+        for key in sorted(set(expected) | set(found)):
+            if key not in found or key not in expected:
+                if key not in words:
+                    yield f"{place}/{key}: {'published' if key in found else 'computed'} alone"
+            elif key not in words or not isinstance(expected[key], (dict, list)):
+                yield from differences(expected[key], found[key], f"{place}/{key}", words)
+    elif isinstance(expected, list) and isinstance(found, list):
+        if len(expected) != len(found):
+            yield f"{place}: computed {len(expected)}, published {len(found)}"
+        for i, (a, b) in enumerate(zip(expected, found)):
+            yield from differences(a, b, f"{place}/{i}", words)
+    elif isinstance(expected, (int, float)) and not isinstance(expected, bool) and isinstance(
+            found, (int, float)) and not isinstance(found, bool):
+        if not math.isclose(expected, found, rel_tol=1e-6, abs_tol=1e-9):
+            yield f"{place}: computed {expected!r}, published {found!r}"
+    elif not (expected is found or (type(expected) is type(found) and expected == found)):
+        yield f"{place}: computed {expected!r}, published {found!r}"
+
+
+def judge(folder, name):
+    """Every difference between what is published of a figure and what its CSV says."""
+    path = pathlib.Path(folder) / name
+    published = json.loads(path.with_suffix(".json").read_text())
+    parameters = json.loads(pathlib.Path(f"{path}.evidence.json").read_text())["parameters"]
+    with open(path.with_suffix(".csv"), newline="") as file:
+        rows = list(csv.DictReader(file))
+    kinds = {"scalingLaw": law, "lossCurves": curves, "ablation": table}
+    compute = kinds.get(parameters.get("report", parameters.get("kind")), figure)
+    computed = compute(rows, parameters)
+    if compute is not curves and compute is not law:
+        claims = [c for c in computed.get("claims", []) + computed.get("comparisons", []) if "verdict" in c]
+    else:
+        claims = computed.get("claims") or [c for f in computed["fits"].values() for c in f["claims"]]
+    found = []
+    for key, value in computed.items():
+        words = ROW_WORDS if key == "rows" or (compute is curves and key == "curves") else WORDS
+        found += differences(value, published.get(key), f"{path}.json:{key}", words)
+    return len(claims), found
+
+
+def main(folders):
+    failed = 0
+    for folder in folders or sorted({str(p.parent) for p in pathlib.Path("results").glob("*/*.evidence.json")}):
+        for evidence in sorted(pathlib.Path(folder).glob("*.evidence.json")):
+            name = evidence.name.removesuffix(".evidence.json")
+            claims, found = judge(folder, name)
+            failed += len(found)
+            print(f"{folder}/{name}: {claims} claims, {'agreed' if not found else f'{len(found)} differences'}")
+            for line in found[:40]:
+                print("  " + line)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
