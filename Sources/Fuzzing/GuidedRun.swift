@@ -20,9 +20,13 @@ package enum GuidedRun {
   /// with `kept`, reads those of `corpus` once and adds to `kept` the few that reach all that they
   /// reach. Ends the process: with 0, or otherwise when a reader did what it must not, whose input it
   /// leaves in `findings`.
+  ///
+  /// - Parameters:
+  ///   - command: how libFuzzer calls this process again, in a shell.
+  ///   - passed: what it then says behind that, instead of all that is said here.
   package static func run(
-    _ target: FuzzTarget, seed: UInt32, seconds: Int, corpus: String, kept: String?,
-    findings: String, scratch: ScratchDirectory, state: FuzzState
+    _ target: FuzzTarget, called command: String, seed: UInt32, seconds: Int, corpus: String,
+    kept: String?, passed: [String], findings: String, scratch: ScratchDirectory, state: FuzzState
   ) throws -> Never {
     self.target = target
     self.state = state
@@ -33,11 +37,13 @@ package enum GuidedRun {
     let dictionary = "\(scratch.path)/words"
     try AtomicFile.write(self.dictionary(target.words), to: dictionary)
     var arguments = [
-      target.name, "-seed=\(seed)", "-max_len=\(largest)", "-timeout=\(patience)",
+      command, "-seed=\(seed)", "-max_len=\(largest)", "-timeout=\(patience)",
       "-rss_limit_mb=\(FuzzWorker.memoryLimit >> 20)", "-dict=\(dictionary)",
       "-artifact_prefix=\(findings)/\(target.name)-guided-", "-print_final_stats=1",
     ]
-    if let kept {
+    if !passed.isEmpty {
+      arguments = [command] + passed
+    } else if let kept {
       try AtomicFile.makeDirectory(kept)
       arguments += ["-set_cover_merge=1", kept, corpus]
     } else {

@@ -113,11 +113,23 @@ struct Guided: ParsableCommand {
   @Option var state: String
   /// A folder that the parent removes: libFuzzer ends the process itself.
   @Option var scratch: String
+  /// What libFuzzer calls itself with, to read inputs that may end it in a process of their own.
+  @Argument(parsing: .postTerminator) var passed: [String] = []
 
   func run() throws {
-    let scratch = try ScratchDirectory(in: scratch)
+    let folder = try ScratchDirectory(in: scratch)
     try GuidedRun.run(
-      FuzzTargets.named(reader, scratch), seed: seed, seconds: seconds, corpus: corpus, kept: keep,
-      findings: findings, scratch: scratch, state: FuzzState(path: state))
+      FuzzTargets.named(reader, folder), called: command, seed: seed, seconds: seconds,
+      corpus: corpus, kept: keep, passed: passed, findings: findings, scratch: folder,
+      state: FuzzState(path: state))
+  }
+
+  /// This command, as a shell takes it: libFuzzer puts its own options behind it.
+  private var command: String {
+    let words = [
+      CommandLine.arguments[0], "guided", reader, "--seed", "\(seed)", "--seconds", "\(seconds)",
+      "--corpus", corpus, "--findings", findings, "--state", state, "--scratch", scratch, "--",
+    ]
+    return words.map { "'" + $0.replacing("'", with: #"'\''"#) + "'" }.joined(separator: " ")
   }
 }
