@@ -97,6 +97,7 @@ struct EvaluationReport {
       members["accuracyMarginalLow"] = .double(marginal.interval.low)
       members["accuracyMarginalHigh"] = .double(marginal.interval.high)
     }
+    if let drafts = score.drafts { members["drafts"] = drafts.value }
     return .object(members)
   }
 }
