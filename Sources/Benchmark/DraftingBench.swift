@@ -105,7 +105,7 @@ package final class DraftingBench {
         return [
           point.kind.rawValue, "\(point.drafts)", "\(point.side)", decimal(point.plainRate, 0),
           decimal(point.rate, 0), decimal(point.ratio, 3),
-          decimal(Double(point.counts.tokens) / Double(max(point.counts.passes, 1)), 3),
+          decimal(point.counts.tokensPerPass, 3),
           shares.joined(separator: " "),
         ]
       }

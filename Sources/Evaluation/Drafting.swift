@@ -19,6 +19,9 @@ package struct DraftCounts: Sendable, Equatable {
     accepted = proposed
   }
 
+  /// Tokens that a pass said, on average; 0 without passes.
+  package var tokensPerPass: Double { passes == 0 ? 0 : Double(tokens) / Double(passes) }
+
   package static func += (a: inout Self, b: Self) {
     a.passes += b.passes
     a.tokens += b.tokens
@@ -32,7 +35,7 @@ package struct DraftCounts: Sendable, Equatable {
   var value: ConfigValue {
     [
       "passes": .integer(passes), "tokens": .integer(tokens),
-      "tokensPerPass": .double(Double(tokens) / Double(max(passes, 1))),
+      "tokensPerPass": .double(tokensPerPass),
       "proposed": .array(proposed.map { .integer($0) }),
       "accepted": .array(accepted.map { .integer($0) }),
     ]

@@ -219,7 +219,9 @@ let headFixtures = ["gpt2", "olmo2"].flatMap { trunk in
 
   /// Rounding the factors of each product errs by 2⁻⁹ of each term.
   @Test(
-    .enabled(if: Precision.bfloat16.isAvailable), arguments: ["baseline", "joint", "olmo2"], [1, 4])
+    .enabled(if: Precision.bfloat16.isAvailable),
+    arguments: ["baseline", "joint", "olmo2", "olmo2-od", "gpt2-mtp"],
+    [1, 4])
   func roundedGradientsAgree(fixture: String, lanes: Int) throws {
     let golden = try Golden(fixture)
     let engine = TrainingEngine(
