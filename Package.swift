@@ -170,7 +170,7 @@ let package = Package(
     tests(
       "Benchmark",
       [
-        "Benchmark", "Contracts", "Models", "NGrams", "Planning", "Engine", "Kernels",
+        "Benchmark", "Contracts", "Grammar", "Models", "NGrams", "Planning", "Engine", "Kernels",
         "Checkpoints", "Statistics", "Tokenization", "Support",
       ]),
     tests("Provenance", ["Contracts", "Provenance", "Shards", "Stages", "Support"]),

@@ -2,7 +2,7 @@
 # step goes. Included by the Makefile, whose BIN, BUILT, CORES and peers it uses, behind
 # pipeline/tokenizers.mk, whose VOCABULARIES it uses.
 
-BENCH ?=## rows of bench, parts of their names: laptop, d128, generate (default: all)
+BENCH ?=## rows of bench, parts of their names: laptop, d128, heads, generate (default: all)
 BENCH_RUNS ?= 5## runs of each row of bench, bench-determinism and bench-tokenizers
 BENCH_CORPUS ?= data/corpus/default/train/anarchism.jsonl## JSON lines that bench-tokenizers times
 BENCH_MODEL ?= d128## sizes that bench-step times: d128, d256, d768, laptop-large, laptop-small
@@ -11,9 +11,11 @@ TABLE_ROWS ?= 100000,1280000## rows m of the tables that table-speed times; 1280
 TABLE_STEPS ?= 60## timed steps of each
 TABLE_MOMENTS ?= float32## moments of the tables: float32, bfloat16 (13 GB at 12800000), rowwise
 
-BENCH_VARIABLES := BENCH BENCH_RUNS BENCH_CORPUS BENCH_MODEL TABLE_ROWS TABLE_STEPS TABLE_MOMENTS
+DRAFT_STEPS ?= 1500## steps of training of the models that bench-drafts generates with
 
-.PHONY: bench bench-step bench-scaling bench-determinism bench-tokenizers precision-study table-speed
+BENCH_VARIABLES := BENCH BENCH_RUNS BENCH_CORPUS BENCH_MODEL TABLE_ROWS TABLE_STEPS TABLE_MOMENTS DRAFT_STEPS
+
+.PHONY: bench bench-step bench-heads bench-drafts bench-scaling bench-determinism bench-tokenizers precision-study table-speed
 
 bench: $(BUILT) .venv/peers.stamp ## race training and generation against PyTorch: results/bench/training.csv
 	$(PEERS_PYTHON) Tests/Peers/training_bench.py --bin $(BIN)/ott-bench --runs $(BENCH_RUNS) \
@@ -22,6 +24,14 @@ bench: $(BUILT) .venv/peers.stamp ## race training and generation against PyTorc
 bench-step: $(BUILT) ## time every operation of a step of BENCH_MODEL, in PRECISION: results/bench/step-MODEL.csv
 	$(BIN)/ott-bench step --model $(BENCH_MODEL) --threads $(or $(THREADS),$(CORES)) \
 	  $(addprefix --precision ,$(PRECISION)) --output results/bench/step-$(BENCH_MODEL)$(addprefix -,$(PRECISION)).csv
+
+bench-heads: $(BUILT) ## time a step with heads on tokens further ahead: results/bench/heads.csv
+	$(BIN)/ott-bench heads --model d256 --threads $(or $(THREADS),$(CORES)) \
+	  $(addprefix --precision ,$(PRECISION)) --output results/bench/heads$(addprefix -,$(PRECISION)).csv
+
+bench-drafts: $(BUILT) ## time generation in which such heads propose tokens: results/bench/drafts.csv
+	$(BIN)/ott-bench drafts --model laptop-large --ahead 4 --steps $(DRAFT_STEPS) \
+	  --threads $(or $(THREADS),$(CORES)) --output results/bench/drafts.csv
 
 bench-scaling: $(BUILT) ## time a step by each of its sizes beside the plan, in PRECISION: results/bench/scaling.csv
 	$(BIN)/ott-bench scaling --threads $(or $(THREADS),$(CORES)) $(addprefix --precision ,$(PRECISION)) \

@@ -72,7 +72,6 @@ package struct ScalingBench: Sendable {
       let step = try bench.step()
       steps.append((step.seconds, Host.cpuSeconds - before))
     }
-    let median = { (values: [Double]) in values.sorted()[values.count / 2] }
     return Point(
       varied: varied, workload: workload, threads: bench.engine.threads,
       seconds: median(steps.map(\.wall)), threadSeconds: median(steps.map(\.cpu)),

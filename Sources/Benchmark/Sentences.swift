@@ -99,16 +99,18 @@ package struct Sentences: Sendable, Equatable {
   // MARK: - Batches
 
   /// The sentences `first ..< first + batch`, counted round and round, cut into lanes as the trainer
-  /// cuts them; with the rows of over-encoding tables behind the token where there is a `mapper`.
+  /// cuts them; with the rows of over-encoding tables behind the token where there is a `mapper`, and
+  /// labels of further heads so many tokens `ahead`.
   package func lanes(
-    from first: Int, batch: Int, lanes count: Int, mapper: OverEncodingMapper? = nil
+    from first: Int, batch: Int, lanes count: Int, mapper: OverEncodingMapper? = nil,
+    ahead: [Int] = []
   ) -> [PackedLane] {
     let members = (0..<batch).map { (first + $0) % self.count }
     var assignment = LaneAssignment(lanes: count, batchSequences: batch)
     assignment.assign(lengths: members.map(rows))
     let embedders = mapper?.layout.embedders.count ?? 0
     return assignment.sentences.map { places in
-      var lane = PackedLane(tables: 1 + embedders)
+      var lane = PackedLane(tables: 1 + embedders, ahead: ahead)
       for place in places {
         let span = offsets[members[place]]..<offsets[members[place] + 1]
         let columns = mapper.map { tableRows(ids[span], $0) } ?? []

@@ -54,7 +54,7 @@ package final class TrainingBench {
   package func step() throws -> Step {
     let lanes = sentences.lanes(
       from: engine.step * workload.batch, batch: workload.batch, lanes: workload.lanes,
-      mapper: mapper)
+      mapper: mapper, ahead: Array(workload.model.labelsAhead.dropFirst()))
     let start = Host.monotonicSeconds
     let statistics = try engine.step(lanes, learningRate: learningRate, optimizer: optimizer)
     return Step(

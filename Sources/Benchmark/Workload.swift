@@ -70,6 +70,8 @@ package enum NamedModel: String, CaseIterable, Sendable {
     package var context: Int?
     /// Tables of n-grams: order n, k slices, about m rows each.
     package var overEncoding: (order: Int, slices: Int, rows: Int)?
+    /// Heads 2…n of a kind, λ = 0.3 each; none for n = 1.
+    package var further: (kind: HeadKind, heads: Int)?
 
     init(
       _ layers: Int, _ width: Int, _ heads: Int, labels: Int, batch: Int, length: Int, lanes: Int,
@@ -84,7 +86,11 @@ package enum NamedModel: String, CaseIterable, Sendable {
       let size = TrunkSize(
         layers: layers, width: width, heads: heads, context: context ?? length)
       return try Workload(
-        model: ModelConfiguration(input: input, trunk: GPT2(size), labels: labels),
+        model: ModelConfiguration(
+          input: input, trunk: GPT2(size),
+          outputs: [NextToken(labels: labels)]
+            + (further.flatMap { $0.kind.output(labels: labels, heads: $0.heads) }.map { [$0] }
+              ?? [])),
         batch: batch, length: length, lanes: lanes, precision: precision)
     }
 
@@ -98,6 +104,25 @@ package enum NamedModel: String, CaseIterable, Sendable {
             vocabulary: labels, order: order, slices: slices, rows: rows, width: width,
             moduli: .coprime))
       }
+    }
+  }
+}
+
+/// A kind of heads on tokens further ahead, by its key in a configuration.
+package enum HeadKind: String, CaseIterable, Sendable {
+  case overDecoding, mtp, mtpDS
+
+  /// λ of each.
+  private static let weight = 0.3
+
+  /// Nil for n = 1.
+  func output(labels: Int, heads: Int) -> (any Output)? {
+    if heads < 2 { return nil }
+    let weights = Array(repeating: Self.weight, count: heads - 1)
+    return switch self {
+    case .overDecoding: OverDecoding(labels: labels, weights: weights)
+    case .mtp: MultiToken(labels: labels, weights: weights)
+    case .mtpDS: MultiTokenChain(labels: labels, weights: weights)
     }
   }
 }

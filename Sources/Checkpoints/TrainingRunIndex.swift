@@ -68,6 +68,8 @@ package struct TrainingRunIndex: Sendable {
   package let symbols: Int
   /// Nats per predicted token over the last metrics window.
   package let finalLoss: Double
+  /// The same of the model's other losses, by name.
+  package let finalLosses: [String: Double]
   package let seed: Int
   package let dataSeed: Int
 
@@ -104,6 +106,7 @@ package struct TrainingRunIndex: Sendable {
     rows = try reader.int("rows", in: 1...Int.max)
     symbols = try reader.int(kind.symbols, in: 0...Int.max)
     finalLoss = try reader.double("finalLoss")
+    finalLosses = try Self.losses(&reader)
     seed = try reader.int("seed")
     dataSeed = try reader.int("dataSeed")
     _ = reader.value("metrics")
@@ -118,6 +121,14 @@ package struct TrainingRunIndex: Sendable {
         "snapshots", expected: "steps that ascend to \(steps)", found: "\(snapshots.map(\.step))",
         remedy: StageIndex.remedy(directory))
     }
+  }
+
+  /// `finalLosses`, which only models with several losses have.
+  private static func losses(_ reader: inout ConfigReader) throws -> [String: Double] {
+    guard case .object(let members)? = reader.value("finalLosses") else { return [:] }
+    var losses = try ConfigReader(.object(members), source: reader.source, path: "finalLosses")
+    return try Dictionary(
+      uniqueKeysWithValues: members.keys.sorted().map { ($0, try losses.double($0)) })
   }
 
   private static func object(_ reader: inout ConfigReader, _ key: String) throws -> ConfigValue {

@@ -23,6 +23,9 @@ package struct GrammarEvaluateParameters: StageParameters, KeyedParameters {
   @Key(in: 1...1 << 16) package var batch: Int
   /// Symbols after which a sentence is given up; the grammar's longest sentence unless given.
   @Key(in: 0...1 << 30) package var maxLength: Int?
+  /// Tokens that the model's further heads propose at a step of generation; none unless given. It
+  /// changes speed and adds what became of the proposals, but no sentence.
+  @Key(in: 1...63) package var drafts: Int?
 
   package init() {}
 

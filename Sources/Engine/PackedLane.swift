@@ -53,6 +53,8 @@ package struct PackedLane: Sendable {
   package private(set) var labels: [Int32] = []
   /// (rows) each: the labels of further heads.
   package private(set) var furtherLabels: [[Int32]]
+  /// Of further heads that predict what the first one does, so many tokens ahead; see `endSegment()`.
+  private let ahead: [Int]
   /// First row of each sentence, then the number of rows.
   package private(set) var segmentOffsets: [Int] = [0]
   /// The rows of other spaces, in the order of their declaration.
@@ -64,12 +66,20 @@ package struct PackedLane: Sendable {
 
   /// - Parameters:
   ///   - labelColumns: heads that have labels of their own.
+  ///   - ahead: how many tokens ahead the labels of each further head are, the first one's being 1
+  ///     ahead: their columns then follow from the first.
   ///   - spaces: columns of ids of each space whose rows the lane brings.
   package init(
-    tables: Int, capacity: Int = 0, labelColumns: Int = 1, spaces: [Int] = [], links: Int = 0
+    tables: Int, capacity: Int = 0, labelColumns: Int = 1, ahead: [Int] = [], spaces: [Int] = [],
+    links: Int = 0
   ) {
+    let labelColumns = max(labelColumns, ahead.count + 1)
     precondition(tables >= 1 && labelColumns >= 1, "a lane needs an input table and labels")
+    precondition(
+      ahead.allSatisfy { $0 >= 1 } && (ahead.isEmpty || ahead.count == labelColumns - 1),
+      "labels \(ahead) tokens ahead in \(labelColumns) columns")
     self.tables = tables
+    self.ahead = ahead
     furtherLabels = Array(repeating: [], count: labelColumns - 1)
     self.spaces = spaces.map { PackedRows(tables: $0) }
     self.links = Array(repeating: [], count: links)
@@ -110,9 +120,18 @@ package struct PackedLane: Sendable {
     if label != Self.noLabel { labelled[column] += 1 }
   }
 
-  /// Ends the sentence being written; an empty one is dropped.
+  /// Ends the sentence being written; an empty one is dropped. The label of a token i ahead is the first
+  /// head's label i − 1 rows on, and none where that row is not of the sentence.
   package mutating func endSegment() {
-    if segmentOffsets[segments] < rows { segmentOffsets.append(rows) }
+    let first = segmentOffsets[segments]
+    if first == rows { return }
+    for (column, distance) in ahead.enumerated() {
+      for row in first..<rows {
+        let source = row + distance - 1
+        appendLabel(source < rows ? labels[source] : Self.noLabel, column: column + 1)
+      }
+    }
+    segmentOffsets.append(rows)
   }
 
   /// Adds a whole sentence: one array of ids per table, and the labels, all of one length.

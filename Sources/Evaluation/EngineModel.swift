@@ -32,11 +32,30 @@ package final class EngineModel: LabelModel, @unchecked Sendable {
       configuration, parameters: parameters, laneCapacity: max(1, rows), threads: threads)
   }
 
+  /// Takes the weights of another store of this configuration, without tables.
+  package func copy(_ other: ParameterStore) {
+    precondition(
+      other.layout.slots == parameters.layout.slots && parameters.tables.isEmpty,
+      "weights of another model")
+    for slot in parameters.layout.slots {
+      let values = other.values(slot)
+      parameters.withMutableFloats(slot, of: .weights) { _ = $0.update(from: values) }
+    }
+  }
+
   /// Draws the weights anew from the streams of `seed`.
   package func initialize(seed: UInt64) { parameters.initialize(seed: seed) }
 
   /// Remembered rows for each sequence that is generated side by side.
   private static let beginningsPerSequence = 4
+
+  /// A worker's own state for generation in which the first `drafts` further heads propose tokens.
+  package func makeDraftingSession(sequences: Int, drafts: Int) -> any DraftingSession {
+    EngineDraftingSession(
+      DraftingEngine(
+        configuration, parameters: parameters, capacity: max(1, sequences), drafts: drafts),
+      tables: tables)
+  }
 
   package func makeSession(rows: Int, sequences: Int) -> any LabelSession {
     EngineSession(
@@ -89,5 +108,44 @@ private final class EngineSession: LabelSession {
         _ = UnsafeMutableBufferPointer(rebasing: target[..<row.count]).update(fromContentsOf: row)
       }
     }
+  }
+}
+
+/// One worker's engine that drafts on the shared weights.
+private final class EngineDraftingSession: DraftingSession {
+  private let engine: DraftingEngine
+  private let tables: Int
+
+  init(_ engine: DraftingEngine, tables: Int) { (self.engine, self.tables) = (engine, tables) }
+
+  var drafts: Int { engine.drafts }
+
+  func restart() { engine.reset() }
+
+  func begin(sequences: Int) { engine.begin(sequences: sequences) }
+
+  func retain(_ isLive: (Int) -> Bool) { engine.retain(isLive) }
+
+  func accept(_ counts: [Int]) { engine.accept(counts) }
+
+  func verify(rows: [UInt32], counts: [Int], into logProbabilities: inout [Float]) {
+    engine.verify(counts: counts, inputs: rows.map { Int32(bitPattern: $0) }, tables: tables) {
+      write($0, into: &logProbabilities)
+    }
+  }
+
+  func draft(
+    head: Int, of sequences: [Int], rows: [UInt32], into logProbabilities: inout [Float]
+  ) {
+    engine.draft(
+      head: head, of: sequences, inputs: rows.map { Int32(bitPattern: $0) }, tables: tables
+    ) {
+      write($0, into: &logProbabilities)
+    }
+  }
+
+  private func write(_ values: UnsafeBufferPointer<Float>, into target: inout [Float]) {
+    while target.count < values.count { target.append(0) }
+    for (i, value) in values.enumerated() { target[i] = value }
   }
 }

@@ -98,6 +98,7 @@ struct EvaluationReport {
       members["accuracyMarginalHigh"] = .double(marginal.interval.high)
     }
     if let unseen = score.unseen { members["unseen"] = unseen.value }
+    if let drafts = score.drafts { members["drafts"] = drafts.value }
     return .object(members)
   }
 }

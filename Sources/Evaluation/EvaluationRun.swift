@@ -16,6 +16,8 @@ package struct SnapshotScores: Sendable {
   package let marginalAccuracy: Accuracy?
   /// On strings not trained on; of the last snapshot, where the training stream is an input.
   package let unseen: UnseenScores?
+  /// Of generation in which further heads propose tokens.
+  package let drafts: DraftCounts?
 }
 
 /// Evaluates every weight snapshot of one training run against its grammar.
@@ -79,6 +81,14 @@ package struct EvaluationRun {
         found: "tables \(tables), \(modelConfiguration.labels) labels",
         remedy: StageIndex.remedy(input.path))
     }
+    let most = modelConfiguration.furtherHeads?.weights.count ?? 0
+    if let drafts = parameters.drafts, drafts > most {
+      throw UserError(
+        "\(configuration.source): parameters.drafts",
+        expected: most == 0
+          ? "no such key: the model has no further heads" : "at most \(most), its further heads",
+        found: "\(drafts)", remedy: most == 0 ? "Delete it." : "Lower it.")
+    }
     heldout = try HeldOutSet(
       mapped: configuration.input("heldout"), symbols: configuration.input("symbols"),
       variant: variant, count: parameters.heldoutSentences,
@@ -105,6 +115,12 @@ package struct EvaluationRun {
       variant: variant, pool: pool)
     let sessions = try WorkerSessions(
       model, threads: threads, rows: heldOut.largest.positions, sequences: parameters.batch)
+    let drafting = parameters.drafts.map { drafts in
+      DraftingSessions(
+        (0..<pool.threads).map { _ in
+          model.makeDraftingSession(sequences: parameters.batch, drafts: drafts)
+        })
+    }
     var scores: [SnapshotScores] = []
     var files = EvaluationFiles(output: output, configuration: configuration, grammar: grammar)
     for (position, snapshot) in run.snapshots.enumerated() {
@@ -115,7 +131,12 @@ package struct EvaluationRun {
       let compared = try scoreAll(
         heldOut, truth: truth, variant: variant, sessions: sessions, pool: pool)
       let count = isLast ? parameters.finalSamples : parameters.samples
-      let generated = try self.generated(count, .label, sessions, pool, model)
+      let (generated, drafts) =
+        if let drafting {
+          try self.drafted(count, drafting, pool, model)
+        } else {
+          (try self.generated(count, .label, sessions, pool, model), nil as DraftCounts?)
+        }
       let isCorrect = judge(generated, grammar: grammar, pool: pool)
       var marginal: Accuracy?
       var unseen: UnseenScores?
@@ -136,7 +157,7 @@ package struct EvaluationRun {
       let score = SnapshotScores(
         snapshot: snapshot, heldOut: compared,
         accuracy: Accuracy(generated, isCorrect: isCorrect), marginalAccuracy: marginal,
-        unseen: unseen)
+        unseen: unseen, drafts: drafts)
       scores.append(score)
       progress(score)
     }
@@ -150,6 +171,14 @@ package struct EvaluationRun {
   private func limits(_ model: EngineModel) -> GenerationLimits {
     GenerationLimits(
       symbols: parameters.maxLength ?? grammar.lengthRange.upperBound, positions: model.context)
+  }
+
+  private func drafted(
+    _ count: Int, _ sessions: DraftingSessions, _ pool: WorkerPool, _ model: EngineModel
+  ) throws -> ([GeneratedSentence], DraftCounts?) {
+    try generateAll(
+      count, batch: parameters.batch, seed: parameters.seed, variant: variant, drafting: sessions,
+      limits: limits(model), draw: .label, pool: pool)
   }
 
   private func generated(

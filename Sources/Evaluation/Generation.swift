@@ -74,8 +74,8 @@ package func generate(
 /// together, also when a shorter gram is not the last one: membership then decides.
 package struct Generation {
   private let stream: RandomStream
-  private let variant: Variant
-  private let limits: GenerationLimits
+  let variant: Variant
+  let limits: GenerationLimits
   private let draw: Draw
   /// Symbols of each token.
   private let grams: [[UInt8]]
@@ -89,15 +89,60 @@ package struct Generation {
   }
 
   /// A sentence under way.
-  private struct Live {
+  struct Live {
     let index: Int
     var stream: RandomStream
+    /// Of the tokens that the model has read.
     var mapper: IncrementalMapper
+    /// The one that it reads next.
     var token = UInt32(NGramVocabulary.bos)
     var symbols: [UInt8] = []
+    /// Tokens that the model has read.
     var positions = 0
     /// How it ended, as long as it has not left the batch.
     var ending: Ending?
+    /// Tokens that are proposed behind `token`.
+    var drafts: [UInt32] = []
+  }
+
+  /// The first states of more sentences, so that `batch` are under way; those that no position is
+  /// allowed are delivered.
+  func fill(
+    _ live: inout [Live], batch: Int, _ fresh: IncrementalMapper, next: () -> Int?,
+    deliver: (_ index: Int, GeneratedSentence) -> Void
+  ) {
+    while live.count < batch, let index = next() {
+      if limits.positions < 1 {
+        deliver(index, GeneratedSentence(symbols: [], ending: .tooLong))
+      } else {
+        live.append(Live(index: index, stream: stream.at(index: UInt64(index)), mapper: fresh))
+      }
+    }
+  }
+
+  /// Delivers the sentences that have ended and removes them.
+  func leave(
+    _ live: inout [Live], deliver: (_ index: Int, GeneratedSentence) -> Void
+  ) {
+    var kept = 0
+    for n in live.indices {
+      if let ending = live[n].ending {
+        deliver(live[n].index, GeneratedSentence(symbols: live[n].symbols, ending: ending))
+      } else {
+        if kept < n { live.swapAt(kept, n) }
+        kept += 1
+      }
+    }
+    live.removeLast(live.count - kept)
+  }
+
+  /// What a uniform number picks from row `row` of log-probabilities.
+  func outcome(
+    _ logProbabilities: Span<Float>, row: Int, _ u: Double, _ weights: inout [Double]
+  ) -> Variant.Outcome {
+    choose(
+      logProbabilities.extracting(row * variant.labels..<(row + 1) * variant.labels), u, variant,
+      draw, &weights)
   }
 
   /// Generates sentences until `next` has no more, at most `batch` at a time: whenever one ends the
@@ -114,21 +159,14 @@ package struct Generation {
     let tables = variant.mapper.tables.count
     var rows = [[UInt32]](repeating: [], count: tables)
     var logProbabilities = [Float](repeating: 0, count: batch * variant.labels)
-    var weights = [Double](repeating: 0, count: max(variant.labels, variant.tokens))
+    var weights = self.weights
     var live: [Live] = []
     var goesOn: [Bool] = []
     live.reserveCapacity(batch)
     try session.restart(sequences: 0)
     while true {
       let before = live.count
-      while live.count < batch, let index = next() {
-        if limits.positions < 1 {
-          deliver(index, GeneratedSentence(symbols: [], ending: .tooLong))
-        } else {
-          live.append(
-            Live(index: index, stream: stream.at(index: UInt64(index)), mapper: fresh))
-        }
-      }
+      fill(&live, batch: batch, fresh, next: next, deliver: deliver)
       if live.count > before { try session.begin(sequences: live.count - before) }
       if live.isEmpty { return }
       for g in 0..<tables { rows[g].removeAll(keepingCapacity: true) }
@@ -139,29 +177,21 @@ package struct Generation {
       try session.advance(rows: rows, into: &logProbabilities)
       goesOn.removeAll(keepingCapacity: true)
       for n in live.indices {
-        let row = logProbabilities.span.extracting(
-          n * variant.labels..<(n + 1) * variant.labels)
         let u = live[n].stream.uniform()
-        extend(&live[n], by: choose(row, u, variant, draw, &weights))
+        extend(&live[n], by: outcome(logProbabilities.span, row: n, u, &weights))
         goesOn.append(live[n].ending == nil)
       }
       if goesOn.allSatisfy(\.self) { continue }
       try session.retain { goesOn[$0] }
-      var kept = 0
-      for n in live.indices {
-        if let ending = live[n].ending {
-          deliver(live[n].index, GeneratedSentence(symbols: live[n].symbols, ending: ending))
-        } else {
-          if kept < n { live.swapAt(kept, n) }
-          kept += 1
-        }
-      }
-      live.removeLast(live.count - kept)
+      leave(&live, deliver: deliver)
     }
   }
 
+  /// Room for the probabilities of a row.
+  var weights: [Double] { [Double](repeating: 0, count: max(variant.labels, variant.tokens)) }
+
   /// What an outcome makes of a sentence.
-  private func extend(_ sentence: inout Live, by outcome: Variant.Outcome) {
+  func extend(_ sentence: inout Live, by outcome: Variant.Outcome) {
     sentence.positions += 1
     switch outcome {
     case .end: sentence.ending = .complete

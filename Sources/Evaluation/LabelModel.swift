@@ -19,6 +19,41 @@ package protocol LabelModel {
   func makeSession(rows: Int, sequences: Int) throws -> any LabelSession
 }
 
+/// One worker's view of a model whose further heads propose tokens; see `DraftingEngine`.
+package protocol DraftingSession: AnyObject {
+  /// The most tokens that are proposed for a sequence.
+  var drafts: Int { get }
+
+  /// Forgets all sequences.
+  func restart() throws
+
+  /// Begins `sequences` more behind the live ones.
+  func begin(sequences: Int) throws
+
+  /// Feeds `counts[n]` positions to live sequence n; see `LabelSession.advance`.
+  ///
+  /// - Parameters:
+  ///   - rows: (Σ counts, tables) row ids.
+  ///   - logProbabilities: (≥ Σ counts · labels), overwritten in front or made longer.
+  func verify(rows: [UInt32], counts: [Int], into logProbabilities: inout [Float]) throws
+
+  /// Keeps the first `counts[n]` positions of those that were fed to sequence n.
+  func accept(_ counts: [Int]) throws
+
+  /// Log-probabilities of the label `head` + 2 ahead of the last position of some sequences.
+  ///
+  /// - Parameters:
+  ///   - head: counted from 0; those before it were asked before.
+  ///   - sequences: live ones, ascending.
+  ///   - rows: (sequences, tables) row ids of the token `head` + 1 ahead.
+  ///   - logProbabilities: (≥ sequences · labels), overwritten in front or made longer.
+  func draft(
+    head: Int, of sequences: [Int], rows: [UInt32], into logProbabilities: inout [Float]) throws
+
+  /// Keeps the live sequences n for which `isLive(n)` holds; the others end.
+  func retain(_ isLive: (_ sequence: Int) -> Bool) throws
+}
+
 /// One worker's view of a model.
 package protocol LabelSession: AnyObject {
   /// Log-probabilities of the next label at every position of packed documents.

@@ -17,14 +17,21 @@ extension ModelConfiguration {
   /// Traces embedding, trunk and outputs; where nothing is trained, of these the first alone.
   private func trace(in g: inout GraphBuilder) {
     let outputs = g.mode == .training ? outputs : [next]
-    let (rows, tables) = trunk.embed(input, declaring: tables(for: outputs), in: &g)
-    let x = trunk(rows, in: &g)
+    let rows = rows(in: &g, for: outputs)
     var column = 0
     for output in outputs {
-      output(
-        x, tokens: tables.first, deviation: type(of: trunk).deviation, labelColumn: column, in: &g)
-      column += output.labelColumns
+      output(rows, labelColumn: column, in: &g)
+      column += output.labelsAhead.count
     }
+  }
+
+  /// Traces embedding and trunk.
+  private func rows(in g: inout GraphBuilder, for outputs: [any Output]) -> ModelRows {
+    let (embedding, _) = trunk.embed(input, declaring: tables(for: outputs), in: &g)
+    let hidden = trunk.blocks(embedding, in: &g)
+    return ModelRows(
+      trunk: trunk, next: next, embedding: embedding, hidden: hidden,
+      normed: trunk.norm(hidden, named: nil, in: &g))
   }
 
   /// Names and shapes of the parameters.
@@ -71,6 +78,69 @@ extension ScoringEngine {
     self.init(
       plan: configuration.plan(.scoring, rows: laneCapacity), parameters: parameters,
       labels: configuration.labels, threads: threads)
+  }
+}
+
+extension DraftingEngine {
+  /// - Parameters:
+  ///   - configuration: of a model with further heads.
+  ///   - parameters: weights of this configuration.
+  ///   - capacity: sequences that live at a time.
+  ///   - drafts: how many of the further heads propose tokens, the first ones.
+  package convenience init(
+    _ configuration: ModelConfiguration, parameters: ParameterStore, capacity: Int, drafts: Int
+  ) {
+    guard let heads = configuration.furtherHeads, (1...heads.weights.count).contains(drafts) else {
+      preconditionFailure("\(drafts) drafts of a model without so many further heads")
+    }
+    let rows = capacity * (drafts + 1)
+    self.init(
+      main: configuration.draftingPlan(for: heads, rows: rows),
+      embedding: heads.isChain ? configuration.embeddingPlan(rows: rows) : nil,
+      heads: heads.labelsAhead.prefix(drafts).map {
+        configuration.plan(ofHead: $0, of: heads, rows: rows)
+      },
+      parameters: parameters, labels: configuration.labels, columns: configuration.width,
+      attentionHeads: configuration.heads, capacity: capacity)
+  }
+}
+
+extension ModelConfiguration {
+  private func decodingPlan(
+    rows: Int, _ trace: (inout GraphBuilder) -> Void
+  ) -> Plan {
+    var g = GraphBuilder(mode: .decoding(context: context))
+    trace(&g)
+    return Plan(g, limits: Limits(rows: rows, segment: min(rows, context)))
+  }
+
+  /// The model as it decodes, with the rows that its further heads read.
+  fileprivate func draftingPlan(for heads: any FurtherHeads, rows: Int) -> Plan {
+    decodingPlan(rows: rows) { g in
+      let rows = self.rows(in: &g, for: [next])
+      g.takeRows(heads.source(rows))
+      next(rows, labelColumn: 0, in: &g)
+    }
+  }
+
+  /// The model's input alone.
+  fileprivate func embeddingPlan(rows: Int) -> Plan {
+    decodingPlan(rows: rows) { g in
+      let (embedding, _) = trunk.embed(input, declaring: tables(for: [next]), in: &g)
+      g.takeRows(embedding)
+    }
+  }
+
+  /// One further head on lent rows, and in a chain what it passes on.
+  fileprivate func plan(ofHead i: Int, of heads: any FurtherHeads, rows: Int) -> Plan {
+    decodingPlan(rows: rows) { g in
+      let x = g.lentRows(0, columns: width)
+      let embedding = heads.isChain ? g.lentRows(1, columns: width) : nil
+      let head = heads.head(i, on: x, embedding: embedding, of: trunk, next: next, in: &g)
+      if heads.isChain { g.takeRows(head.passedOn) }
+      g.addLoss(
+        "ahead\(i)", g.labelHead(head.rows, weight: head.unembedding, labels: labels))
+    }
   }
 }
 

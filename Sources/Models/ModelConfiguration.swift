@@ -25,6 +25,10 @@ package struct ModelConfiguration: Sendable {
     try validate()
   }
 
+  private init(scoring model: ModelConfiguration) {
+    (input, trunk, outputs, next) = (model.input, model.trunk, [model.next], model.next)
+  }
+
   /// A model that predicts the next of V labels.
   package init(
     input: any Input, trunk: any Trunk, labels: Int, tied: Bool = false
@@ -65,7 +69,13 @@ package struct ModelConfiguration: Sendable {
   private func validate() throws {
     try trunk.validate()
     try input.validate(width: width)
-    for output in outputs { try output.validate(tables: input.tables) }
+    for output in outputs { try output.validate(tables: input.tables, trunk: trunk) }
+    let further = outputs.compactMap { ($0 as? any FurtherHeads).map { type(of: $0).key } }
+    if further.count > 1 {
+      throw UserError(
+        "model outputs", expected: "further heads of one kind",
+        found: further.joined(separator: " and "), remedy: "Keep the one you mean.")
+    }
   }
 
   // MARK: - Sizes
@@ -84,8 +94,16 @@ package struct ModelConfiguration: Sendable {
   package var inputs: [InputTable] { input.tables }
   /// Columns of a lane's inputs.
   package var inputColumns: Int { input.columnRows.count }
+  /// For each column of a lane's labels when training, how many tokens ahead they are.
+  package var labelsAhead: [Int] { outputs.flatMap(\.labelsAhead) }
   /// Columns of a lane's labels when training.
-  package var labelColumns: Int { outputs.reduce(0) { $0 + $1.labelColumns } }
+  package var labelColumns: Int { labelsAhead.count }
+  /// The heads that predict tokens further ahead than the next.
+  package var furtherHeads: (any FurtherHeads)? {
+    outputs.lazy.compactMap { $0 as? any FurtherHeads }.first
+  }
+  /// What scoring and plain generation run: the model without further heads.
+  package var scored: ModelConfiguration { ModelConfiguration(scoring: self) }
 
   /// Those of `inputs` that the embedding or a tied head among `outputs` uses: all or none.
   func tables(for outputs: [any Output]) -> [InputTable] {
@@ -97,7 +115,7 @@ package struct ModelConfiguration: Sendable {
   /// ΣM·C over the input tables in use, and what input, trunk and outputs have of their own.
   package var parameterCount: Int {
     tables(for: outputs).reduce(0) { $0 + $1.rows } * width + input.parameterCount(width: width)
-      + trunk.parameterCount + outputs.reduce(0) { $0 + $1.parameterCount(width: width) }
+      + trunk.parameterCount + outputs.reduce(0) { $0 + $1.parameterCount(on: trunk) }
   }
 
   /// Parameters in tables of the input, of which a step touches the rows of its batch only.
@@ -109,13 +127,14 @@ package struct ModelConfiguration: Sendable {
   /// Forward FLOPs of one position in products with weights, a multiply-add counted as two.
   package var productFLOPs: Double {
     input.productFLOPs(width: width) + trunk.productFLOPs
-      + outputs.reduce(0) { $0 + $1.productFLOPs(width: width) }
+      + outputs.reduce(0) { $0 + $1.productFLOPs(on: trunk) }
   }
 
   /// Forward FLOPs of one position in a sentence of `length` positions, averaged over the sentence:
   /// products and attention. Norms, activations, rotations, softmax and lookups are left out.
   package func forwardFLOPs(perTokenAt length: Int) -> Double {
     productFLOPs + trunk.attentionFLOPs(perTokenAt: length)
+      + outputs.reduce(0) { $0 + $1.attentionFLOPs(on: trunk, perTokenAt: length) }
   }
 
   /// Training FLOPs of one position: three forward passes.
@@ -123,11 +142,11 @@ package struct ModelConfiguration: Sendable {
     3 * forwardFLOPs(perTokenAt: length)
   }
 
-  /// Bytes that the backward pass of a position reads.
+  /// Bytes that the backward pass of a position reads; of heads that run one after another those of one.
   package var activationBytes: Int {
     4
       * (input.savedColumns + trunk.savedColumns
-        + outputs.reduce(0) { $0 + $1.savedColumns })
+        + outputs.reduce(0) { $0 + $1.savedColumns(on: trunk) })
   }
 
   /// Bytes of keys and values that generation keeps of a position.

@@ -41,13 +41,19 @@ package protocol Trunk: Sendable, Equatable {
   var savedColumns: Int { get }
   /// Floats of keys and values that generation keeps of a position.
   var cacheColumns: Int { get }
+  /// Parameters of the last norm, which `parameterCount` counts.
+  var normParameterCount: Int { get }
 
   // MARK: Trace
 
   /// Declares learned positions (T, C), which are added to the embedding; nil for a trunk without.
   func positions(in g: inout GraphBuilder) -> Parameter?
-  /// Traces blocks and last norm over `x` (N, C).
-  func callAsFunction(_ x: Tensor, in g: inout GraphBuilder) -> Tensor
+  /// Traces the blocks over `x` (N, C).
+  func blocks(_ x: Tensor, in g: inout GraphBuilder) -> Tensor
+  /// Traces one block of this trunk's kind and sizes beside its own: its parameters are `<name>.…`.
+  func block(_ x: Tensor, named name: String, in g: inout GraphBuilder) -> Tensor
+  /// Traces the last norm, which may be done to several tensors, or another one of its kind, `name`.
+  func norm(_ x: Tensor, named name: String?, in g: inout GraphBuilder) -> Tensor
 }
 
 /// The keys of a kind of trunk, beside those of `TrunkSize`, in the object `model` of a configuration.
@@ -117,6 +123,18 @@ extension Trunk {
 
   package func positions(in g: inout GraphBuilder) -> Parameter? { nil }
 
+  /// Traces blocks and last norm over `x` (N, C).
+  package func callAsFunction(_ x: Tensor, in g: inout GraphBuilder) -> Tensor {
+    norm(blocks(x, in: &g), named: nil, in: &g)
+  }
+
+  /// The same with so many blocks: what one more costs is what a block costs.
+  func with(layers: Int) -> Self {
+    var size = size
+    size.layers = layers
+    return Self(size, settings: settings, prefix: prefix)
+  }
+
   /// Declares the tables that `input` sums over, then learned positions, and traces the embedding.
   ///
   /// - Parameter tables: the tables to declare, in the order of a lane's columns: `input.tables`, or
@@ -125,15 +143,20 @@ extension Trunk {
   package func embed(
     _ input: some Input, declaring tables: [InputTable], in g: inout GraphBuilder
   ) -> (rows: Tensor, tables: [Parameter]) {
-    let declared = tables.map { table in
-      g.parameter(
-        "\(prefix).\(Self.tokenTable)\(table.order == 1 ? "" : "_\(table.order)").weight",
-        [table.rows, size.width], .normal(Self.deviation))
-    }
+    let declared = tables.map { table($0, in: &g) }
     let positions = positions(in: &g)
     let rows = input(
       tables: declared, positions: positions, width: size.width, named: prefix, in: &g)
     return (rows, declared)
+  }
+
+  /// Declares a table of the input; a shared one may be declared already.
+  func table(
+    _ table: InputTable, isShared: Bool = false, in g: inout GraphBuilder
+  ) -> Parameter {
+    g.parameter(
+      "\(prefix).\(Self.tokenTable)\(table.order == 1 ? "" : "_\(table.order)").weight",
+      [table.rows, size.width], .normal(Self.deviation), isShared: isShared)
   }
 }
 

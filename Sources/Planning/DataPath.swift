@@ -22,7 +22,8 @@ package protocol DataPath: Sendable {
 }
 
 extension Settings {
-  /// The members of `model`, but for keys that only other trunks have.
+  /// The members of `model`, but for keys that only other trunks have, and for further heads of which
+  /// there are none.
   var model: [String: ConfigValue] {
     get throws {
       guard let architecture = Architecture(rawValue: try string("model.architecture")) else {
@@ -30,8 +31,23 @@ extension Settings {
           "model.architecture",
           expected: "one of \(Architecture.allCases.map(\.rawValue).joined(separator: ", "))")
       }
-      return try architecture.withoutKeysOfOthers(section("model"))
+      var members = try architecture.withoutKeysOfOthers(section("model"))
+      for key in Registry.furtherHeads.map({ $0.key }) {
+        if value("model.\(key).heads") == 1 { members[key] = nil }
+      }
+      return members
     }
+  }
+
+  /// Checks that there are tokens for further heads to predict.
+  ///
+  /// - Parameter outputOrder: tokens of a label.
+  func requireSingleTokens(_ model: ModelConfiguration, outputOrder: Int) throws {
+    guard let heads = model.furtherHeads, outputOrder > 1 else { return }
+    throw fault(
+      "model.\(type(of: heads).key).heads",
+      expected: "1 with map.outputOrder \(outputOrder): a label of several tokens is itself a "
+        + "prediction further ahead")
   }
 
   /// The parameters of stage train; keys that do not count where others say so are left out.

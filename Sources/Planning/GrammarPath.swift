@@ -123,7 +123,7 @@ extension GrammarPath.Run {
 
   init(_ settings: Settings, _ grammar: GrammarFacts, seed: Int) throws {
     self.grammar = grammar
-    let facts: [String: ConfigValue] = [
+    let facts: [String: ConfigValue?] = [
       "grammar": .string(grammar.path), "grammarDigest": .string(grammar.digest),
       "root": .integer(grammar.root), "seed": .integer(seed),
     ]
@@ -162,6 +162,7 @@ extension GrammarPath.Run {
     self.model = try settings.model(
       train, inputs: mapper.tables.map { InputTable(order: $0.order, rows: $0.rows) },
       labels: mapper.labels)
+    try settings.requireSingleTokens(self.model, outputOrder: map.outputOrder)
     // Any sentence may be sampled or held out, and each is learned and scored whole.
     let rows = (grammar.longest + tokenize.order - 1) / tokenize.order + 1
     guard self.model.context >= rows else {
@@ -169,8 +170,16 @@ extension GrammarPath.Run {
         "model.context", expected: "0, or at least the \(rows) rows of the longest sentence")
     }
 
-    evaluate = try settings.parameters(from: ["evaluation"], adding: facts)
     searchesUnseen = try settings.parameters(GrammarPath.Search.self, from: ["evaluation"]).unseen
+    let proposals: [String: ConfigValue?] =
+      settings.value("evaluation.drafts") == 0 ? ["drafts": nil] : [:]
+    evaluate = try settings.parameters(
+      from: ["evaluation"], adding: facts.merging(proposals) { $1 })
+    let most = self.model.furtherHeads?.weights.count ?? 0
+    guard evaluate.drafts ?? 0 <= most else {
+      throw settings.fault(
+        "evaluation.drafts", expected: "at most \(most), the further heads of the model")
+    }
     guard heldout.documents >= evaluate.heldoutSentences else {
       throw settings.fault(
         "data.heldoutDocuments",

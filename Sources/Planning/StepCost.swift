@@ -68,8 +68,8 @@ extension Rates {
   package func evaluationSeconds(
     _ model: ModelConfiguration, scored: Double, generated: Double, batch: Int, length: Double
   ) -> Double {
-    passSeconds(model, rows: scored, length: length, together: Self.scoredTogether)
-      + passSeconds(model, rows: generated, length: length, together: batch)
+    passSeconds(model.scored, rows: scored, length: length, together: Self.scoredTogether)
+      + passSeconds(model.scored, rows: generated, length: length, together: batch)
       + generated * drawSeconds
       + (scored + generated) * Double(model.labels) * labelSeconds
   }
@@ -81,7 +81,7 @@ extension Rates {
   package func scoringSeconds(
     _ model: ModelConfiguration, rows: Double, batch: Int, length: Double
   ) -> Double {
-    passSeconds(model, rows: rows, length: length, together: batch)
+    passSeconds(model.scored, rows: rows, length: length, together: batch)
       + rows * Double(model.labels) * lossSeconds
   }
 

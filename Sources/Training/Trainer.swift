@@ -88,6 +88,9 @@ package final class Trainer {
     model = try ModelConfiguration(reader: &reader)
     try reader.finish()
     try data.fit(model.overEncoding?.layout)
+    if let heads = model.furtherHeads {
+      try data.requireSingleTokens(for: type(of: heads).key)
+    }
     self.data = data
     guard data.longestSentence <= model.context else {
       throw UserError(
@@ -108,8 +111,9 @@ package final class Trainer {
     order = DataOrder(
       documents: data.sentences, batchSequences: sequences, seed: parameters.dataSeed)
     assignment = LaneAssignment(lanes: lanes, batchSequences: sequences)
-    self.lanes = (0..<lanes).map { [data] _ in
-      PackedLane(tables: data.inputColumns, capacity: capacity)
+    self.lanes = (0..<lanes).map { [data, model] _ in
+      PackedLane(
+        tables: data.inputColumns, capacity: capacity, ahead: Array(model.labelsAhead.dropFirst()))
     }
     try plan.requireTables(model.overEncoding != nil, in: configuration)
     let moments = parameters.optimizer.tables?.moments ?? .float32

@@ -122,6 +122,22 @@ package struct TrainingData: Sendable {
     mapped = try MappedRows(mapped.columns, text: text, layout: layout, path: source)
   }
 
+  /// Checks that a label is a token, so that there is one a token further ahead.
+  ///
+  /// - Parameter key: the heads that are to predict it, as the configuration calls them.
+  /// - Throws: `UserError` when labels are n-grams.
+  func requireSingleTokens(for key: String) throws {
+    guard text == nil else { return }
+    var reader = try ConfigReader(metadata, source: source, path: "metadata")
+    let order = try reader.int("outputOrder", in: 1...64)
+    guard order == 1 else {
+      throw UserError(
+        "\(source): model.\(key)", expected: "labels of one token each",
+        found: "labels of \(order) tokens, which predict further ahead themselves",
+        remedy: "Map with outputOrder 1, or delete model.\(key).")
+    }
+  }
+
   // MARK: - Sentences
 
   package var sentences: Int { offsets.count - 1 }

@@ -13,7 +13,7 @@ struct Bench: Command {
     version: versionText("ott-bench"),
     subcommands: [
       Tokens.self, Weights.self, Train.self, Generate.self, Step.self, Table.self, Scaling.self,
-      ComparePrecisions.self, Tokenizers.self,
+      Heads.self, Drafts.self, ComparePrecisions.self, Tokenizers.self,
     ])
 }
 
@@ -28,11 +28,14 @@ struct WorkloadOptions: ParsableArguments {
   @Option(help: "Sentences of a batch.") var batch: Int?
   @Option(help: "Predicted positions of a sentence.") var length: Int?
   @Option(help: "Lanes of a batch, a power of two.") var lanes: Int?
+  @Option(help: "Kind of heads on tokens further ahead.") var further = HeadKind.mtp
+  @Option(help: "Tokens ahead of the furthest head; 1: no further heads.") var ahead = 1
   @Option(help: "Precision of the matrix products.") var precision = Precision.float32
   @Option(help: "Worker threads.") var threads = Host.threads
 
   func validate() throws {
     try requireCount(threads, of: "--threads")
+    try requireCount(ahead, of: "--ahead", upTo: 64)
     for (option, value, most) in [
       ("--layers", layers, 1000), ("--width", width, 1 << 20), ("--heads", heads, 1 << 20),
       ("--vocabulary", vocabulary, Int(Int32.max)), ("--context", context, 10_000_000),
@@ -42,7 +45,8 @@ struct WorkloadOptions: ParsableArguments {
     }
   }
 
-  func workload() throws -> Workload {
+  /// The named sizes with what replaces them.
+  var sizes: NamedModel.Sizes {
     var sizes = model.sizes
     if let layers { sizes.layers = layers }
     if let width { sizes.width = width }
@@ -55,6 +59,11 @@ struct WorkloadOptions: ParsableArguments {
     if let length { sizes.length = length }
     if let lanes { sizes.lanes = lanes }
     sizes.context = context
+    sizes.further = (further, ahead)
+    return sizes
+  }
+
+  func workload() throws -> Workload {
     let workload = try sizes.workload(precision: precision)
     try requireMemory(
       16 * Double(workload.model.parameterCount), for: "weights, moments and gradient")
@@ -63,6 +72,7 @@ struct WorkloadOptions: ParsableArguments {
 }
 
 extension NamedModel: ExpressibleByArgument {}
+extension HeadKind: ExpressibleByArgument {}
 extension Precision: ExpressibleByArgument {}
 
 /// - Throws: `UserError` when this machine has not so many bytes.

@@ -55,7 +55,8 @@ struct Evaluate: Command {
         "step \(score.snapshot.step): accuracy \(score.accuracy.share.rounded(to: 4)),"
           + " \(score.heldOut.loss.ratio.rounded(to: 5)) nats per character,"
           + " excess \(score.heldOut.excess.ratio.rounded(to: 5))"
-          + " ± \(score.heldOut.excess.standardError.rounded(to: 5))")
+          + " ± \(score.heldOut.excess.standardError.rounded(to: 5))"
+          + (score.drafts.map { ", \($0.tokensPerPass.rounded(to: 2)) tokens a pass" } ?? ""))
     }
     return scores.count
   }

@@ -68,7 +68,7 @@ enum Samples {
   static let accuracy: ConfigValue = [
     "kind": "grammar", "grammar": "a.grammar", "grammarDigest": "ab", "root": 22, "samples": 10,
     "finalSamples": 20, "heldoutSentences": 30, "prefixSentences": 5, "seed": 1, "batch": 64,
-    "maxLength": 100,
+    "maxLength": 100, "drafts": 2,
   ]
 
   static let loss: ConfigValue = [
@@ -148,7 +148,7 @@ enum Samples {
   func noKeyHasADefault(stage: Stage, value: ConfigValue) throws {
     guard case .object(let members) = value else { return }
     let optional = [
-      "endOfText", "maxLength", "orders",
+      "drafts", "endOfText", "maxLength", "orders",
     ]
     for key in members.keys where !optional.contains(key) {
       var fewer = members

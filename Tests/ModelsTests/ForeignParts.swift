@@ -40,25 +40,29 @@ struct ForeignTrunk: Trunk {
     let C = size.width
     return size.layers * ((6 + settings.expansion) * C + size.heads + 2) + 2 * C + 1
   }
+  var normParameterCount: Int { size.width }
 
-  func callAsFunction(_ x: Tensor, in g: inout GraphBuilder) -> Tensor {
+  func blocks(_ x: Tensor, in g: inout GraphBuilder) -> Tensor {
+    (0..<size.layers).reduce(x) { block($0, named: "\(prefix).\($1)", in: &g) }
+  }
+
+  func block(_ x: Tensor, named name: String, in g: inout GraphBuilder) -> Tensor {
     let C = size.width
-    var x = x
-    for layer in 0..<size.layers {
-      let name = "\(prefix).\(layer)"
-      let y = g.layerNorm(x, named: name + ".norm")
-      let qkv = g.linear(
-        y, to: 3 * C, named: name + ".qkv", deviation: Self.deviation, bias: false)
-      let attended = g.linear(
-        g.attention(qkv: qkv, heads: size.heads), to: C, named: name + ".out",
-        deviation: Self.deviation, bias: false, residual: x)
-      let hidden = g.linear(
-        y, to: settings.expansion * C, named: name + ".up", deviation: Self.deviation, bias: false)
-      x = g.linear(
-        hidden, activation: .gelu, to: C, named: name + ".down", deviation: Self.deviation,
-        bias: false, residual: attended)
-    }
-    return g.rmsNorm(x, named: "\(prefix).last", epsilon: 1e-5)
+    let y = g.layerNorm(x, named: name + ".norm")
+    let qkv = g.linear(
+      y, to: 3 * C, named: name + ".qkv", deviation: Self.deviation, bias: false)
+    let attended = g.linear(
+      g.attention(qkv: qkv, heads: size.heads), to: C, named: name + ".out",
+      deviation: Self.deviation, bias: false, residual: x)
+    let hidden = g.linear(
+      y, to: settings.expansion * C, named: name + ".up", deviation: Self.deviation, bias: false)
+    return g.linear(
+      hidden, activation: .gelu, to: C, named: name + ".down", deviation: Self.deviation,
+      bias: false, residual: attended)
+  }
+
+  func norm(_ x: Tensor, named name: String?, in g: inout GraphBuilder) -> Tensor {
+    g.rmsNorm(x, named: name ?? "\(prefix).last", epsilon: 1e-5, isShared: name == nil)
   }
 }
 
@@ -107,36 +111,34 @@ struct ForeignInput: Input {
 
 /// An output that the product does not have: a second head, on another label of the same rows.
 ///
-/// Source: Over-Tokenized Transformer, Algorithm 2 (over-decoding), with one further label.
+/// As a head on the part of speech would be.
 struct ForeignOutput: Output {
   let labels: Int
   let weight: Double
 
   var isTied: Bool { false }
-  var labelColumns: Int { 1 }
+  var labelsAhead: [Int] { [2] }
 
   static func read(_ reader: inout ConfigReader) throws -> ForeignOutput? {
-    guard let weight = try reader.optionalDouble("overDecoding", in: 0...1e3) else { return nil }
+    guard let weight = try reader.optionalDouble("otherLabel", in: 0...1e3) else { return nil }
     return ForeignOutput(labels: try reader.int("labels"), weight: weight)
   }
 
-  func validate(tables: [InputTable]) throws {
+  func validate(tables: [InputTable], trunk: any Trunk) throws {
     if labels < 1 {
-      throw UserError("labels of over-decoding", expected: "at least 1", found: "\(labels)")
+      throw UserError("labels of another kind", expected: "at least 1", found: "\(labels)")
     }
   }
 
-  func parameterCount(width: Int) -> Int { labels * width }
-  func productFLOPs(width: Int) -> Double { 2 * Double(labels * width) }
-  var savedColumns: Int { 1 }
+  func parameterCount(on trunk: any Trunk) -> Int { labels * trunk.size.width }
+  func productFLOPs(on trunk: any Trunk) -> Double { 2 * Double(labels * trunk.size.width) }
+  func savedColumns(on trunk: any Trunk) -> Int { 1 }
 
-  func callAsFunction(
-    _ x: Tensor, tokens: Parameter?, deviation: Double, labelColumn: Int,
-    in g: inout GraphBuilder
-  ) {
-    let head = g.parameter("over_decoding.weight", [labels, x.columns], .normal(deviation))
+  func callAsFunction(_ rows: ModelRows, labelColumn: Int, in g: inout GraphBuilder) {
+    let head = g.parameter(
+      "other_label.weight", [labels, rows.normed.columns], .normal(0.02))
     g.addLoss(
-      "over-decoding", g.labelHead(x, weight: head, labels: labels, column: labelColumn),
+      "other label", g.labelHead(rows.normed, weight: head, labels: labels, column: labelColumn),
       weight: weight)
   }
 }

@@ -12,6 +12,8 @@ struct Golden: CustomTestStringConvertible {
   let configuration: ModelConfiguration
   let sentences: [(inputs: [[Int32]], labels: [Int32])]
   let losses: [Double]
+  /// Of each step, by the name of the loss.
+  let furtherLosses: [String: [Double]]
   let norms: [Double]
   let learningRates: [Double]
   /// How the tables of over-encoding are updated.
@@ -47,6 +49,15 @@ struct Golden: CustomTestStringConvertible {
       return (inputs, try sentence.ints("labels").map(Int32.init))
     }
     losses = try header.doubles("losses")
+    if var further = try header.optionalObject("furtherLosses") {
+      furtherLosses = try Dictionary(
+        uniqueKeysWithValues: (configuration.furtherHeads?.labelsAhead ?? []).map {
+          ("ahead\($0)", try further.doubles("ahead\($0)"))
+        })
+      try further.finish()
+    } else {
+      furtherLosses = [:]
+    }
     norms = try header.doubles("norms")
     learningRates = try header.doubles("learningRates")
     if var tables = try header.optionalObject("tables") {
@@ -96,9 +107,18 @@ struct Golden: CustomTestStringConvertible {
     }
   }
 
-  /// The sentences of one step in order, cut into lanes.
+  /// The sentences of one step in order, cut into lanes, with the labels of all heads.
   func lanes(_ count: Int, step: Int = 0) -> [PackedLane] {
-    var lanes = (0..<count).map { _ in PackedLane(tables: configuration.inputColumns) }
+    lanes(count, step: step, ahead: Array(configuration.labelsAhead.dropFirst()))
+  }
+
+  /// The same with the labels of the next token alone, as scoring takes them.
+  func scoredLanes(_ count: Int) -> [PackedLane] { lanes(count, step: 0, ahead: []) }
+
+  private func lanes(_ count: Int, step: Int, ahead: [Int]) -> [PackedLane] {
+    var lanes = (0..<count).map { _ in
+      PackedLane(tables: configuration.inputColumns, ahead: ahead)
+    }
     let batch = batches[step]
     for (i, sentence) in batch.enumerated() {
       lanes[i * count / batch.count].append(
@@ -144,11 +164,17 @@ private func distance(_ a: [Float], _ b: [Float]) -> Double {
 private let tolerance = 2.0 * 12 * 64 / Double(1 << 24)
 
 /// GPT-2 and OLMo 2: tied with one table, untied with several, over-encoded with orders up to n and k
-/// slices (`…-oe-n-k`).
-private let fixtures = [
-  "baseline", "joint", "olmo2", "olmo2-joint", "gpt2-oe-3-2", "gpt2-oe-2-1", "olmo2-oe-3-2",
-  "olmo2-oe-2-1",
-]
+/// slices (`…-oe-n-k`), with every kind of further heads.
+private let fixtures =
+  [
+    "baseline", "joint", "olmo2", "olmo2-joint", "gpt2-oe-3-2", "gpt2-oe-2-1", "olmo2-oe-3-2",
+    "olmo2-oe-2-1",
+  ] + headFixtures
+
+/// Those with further heads: over-decoding, MTP, MTP-DS, and MTP-DS over an over-encoded input (`…-ot`).
+let headFixtures = ["gpt2", "olmo2"].flatMap { trunk in
+  ["od", "od-rank", "mtp", "mtp-own", "mtpds", "mtpds-paper", "ot"].map { "\(trunk)-\($0)" }
+}
 
 @Suite struct GoldenTests {
   @Test(arguments: fixtures)
@@ -160,13 +186,13 @@ private let fixtures = [
       golden.configuration, parameters: store, laneCapacity: 100, threads: 2)
     let expected = try #require(golden.arrays["logProbabilities"])
     for lanes in [1, 3] {
-      let rows = engine.logProbabilities(golden.lanes(lanes)).flatMap { $0 }
+      let rows = engine.logProbabilities(golden.scoredLanes(lanes)).flatMap { $0 }
       #expect(distance(rows, expected) < tolerance)
       let labels = golden.sentences.flatMap(\.labels)
       let picked = labels.enumerated().map {
         rows[$0.offset * golden.configuration.labels + Int($0.element)]
       }
-      #expect(engine.labelLogProbabilities(golden.lanes(lanes)).flatMap { $0 } == picked)
+      #expect(engine.labelLogProbabilities(golden.scoredLanes(lanes)).flatMap { $0 } == picked)
     }
   }
 
@@ -179,6 +205,7 @@ private let fixtures = [
     let statistics = try engine.computeGradients(golden.lanes(lanes))
     #expect(abs(statistics.meanLoss - golden.losses[0]) < tolerance * golden.losses[0])
     #expect(abs(statistics.gradientNorm - golden.norms[0]) < tolerance * golden.norms[0])
+    expectFurtherLosses(of: engine, golden, step: 0)
     for slot in engine.parameters.layout.slots {
       let error = distance(engine.gradient(of: slot), try golden.array("gradient", slot.name))
       #expect(error < tolerance, "gradient of \(slot.name): \(error)")
@@ -192,7 +219,9 @@ private let fixtures = [
 
   /// Rounding the factors of each product errs by 2⁻⁹ of each term.
   @Test(
-    .enabled(if: Precision.bfloat16.isAvailable), arguments: ["baseline", "joint", "olmo2"], [1, 4])
+    .enabled(if: Precision.bfloat16.isAvailable),
+    arguments: ["baseline", "joint", "olmo2", "olmo2-od", "gpt2-mtp"],
+    [1, 4])
   func roundedGradientsAgree(fixture: String, lanes: Int) throws {
     let golden = try Golden(fixture)
     let engine = TrainingEngine(
@@ -237,6 +266,7 @@ private let fixtures = [
       #expect(
         abs(statistics.gradientNorm - golden.norms[i]) < 10 * tolerance * golden.norms[i],
         "step \(i)")
+      expectFurtherLosses(of: engine, golden, step: i)
     }
     let C = golden.configuration.width
     for slot in engine.parameters.layout.slots {
@@ -253,6 +283,17 @@ private let fixtures = [
       let error = distance(
         values(of: table, in: engine.parameters), try golden.array("final", table.slot.name))
       #expect(error < 10 * tolerance, "\(table.slot.name): \(error)")
+    }
+  }
+
+  private func expectFurtherLosses(of engine: TrainingEngine, _ golden: Golden, step: Int) {
+    let further = engine.plan.losses.dropFirst()
+    #expect(Set(further.map(\.name)) == Set(golden.furtherLosses.keys))
+    for (i, loss) in further.enumerated() {
+      let expected = golden.furtherLosses[loss.name]?[step] ?? .nan
+      #expect(
+        abs(engine.lossSum(i + 1).mean - expected) <= 2 * tolerance * expected,
+        "step \(step), \(loss.name)")
     }
   }
 

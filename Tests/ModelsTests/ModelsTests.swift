@@ -7,14 +7,17 @@ import Testing
 /// A batch of sentences of unequal length, dealt to lanes in turn.
 ///
 /// - Parameter labelColumns: as many as training has unless given. Every third row has no further
-///   labels.
+///   labels, unless they are those of further heads, which follow from the first.
 func makeLanes(
   _ configuration: ModelConfiguration, lengths: [Int], lanes: Int, seed: UInt64 = 1,
   labelColumns: Int? = nil
 ) -> [PackedLane] {
   let labelColumns = labelColumns ?? configuration.labelColumns
+  let follow = labelColumns > 1 && configuration.furtherHeads != nil
   var result = (0..<lanes).map { _ in
-    PackedLane(tables: configuration.inputColumns, labelColumns: labelColumns)
+    PackedLane(
+      tables: configuration.inputColumns, labelColumns: labelColumns,
+      ahead: follow ? Array(configuration.labelsAhead.dropFirst()) : [])
   }
   for (i, length) in lengths.enumerated() {
     var stream = RandomStream(seed: seed, name: "sentence", index: UInt64(i))
@@ -22,7 +25,7 @@ func makeLanes(
       result[i % lanes].appendRow(label: Int32(stream.below(UInt32(configuration.labels)))) {
         Int32(stream.below(UInt32(configuration.input.columnRows[$0])))
       }
-      for column in 1..<labelColumns {
+      for column in 1..<(follow ? 1 : labelColumns) {
         result[i % lanes].appendLabel(
           t % 3 == 2 ? PackedLane.noLabel : Int32((i + t * t) % 9), column: column)
       }

@@ -10,6 +10,8 @@ by itself, so that a packed implementation that leaks between sentences disagree
 GPT-2 is written out below; OLMo 2 is the one of transformers. Its projections are written (in, out).
 Over-encoding is Algorithm 1 of the paper, trained by dense AdamW; a fixture's inputs are then the
 tokens and the rows of each table, and its projections are stacked as one matrix (in, out).
+Heads on tokens further ahead are written out with the slices of the papers, no masks: head i sees the
+first T - i + 1 rows of a sentence where it reads what follows them.
 """
 
 import base64
@@ -21,6 +23,7 @@ from pathlib import Path
 import torch
 from torch import nn
 from transformers import Olmo2Config, Olmo2ForCausalLM
+from transformers.models.olmo2.modeling_olmo2 import Olmo2DecoderLayer, Olmo2RMSNorm
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "tools"))
 from writing import write
@@ -91,7 +94,65 @@ class Conv1D(nn.Module):
         return x @ self.weight + self.bias
 
 
-class GPT2(nn.Module):
+class FurtherHeads:
+    """What is added to a net whose `new_block`, `run_block`, `new_norm`, `last_norm` and `unembed` are its
+    trunk's."""
+
+    def add_heads(self, model):
+        width, V = model["width"], model["labels"]
+        self.heads_of = next((k for k in ("overDecoding", "mtp", "mtpDS") if k in model), None)
+        if not self.heads_of:
+            return
+        self.o = o = model[self.heads_of]
+        ahead = [str(i) for i in range(2, o["heads"] + 1)]
+        if self.heads_of == "overDecoding":
+            d = o["rank"] or width
+            self.over_decoding = nn.ModuleDict({i: nn.Linear(d, V, bias=False) for i in ahead})
+            if o["rank"]:
+                for head in self.over_decoding.values():
+                    head.proj = nn.Linear(width, d, bias=False)
+        elif self.heads_of == "mtp":
+            norms = lambda: dict(norm=self.new_norm()) if o["norm"] == "own" else {}
+            self.mtp = nn.ModuleDict({i: nn.ModuleDict(dict(block=self.new_block()) | norms()) for i in ahead})
+        else:
+            self.mtp_ds = nn.ModuleDict()
+            for i in ahead:
+                parts = dict(enorm=nn.RMSNorm(width, eps=1e-6), hnorm=nn.RMSNorm(width, eps=1e-6))
+                parts |= dict(eh_proj=nn.Linear(2 * width, width, bias=False), block=self.new_block())
+                self.mtp_ds[i] = nn.ModuleDict(parts | (dict(norm=self.new_norm()) if o["norm"] == "own" else {}))
+
+    def heads(self, embedding, hidden, normed):
+        """Of each head i the log-probabilities of its first T - i + 1 rows."""
+        T, results = len(hidden), []
+        chained = normed if self.heads_of == "mtpDS" and self.o["hidden"] == "afterNorm" else hidden
+        for i in range(2, self.o["heads"] + 1):
+            n = max(T - i + 1, 0)
+            if n == 0:
+                results.append(torch.zeros(0, self.vocabulary))
+            elif self.heads_of == "overDecoding":
+                head = self.over_decoding[str(i)]
+                results.append((head(head.proj(normed) if self.o["rank"] else normed)).log_softmax(-1)[:n])
+            elif self.heads_of == "mtp":
+                head = self.mtp[str(i)]
+                norm = head["norm"] if self.o["norm"] == "own" else self.last_norm
+                results.append(self.unembed(norm(self.run_block(head["block"], hidden))).log_softmax(-1)[:n])
+            else:
+                head = self.mtp_ds[str(i)]
+                parts = [head["enorm"](embedding[i - 1 :]), head["hnorm"](chained[:n])]
+                if self.o["order"] == "hiddenFirst":
+                    parts.reverse()
+                block = self.run_block(head["block"], head["eh_proj"](torch.cat(parts, -1)))
+                norm = (head["norm"] if self.o["norm"] == "own" else self.last_norm)(block)
+                results.append(self.unembed(norm).log_softmax(-1))
+                chained = norm if self.o["hidden"] == "afterNorm" else block
+        return results
+
+    def is_transposed(self, name):
+        module = self.get_submodule(name.rpartition(".")[0]) if name.startswith(("mtp", "over_decoding")) else None
+        return isinstance(module, nn.Linear) and name.endswith("proj.weight")
+
+
+class GPT2(nn.Module, FurtherHeads):
     prefix = "transformer"
 
     def __init__(self, model):
@@ -115,6 +176,13 @@ class GPT2(nn.Module):
             self.lm_head.weight = self.transformer["wte"].weight
         if "overEncoding" in model:
             self.over_encoding = OverEncoding(model["overEncoding"], model["inputs"][0]["rows"], width)
+        self.vocabulary = model["labels"]
+        self.new_block = lambda: Block(width, model["heads"])
+        self.run_block = lambda block, x: block(x)
+        self.new_norm = lambda: nn.LayerNorm(width)
+        self.last_norm = lambda x: self.transformer["ln_f"](x)
+        self.unembed = lambda x: self.lm_head(x)
+        self.add_heads(model)
         for name, p in self.named_parameters():
             with torch.no_grad():
                 if p.dim() > 1:
@@ -124,19 +192,26 @@ class GPT2(nn.Module):
                 else:
                     p.normal_(1, 0.1)
 
-    def forward(self, inputs):
+    def rows(self, inputs):
+        """The embedding, and the trunk's rows before and after its last norm."""
         x = self.transformer["wpe"](torch.arange(len(inputs[0])))
         if hasattr(self, "over_encoding"):
             x = x + self.over_encoding(self.transformer["wte"](torch.tensor(inputs[0])), inputs[1:])
         else:
             for name, ids in zip(self.tables, inputs):
                 x = x + self.transformer[name](torch.tensor(ids))
+        embedding = x
         for block in self.transformer["h"]:
             x = block(x)
-        return self.lm_head(self.transformer["ln_f"](x)).log_softmax(-1)
+        return embedding, x, self.transformer["ln_f"](x)
+
+    def forward(self, inputs):
+        embedding, hidden, normed = self.rows(inputs)
+        first = self.lm_head(normed).log_softmax(-1)
+        return [first] + (self.heads(embedding, hidden, normed) if self.heads_of else [])
 
 
-class OLMo2(nn.Module):
+class OLMo2(nn.Module, FurtherHeads):
     """transformers' OLMo 2 over a sum of tables; parameters keep its names."""
 
     prefix = "model"
@@ -169,6 +244,12 @@ class OLMo2(nn.Module):
             self.tables.append(getattr(inner, name))
         if "overEncoding" in model:
             self.over_encoding = OverEncoding(model["overEncoding"], model["inputs"][0]["rows"], width)
+        self.vocabulary = model["labels"]
+        self.new_block = lambda: Olmo2DecoderLayer(self.net.config, 0)
+        self.new_norm = lambda: Olmo2RMSNorm(width, eps=model["normEpsilon"])
+        self.last_norm = lambda x: self.net.model.norm(x)
+        self.unembed = lambda x: self.net.lm_head(x)
+        self.add_heads(model)
         for name, p in self.named_parameters():
             with torch.no_grad():
                 if p.dim() > 1:
@@ -184,7 +265,20 @@ class OLMo2(nn.Module):
         x = sum(table(torch.tensor(ids)) for table, ids in zip(self.tables, inputs))
         if hasattr(self, "over_encoding"):
             x = self.over_encoding(x, inputs[1:])
-        return self.net(inputs_embeds=x[None], use_cache=False).logits[0].log_softmax(-1)
+        if not self.heads_of:
+            return [self.net(inputs_embeds=x[None], use_cache=False).logits[0].log_softmax(-1)]
+        seen = []
+        hook = self.net.model.norm.register_forward_pre_hook(lambda module, given: seen.append(given[0][0]))
+        normed = self.net.model(inputs_embeds=x[None], use_cache=False).last_hidden_state[0]
+        hook.remove()
+        return [self.net.lm_head(normed).log_softmax(-1)] + self.heads(x, seen[0], normed)
+
+    def run_block(self, block, x):
+        T = len(x)
+        mask = torch.full((1, 1, T, T), float("-inf")).triu(1)
+        angles = self.net.model.rotary_emb(x[None], position_ids=torch.arange(T)[None])
+        result = block(x[None], attention_mask=mask, position_embeddings=angles)
+        return (result if torch.is_tensor(result) else result[0])[0]
 
 
 def learning_rate(step, o):
@@ -207,7 +301,7 @@ def lines(kind, net, values):
         if name.startswith("over_encoding.oe_projs."):
             continue
         name = name.replace("over_encoding.", net.prefix + ".")
-        is_transposed = ".layers." in name and name.endswith("_proj.weight")
+        is_transposed = (".layers." in name and name.endswith("_proj.weight")) or net.is_transposed(name)
         result.append(line(kind + ":" + name, values(p).T if is_transposed else values(p)))
     if hasattr(net, "over_encoding"):
         stacked = torch.cat([values(p.weight).T for p in net.over_encoding.oe_projs])
@@ -236,11 +330,19 @@ def make(path, model, lengths, tables=dict(learningRateMultiplier=1.0, weightDec
         for step in range(o["steps"])
     ]
 
-    def loss_of_batch(batch):
+    weights = [1.0] + next((model[k]["weights"] for k in ("overDecoding", "mtp", "mtpDS") if k in model), [])
+
+    def losses_of_batch(batch):
+        """The mean loss of each head over the rows that it predicts at, and its log-probabilities there."""
         batch = [sentences[i] for i in batch]
-        parts = [net(s["inputs"]) for s in batch]
-        loss = sum(nn.functional.nll_loss(p, torch.tensor(s["labels"]), reduction="sum") for p, s in zip(parts, batch))
-        return loss / sum(len(s["labels"]) for s in batch), torch.cat(parts)
+        results = [net(s["inputs"]) for s in batch]
+        losses, parts = [], []
+        for head in range(len(weights)):
+            part = torch.cat([result[head] for result in results])
+            labels = torch.tensor([label for s in batch for label in s["labels"][head:]], dtype=torch.long)
+            losses.append(nn.functional.nll_loss(part, labels, reduction="sum") / max(len(labels), 1))
+            parts.append(part)
+        return losses, parts
 
     of_tables = list(net.over_encoding.oe_embedders.parameters()) if is_over_encoded else []
     others = [p for p in net.parameters() if not any(p is t for t in of_tables)]
@@ -252,6 +354,7 @@ def make(path, model, lengths, tables=dict(learningRateMultiplier=1.0, weightDec
         groups.append({"params": of_tables, "weight_decay": tables["weightDecay"]})
     adam = torch.optim.AdamW(groups, lr=o["learningRate"], betas=(o["beta1"], o["beta2"]), eps=o["epsilon"])
     arrays, losses, norms, rates = [], [], [], []
+    further = {f"ahead{i + 1}": [] for i in range(1, len(weights))}
     arrays += lines("weight", net, lambda p: p)
     for step in range(o["steps"]):
         rate = learning_rate(step, o)
@@ -260,10 +363,18 @@ def make(path, model, lengths, tables=dict(learningRateMultiplier=1.0, weightDec
         if is_over_encoded:
             adam.param_groups[-1]["lr"] = rate * tables["learningRateMultiplier"]
         adam.zero_grad()
-        loss, log_probabilities = loss_of_batch(batches[step])
-        loss.backward()
+        parts, log_probabilities = losses_of_batch(batches[step])
+        loss = parts[0]
+        sum([w * part for w, part in zip(weights[1:], parts[1:])], loss).backward()
+        for p in net.parameters():
+            # Of a head that has no row in this batch: nothing to learn, but decay and moments go on.
+            p.grad = torch.zeros_like(p) if p.grad is None else p.grad
+        for name, part in zip(further, parts[1:]):
+            further[name].append(part.item())
         if step == 0:
-            arrays.append(line("logProbabilities", log_probabilities))
+            arrays.append(line("logProbabilities", log_probabilities[0]))
+            for name, values in zip(further, log_probabilities[1:]):
+                arrays.append(line("logProbabilities:" + name, values))
             arrays += lines("gradient", net, lambda p: p.grad)
         norms.append(float(nn.utils.clip_grad_norm_(net.parameters(), o["gradientClip"])))
         losses.append(loss.item())
@@ -273,6 +384,8 @@ def make(path, model, lengths, tables=dict(learningRateMultiplier=1.0, weightDec
     header = dict(model=model, sentences=sentences, optimizer=o, losses=losses, norms=norms, learningRates=rates)
     if is_over_encoded:
         header |= dict(tables=tables, batches=batches)
+    if further:
+        header |= dict(furtherLosses=further)
     write(path, json.dumps(header) + "\n" + "".join(arrays))
 
 
@@ -304,6 +417,32 @@ def main(directory):
         rows = lambda n, k, m: dict(overEncoding=dict(order=n, slices=k, rows=m, moduli="paper"))
         make(f"{directory}/{name}-oe-3-2.golden", trunk | tokens | dict(tied=False) | rows(3, 2, 30), lengths, dict(learningRateMultiplier=2.0, weightDecay=0.05))
         make(f"{directory}/{name}-oe-2-1.golden", trunk | tokens | dict(tied=name == "gpt2") | rows(2, 1, 40), lengths)
+    make_heads(directory, base, olmo2, lengths)
+
+
+def make_heads(directory, gpt2, olmo2, lengths):
+    """Every kind of further heads on both trunks; in the longest chain no head of a sentence of two tokens
+    has a label."""
+    kinds = {
+        "od": dict(overDecoding=dict(heads=3, weights=[0.5, 0.25], rank=0)),
+        "od-rank": dict(overDecoding=dict(heads=2, weights=[0.3], rank=5)),
+        "mtp": dict(mtp=dict(heads=3, weights=[1.0, 0.5], norm="shared")),
+        "mtp-own": dict(mtp=dict(heads=2, weights=[0.7], norm="own")),
+        "mtpds": dict(mtpDS=dict(heads=4, weights=[0.4, 0.3, 0.2], order="embeddingFirst", hidden="afterNorm", norm="own")),
+        "mtpds-paper": dict(mtpDS=dict(heads=3, weights=[0.3, 0.3], order="hiddenFirst", hidden="beforeNorm", norm="shared")),
+    }
+    rows = dict(overEncoding=dict(order=3, slices=2, rows=30, moduli="paper"))
+    for place, (kind, heads) in enumerate(kinds.items()):
+        for trunk in (gpt2, olmo2):
+            torch.manual_seed(10 + place)
+            is_tied = kind in ("mtp", "mtpds-paper")
+            model = trunk | dict(inputs=[dict(order=1, rows=7)], labels=7, layers=1, tied=is_tied) | heads
+            make(f"{directory}/{trunk['architecture']}-{kind}.golden", model, lengths)
+    # OT: a chain whose condition is over-encoded.
+    for trunk in (gpt2, olmo2):
+        torch.manual_seed(20)
+        model = trunk | dict(inputs=[dict(order=1, rows=7)], labels=7, layers=1, tied=False) | kinds["mtpds"] | rows
+        make(f"{directory}/{trunk['architecture']}-ot.golden", model, lengths)
 
 
 main(sys.argv[1])

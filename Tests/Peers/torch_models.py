@@ -92,8 +92,10 @@ class Block(nn.Module):
 class GPT2(nn.Module):
     """`moduli` are the rows of over-encoding tables: orders 2, 3 … with `slices` tables each."""
 
-    def __init__(self, layers, width, heads, context, vocabulary, moduli=(), slices=1, sparse=False):
+    def __init__(self, layers, width, heads, context, vocabulary, moduli=(), slices=1, sparse=False, further=None, ahead=1):
         super().__init__()
+        self.further = further if ahead > 1 else None
+        self.ahead = range(2, ahead + 1)
         self.transformer = nn.ModuleDict(
             {
                 "wte": nn.Embedding(vocabulary, width),
@@ -109,6 +111,33 @@ class GPT2(nn.Module):
             self.transformer["oe_proj"] = nn.Linear(columns * len(moduli), width, bias=False)
         self.moduli, self.slices, self.vocabulary = moduli, slices, vocabulary
         self.lm_head = nn.Linear(width, vocabulary, bias=False)
+        numbers = [str(i) for i in self.ahead]
+        if self.further == "overDecoding":
+            self.over_decoding = nn.ModuleDict({i: nn.Linear(width, vocabulary, bias=False) for i in numbers})
+        elif self.further == "mtp":
+            self.mtp = nn.ModuleDict({i: nn.ModuleDict({"block": Block(width, heads)}) for i in numbers})
+        elif self.further == "mtpDS":
+            self.mtp_ds = nn.ModuleDict({i: nn.ModuleDict({
+                "enorm": nn.RMSNorm(width, eps=1e-6), "hnorm": nn.RMSNorm(width, eps=1e-6),
+                "eh_proj": nn.Linear(2 * width, width, bias=False), "block": Block(width, heads),
+                "norm": nn.LayerNorm(width)}) for i in numbers})
+
+    def further_losses(self, embedding, hidden, normed, labels):
+        """Mean loss of each head over the rows (B, T) that have a label so far ahead."""
+        T = labels.shape[1]
+        for i in self.ahead:
+            n = T - i + 1
+            if self.further == "overDecoding":
+                logits = self.over_decoding[str(i)](normed[:, :n])
+            elif self.further == "mtp":
+                block = self.mtp[str(i)]["block"](hidden, None, None)
+                logits = self.lm_head(self.transformer["ln_f"](block[:, :n]))
+            else:
+                head = self.mtp_ds[str(i)]
+                rows = torch.cat([head["enorm"](embedding[:, i - 1 :]), head["hnorm"](normed[:, :n])], -1)
+                normed = head["norm"](head["block"](head["eh_proj"](rows), None, None))
+                logits = self.lm_head(normed)
+            yield F.cross_entropy(logits.flatten(0, -2), labels[:, i - 1 :].flatten())
 
     def tables(self):
         return list(self.transformer["oe_embedders"].parameters()) if self.moduli else []
@@ -125,17 +154,20 @@ class GPT2(nn.Module):
         """Weights of linear layers are (in, out) in the file, but for the head."""
         tensors = read_safetensors(path)
         state = {
-            name: tensor.t() if (".c_" in name or "oe_proj" in name) and tensor.dim() == 2 else tensor for name, tensor in tensors.items()
+            name: tensor.t() if (".c_" in name or "oe_proj" in name or "eh_proj" in name) and tensor.dim() == 2 else tensor for name, tensor in tensors.items()
         }
         self.load_state_dict(state)
         return self
 
     def loss(self, tokens, positions, labels, places=None, shape=None, grams=()):
-        x = self.embed(tokens, grams) + self.transformer["wpe"](positions)
+        embedding = x = self.embed(tokens, grams) + self.transformer["wpe"](positions)
         for block in self.transformer["h"]:
             x = block(x, places, shape)
-        logits = self.lm_head(self.transformer["ln_f"](x))
-        return F.cross_entropy(logits.flatten(0, -2), labels.flatten(), ignore_index=-100)
+        normed = self.transformer["ln_f"](x)
+        loss = F.cross_entropy(self.lm_head(normed).flatten(0, -2), labels.flatten(), ignore_index=-100)
+        if not self.further:
+            return loss, loss
+        return loss, loss + 0.3 * sum(self.further_losses(embedding, x, normed, labels))
 
     def step(self, tokens, caches, place, length):
         """Logits (B, V) after one more token of every sequence, at `place` = [length − 1]."""

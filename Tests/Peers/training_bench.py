@@ -43,6 +43,11 @@ TRAINING = {
                        rate=1e-4),
     "train d128, unequal sentences": dict(name="d128", layers=12, width=128, heads=2, vocabulary=5, batch=16, root=22,
                                           rate=1e-4),
+} | {
+    f"train d256 heads, {kind} {n}": dict(name="d256", layers=6, width=256, heads=4, context=256, vocabulary=4096,
+                                          batch=16, length=256, further=kind, ahead=n)
+    for kind, n in [("overDecoding", 2), ("mtp", 2), ("mtpDS", 2), ("mtp", 4)]
+} | {
     "train laptop large": dict(name="laptop-large", layers=4, width=64, heads=4, vocabulary=5, batch=64, root=15, steps=100),
     "train laptop d16": dict(name="laptop-small", layers=4, width=16, heads=2, vocabulary=5, batch=64, root=15, steps=300),
     "train laptop small": dict(name="laptop-small", layers=4, width=8, heads=2, vocabulary=5, batch=64, root=15, steps=300),
@@ -104,6 +109,8 @@ class Bench:
         tokens, weights = self.folder / "tokens", self.folder / "weights"
         sizes = ["--model", work["name"], "--width", work["width"], "--heads", work["heads"], "--batch", work["batch"],
                  "--vocabulary", work["vocabulary"]]
+        if "further" in work:
+            sizes += ["--further", work["further"], "--ahead", work["ahead"]]
         if "root" in work:
             text = self.ott("tokens", "--grammar", GRAMMAR, "--root", work["root"], "--sentences",
                             sentences, "--output", tokens)
@@ -121,7 +128,8 @@ class Bench:
     def peer(self, script, work, tokens, weights, mode, **more):
         words = mode.split()
         job = dict(
-            model={k: work[k] for k in ("layers", "width", "heads", "context", "vocabulary", "slices") if k in work},
+            model={k: work[k] for k in ("layers", "width", "heads", "context", "vocabulary", "slices", "further", "ahead")
+                   if k in work},
             tokens=str(tokens), weights=str(weights), batch=work["batch"], learningRate=work.get("rate", RATE),
             threads=1 if "one-thread" in words else self.arguments.threads, mode=words, **more)
         path = self.folder / f"{'-'.join(words)}.json"

@@ -93,8 +93,8 @@ def main(job):
             arguments += [None, None, grams]
         start = time.perf_counter()
         with torch.autocast("cpu", torch.bfloat16, enabled="bf16" in words):
-            loss = loss_of(*arguments)
-        loss.backward()
+            loss, objective = loss_of(*arguments)
+        objective.backward()
         clip(trunk if sparse else list(model.parameters()), sparse)
         for optimizer in optimizers:
             optimizer.step()

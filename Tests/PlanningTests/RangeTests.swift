@@ -9,20 +9,38 @@ import Testing
   struct Probe {
     let kind: String
     let project: TemporaryProject
+    private let more: String
 
-    init(kind: String) throws {
-      self.kind = kind
+    /// - Parameter more: settings of the size, beside what makes one of them count.
+    init(kind: String, more: String = "") throws {
+      (self.kind, self.more) = (kind, more)
       project = try TemporaryProject()
+      try writePreset(beside: "training.lanes")
+    }
+
+    /// - Parameter path: a setting that is to count.
+    func writePreset(beside path: String) throws {
       try project.write(
         """
         \(kind == "text" ? "set" : "parts: [data/cfg3f-15, model/gpt2-4x16]\nset"):
           \(Self.settings[kind] ?? "{}")
         seeds: [1]
-        sizes: [{name: s}]
+        sizes: [{name: s, set: {\(more)\(Self.companions(of: path))}}]
         jobs: 1
 
         """, to: kind == "text" ? "pipeline/text/presets/probe.yaml" : "pipeline/presets/probe.yaml"
       )
+    }
+
+    /// What makes a setting of further heads count; of their kinds a model has one at most.
+    private static func companions(of path: String) -> String {
+      let keys = path.split(separator: ".")
+      guard path == "evaluation.drafts" || ["overDecoding", "mtp", "mtpDS"].contains(keys[1]) else {
+        return ""
+      }
+      let kind = keys[1] == "drafts" ? "mtp" : keys[1]
+      let heads = keys[keys.count - 1] == "heads" ? "" : "heads: 2, "
+      return "model: {\(kind): {\(heads)weights: [0.5]}}"
     }
 
     /// Where every setting counts: snapshots by factors, tables in the model.
@@ -52,8 +70,10 @@ import Testing
       """,
     ]
 
-    /// Plans with the setting at `path` put to a value as YAML spells it.
-    func plan(_ path: String, _ value: String) throws -> Plan {
+    /// Plans with the setting at `path` put to a value as YAML spells it, where that setting, or another
+    /// one, counts.
+    func plan(_ path: String, _ value: String, beside other: String? = nil) throws -> Plan {
+      try writePreset(beside: other ?? path)
       let keys = path.split(separator: ".")
       let layer =
         keys.map { "{\($0): " }.joined() + value + String(repeating: "}", count: keys.count)
@@ -101,6 +121,13 @@ import Testing
     "model.layers": ["0", "1001"],
     "model.width": ["0", "1000001", "13*"],
     "model.heads": ["0", "100001", "3*"],
+    "model.overDecoding.heads": ["0", "65", "3*"],
+    "model.overDecoding.weights": ["[]", "[-1.0]", "[1001.0]", "[0.5, 0.5]"],
+    "model.overDecoding.rank": ["-1", "1000001", "1000*"],
+    "model.mtp.heads": ["0", "65", "3*"],
+    "model.mtp.weights": ["[]", "[-1.0]", "[1001.0]", "[0.5, 0.5]"],
+    "model.mtpDS.heads": ["0", "65", "3*"],
+    "model.mtpDS.weights": ["[]", "[-1.0]", "[1001.0]", "[0.5, 0.5]"],
   ]
 
   /// Settings by kind, each with values that are out of its range or, with a star, do not go together
@@ -121,6 +148,7 @@ import Testing
       "evaluation.heldoutSentences": ["0", "1073741825", "99*"],
       "evaluation.prefixSentences": ["-1", "1073741825", "1001"],
       "evaluation.batch": ["0", "65537"],
+      "evaluation.drafts": ["-1", "64", "2"],
     ]) { $1 },
     "text": common.merging([
       "corpus.heldoutShare": ["-0.1", "1.1", "0.0", "1.0", "1.0e-9"],
@@ -205,10 +233,10 @@ import Testing
     let words = [
       "olmo2", "gpt2", "linear", "constant", "log", "bfloat16", "rowwise", "coprime", "paper",
       "sum", "cl100k", "32V", "<|other|>", "pipeline/corpora/default.yaml",
-      "data/grammars/cfg3b.grammar", "true", "false", "[1, 2]", "[2]",
+      "data/grammars/cfg3b.grammar", "true", "false", "[1, 2]", "[2]", "own", "shared",
+      "embeddingFirst", "hiddenFirst", "beforeNorm", "afterNorm",
     ]
-    let base = try probe.plan("training.lanes", "4")
-    let (known, settings) = (base.graph.nodes[base.graph.report].id, base.graph.experiment.runs[0])
+    let settings = try probe.plan("training.lanes", "4").graph.experiment.runs[0]
     for (path, entry) in settings.settings.entries.sorted(by: { $0.key < $1.key }) {
       // There is but one optimizer.
       if path == "optimizer.name" { continue }
@@ -219,6 +247,8 @@ import Testing
         case .double(let value): [value / 2, value * 0.9, 0.5, 1].map { "\($0)" }
         default: words
         }
+      let base = try probe.plan("training.lanes", "4", beside: path).graph
+      let known = base.nodes[base.report].id
       let counts = values.contains { value in
         guard let plan = try? probe.plan(path, value) else { return false }
         return plan.graph.nodes[plan.graph.report].id != known
@@ -228,10 +258,7 @@ import Testing
   }
 
   @Test func ordersThatMultiplyBeyondIds() throws {
-    let probe = try Probe(kind: "grammar")
-    try probe.project.replace(
-      "training: {steps: 1000}", by: "training: {steps: 1000}, tokenizer: {order: 3}",
-      in: "pipeline/presets/probe.yaml")
+    let probe = try Probe(kind: "grammar", more: "tokenizer: {order: 3}")
     let error = #expect(throws: UserError.self) { _ = try probe.plan("map.inputOrders", "[12]") }
     #expect(
       error?.description.contains(

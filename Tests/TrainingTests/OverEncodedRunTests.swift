@@ -11,7 +11,7 @@ import Training
 @Suite struct OverEncodedRunTests {
   private static let encoding: ConfigValue = ["order": 3, "slices": 2, "rows": 701]
 
-  private static func configuration(
+  static func configuration(
     _ input: StageConfiguration.Input, moments: String = "float32",
     _ changes: [(String, ConfigValue?)] = []
   ) -> StageConfiguration {

@@ -6,7 +6,8 @@ import Training
 
 /// Ranks that share the lanes of a run, as threads.
 @Suite struct TrainerRankTests {
-  private func train(
+  @discardableResult
+  static func train(
     _ configuration: StageConfiguration, in output: String, ranks: Int, stopAfter: Int? = nil
   ) throws -> [TrainingSummary] {
     try AtomicFile.makeDirectory(output)
@@ -26,11 +27,11 @@ import Training
       let expected = "\(directory)/one"
       try TrainerTests.train(configuration, in: expected, threads: 2)
       let (whole, parts) = ("\(directory)/whole", "\(directory)/parts")
-      let summaries = try train(configuration, in: whole, ranks: ranks)
+      let summaries = try Self.train(configuration, in: whole, ranks: ranks)
       #expect(summaries.allSatisfy { $0.outcome == .finished })
-      let stopped = try train(configuration, in: parts, ranks: ranks, stopAfter: 9)
+      let stopped = try Self.train(configuration, in: parts, ranks: ranks, stopAfter: 9)
       #expect(stopped.allSatisfy { $0.outcome == .stopped(step: 9) })
-      let resumed = try train(configuration, in: parts, ranks: 4 / ranks)
+      let resumed = try Self.train(configuration, in: parts, ranks: 4 / ranks)
       #expect(resumed.allSatisfy { $0.resumedStep == 9 })
       let files = try MapFixture.files(expected)
       #expect(try MapFixture.files(whole) == files)
@@ -42,7 +43,7 @@ import Training
     try withTemporaryDirectory { directory in
       let configuration = TrainerTests.configuration(try MapFixture.write(in: directory))
       let error = #expect(throws: UserError.self) {
-        try train(configuration, in: "\(directory)/run", ranks: ranks)
+        try Self.train(configuration, in: "\(directory)/run", ranks: ranks)
       }
       #expect(error?.description.contains("a power of two of at most 4, the lanes") == true)
     }
@@ -55,7 +56,7 @@ import Training
       let output = "\(directory)/run"
       try AtomicFile.makeDirectory("\(output)/metrics.jsonl")
       let error = #expect(throws: UserError.self) {
-        try train(configuration, in: output, ranks: 4)
+        try Self.train(configuration, in: output, ranks: 4)
       }
       #expect(error?.description.contains("metrics.jsonl") == true)
     }

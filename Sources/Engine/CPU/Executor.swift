@@ -11,6 +11,7 @@ package final class Executor: @unchecked Sendable {
   private let lossNumbers: IndexTable
   private let lossScales: UnsafeMutablePointer<Float>
   private let gradientPlace: UnsafeMutablePointer<GradientPlace>
+  private let schedule: [Pass]
   /// By operation; empty in programs without a backward pass or without packed weights.
   private let lookAheads: [LookAhead]
   /// Where the seconds of each operation are added; nil, and free of cost, when nobody asks.
@@ -34,6 +35,7 @@ package final class Executor: @unchecked Sendable {
     lossScales = .allocate(capacity: max(plan.losses.count, 1))
     lossScales.initialize(repeating: 1, count: max(plan.losses.count, 1))
     gradientPlace = .allocate(capacity: 1)
+    schedule = plan.schedule
     lookAheads =
       plan.isTraining && program.factors.count > 0
       ? LookAhead.derive(plan.operations, plan.limits) : []
@@ -90,9 +92,14 @@ package final class Executor: @unchecked Sendable {
     lanes.load(lane, plan) { view, _ in
       view.tableView = staged
       let workspace = workspace(view, weights)
-      forward(workspace)
       var before = profile?.now ?? 0
-      for index in program.operations.indices.reversed() {
+      for pass in schedule {
+        let index = pass.operation
+        guard pass.isBackward else {
+          program.operations[index].forward(workspace)
+          if let profile { before = profile.addForward(index, since: before) }
+          continue
+        }
         gradientPlace.initialize(to: gradients.begin(index))
         if lookAheads.count > 0 { lookAheads[index].announce(workspace) }
         program.operations[index].backward(workspace, plan.accumulations[index])
@@ -117,15 +124,7 @@ package final class Executor: @unchecked Sendable {
   }
 
   private func forward(_ workspace: borrowing Workspace) {
-    guard let profile else {
-      for index in program.operations.indices { program.operations[index].forward(workspace) }
-      return
-    }
-    var before = profile.now
-    for index in program.operations.indices {
-      program.operations[index].forward(workspace)
-      before = profile.addForward(index, since: before)
-    }
+    for index in program.operations.indices { program.operations[index].forward(workspace) }
   }
 
   private func workspace(_ view: LaneView, _ weights: Weights) -> Workspace {

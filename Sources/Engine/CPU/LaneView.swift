@@ -33,6 +33,13 @@ struct LaneView {
   var labelLogProbabilities = UnsafeMutableBufferPointer<Float>(start: nil, count: 0)
   /// (rows, V), or empty: all log-probabilities.
   var logProbabilities = UnsafeMutableBufferPointer<Float>(start: nil, count: 0)
+  /// (rows, columns) each: what `LentRows` reads.
+  var lent = (
+    UnsafeBufferPointer<Float>(start: nil, count: 0),
+    UnsafeBufferPointer<Float>(start: nil, count: 0)
+  )
+  /// (rows, columns), or empty: what `TakenRows` leaves.
+  var taken = UnsafeMutableBufferPointer<Float>(start: nil, count: 0)
 }
 
 /// Where the gradients of parameters go.

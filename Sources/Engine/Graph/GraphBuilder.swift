@@ -7,16 +7,25 @@ package struct GraphBuilder {
   /// Of every space behind the positions.
   package private(set) var spaces: [RowCount] = []
   package private(set) var links: [RowLink] = []
+  /// The operations of each part that is postponed.
+  package private(set) var postponed: [Range<Int>] = []
   private(set) var tensors: [Tensor] = []
   private var caches = 0
 
   package init(mode: GraphMode) { self.mode = mode }
 
   /// Declares a parameter. Matrices and tables decay, vectors do not.
-  package mutating func parameter(_ name: String, _ shape: [Int], _ initializer: Initializer)
-    -> Parameter
-  {
-    layout.add(name, shape, initializer, decay: shape.count > 1)
+  ///
+  /// - Parameter isShared: whether a parameter of that name and shape that is there already is meant.
+  package mutating func parameter(
+    _ name: String, _ shape: [Int], _ initializer: Initializer, isShared: Bool = false
+  ) -> Parameter {
+    if isShared, let parameter = layout.parameter(named: name) {
+      precondition(
+        layout.slots[parameter.id].shape == shape, "\(name) is shared by layers of two shapes")
+      return parameter
+    }
+    return layout.add(name, shape, initializer, decay: shape.count > 1)
   }
 
   /// Declares a table outside of the flat arrays. The last columns of a lane's inputs are row ids, one
@@ -45,6 +54,17 @@ package struct GraphBuilder {
   }
 
   package mutating func append(_ operation: some Operation) { operations.append(operation) }
+
+  /// Traces a part of the graph that, when training, runs forward right before it runs backward: what it
+  /// keeps in between takes no room beside what other such parts keep. Nothing outside reads what it
+  /// writes; it ends in losses.
+  package mutating func postpone(_ trace: (inout GraphBuilder) -> Void) {
+    let first = operations.count
+    trace(&self)
+    precondition(
+      postponed.last.map { $0.upperBound <= first } ?? true, "a postponed part inside of another")
+    if first < operations.count { postponed.append(first..<operations.count) }
+  }
 
   /// Makes the rows of `tensor` (rows, 1) a loss. The first one is the next-token loss.
   ///

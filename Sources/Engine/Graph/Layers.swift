@@ -39,25 +39,32 @@ extension GraphBuilder {
     return output
   }
 
-  package mutating func layerNorm(_ x: Tensor, named name: String) -> Tensor {
+  /// - Parameter isShared: whether several tensors pass the norm of that name.
+  package mutating func layerNorm(
+    _ x: Tensor, named name: String, isShared: Bool = false
+  ) -> Tensor {
     let output = tensor(columns: x.columns, space: x.space)
     append(
       Normalization(
-        input: x, weight: parameter(name + ".weight", [x.columns], .ones),
-        bias: parameter(name + ".bias", [x.columns], .zeros), output: output,
+        input: x, weight: parameter(name + ".weight", [x.columns], .ones, isShared: isShared),
+        bias: parameter(name + ".bias", [x.columns], .zeros, isShared: isShared), output: output,
         statistics: tensor(columns: 2, space: x.space)))
     return output
   }
 
   /// Gain without bias: RMSNorm(X) (+ residual).
+  ///
+  /// - Parameter isShared: whether several tensors pass the norm of that name.
   package mutating func rmsNorm(
-    _ x: Tensor, named name: String, epsilon: Double, residual: Tensor? = nil
+    _ x: Tensor, named name: String, epsilon: Double, residual: Tensor? = nil,
+    isShared: Bool = false
   ) -> Tensor {
     let output = tensor(columns: x.columns, space: x.space)
     append(
       RMSNormalization(
-        input: x, weight: parameter(name + ".weight", [x.columns], .ones), residual: residual,
-        epsilon: Float(epsilon), output: output, scales: tensor(columns: 1, space: x.space)))
+        input: x, weight: parameter(name + ".weight", [x.columns], .ones, isShared: isShared),
+        residual: residual, epsilon: Float(epsilon), output: output,
+        scales: tensor(columns: 1, space: x.space)))
     return output
   }
 
@@ -127,6 +134,32 @@ extension GraphBuilder {
         isTraining: mode == .training, isDecoding: mode.isDecoding))
     return losses
   }
+
+  /// y[r] = x[r + distance], 0 where that row is none of the same sentence.
+  package mutating func shift(_ x: Tensor, by distance: Int) -> Tensor {
+    precondition(distance > 0, "a shift by \(distance) rows")
+    let output = tensor(columns: x.columns, space: x.space)
+    append(Shift(input: x, distance: distance, output: output))
+    return output
+  }
+
+  /// The columns of `left`, then those of `right`.
+  package mutating func sideBySide(_ left: Tensor, _ right: Tensor) -> Tensor {
+    precondition(left.space == right.space, "rows of two spaces")
+    let output = tensor(columns: left.columns + right.columns, space: left.space)
+    append(SideBySide(left: left, right: right, output: output))
+    return output
+  }
+
+  /// Rows that the caller of a decoding step lends, of `columns` columns; `index` is 0 or 1.
+  package mutating func lentRows(_ index: Int, columns: Int) -> Tensor {
+    let output = tensor(columns: columns)
+    append(LentRows(index: index, output: output))
+    return output
+  }
+
+  /// Leaves the rows of `x` with the caller of a decoding step.
+  package mutating func takeRows(_ x: Tensor) { append(TakenRows(input: x)) }
 
   /// y[r] = x[the row that r stands for], 0 where it stands for none; x lies in the link's second
   /// space, y in its first.

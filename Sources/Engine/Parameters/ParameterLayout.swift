@@ -46,6 +46,13 @@ package struct ParameterLayout: Sendable, Equatable {
 
   package func slot(named name: String) -> ParameterSlot? { slots.first { $0.name == name } }
 
+  /// The slot of that name as operations hold it.
+  func parameter(named name: String) -> Parameter? {
+    slots.firstIndex { $0.name == name }.map {
+      Parameter(id: $0, offset: slots[$0].offset, count: slots[$0].count)
+    }
+  }
+
   /// Whether all slots and tables of `other` are among these: a store of this layout serves a model
   /// of that one.
   package func has(_ other: ParameterLayout) -> Bool {

@@ -2,14 +2,18 @@
 /// each gradient is written or added to. It says nothing of a device.
 ///
 /// Buffers are laid out by liveness: two activations of a space share memory when one is dead before
-/// the other is born. Time runs over the forward pass, then over the backward pass in reverse. Places
-/// are counted in columns of their space; a run multiplies them by its own rows, so that a lane takes
+/// the other is born. Time runs over the forward pass, then over the backward pass in reverse; parts
+/// that are postponed run forward right before they run backward. Places are counted in columns of their space; a run multiplies them by its own rows, so that a lane takes
 /// the memory of its rows, not that of `limits`.
 package struct Plan: Sendable {
   package let mode: GraphMode
   package let layout: ParameterLayout
   package let limits: Limits
   package let operations: [any Operation]
+  /// Parts that run forward right before they run backward; see `GraphBuilder.postpone`.
+  package let postponed: [Range<Int>]
+  /// The order in which a run makes the passes of the operations.
+  package let schedule: [Pass]
   /// One for each operation, in forward order.
   package let accumulations: [Accumulation]
   /// What training minimises, the next-token loss first; without gradients, what is computed of it.
@@ -34,6 +38,8 @@ package struct Plan: Sendable {
     layout = builder.layout
     self.limits = limits
     operations = builder.operations
+    postponed = builder.postponed
+    schedule = planner.schedule
     losses = builder.losses
     spaces = builder.spaces
     links = builder.links

@@ -12,6 +12,11 @@ struct Planner {
 
   let builder: GraphBuilder
   private(set) var accumulations: [Accumulation]
+  /// The passes of all operations in the order of their times.
+  let schedule: [Pass]
+  /// When the passes of each operation come; backward ones when training alone.
+  private let forwardTimes: [Int]
+  private let backwardTimes: [Int]
   private var regions: [Region] = []
   /// Region of each tensor's value and gradient.
   private(set) var values: [Int?]
@@ -21,9 +26,8 @@ struct Planner {
 
   private var operations: [any Operation] { builder.operations }
   private var isTraining: Bool { builder.mode == .training }
-  /// Behind the last operation of either pass: what lives until then outlives the run.
-  private var end: Int { isTraining ? 2 * operations.count : operations.count }
-  private func backwardTime(_ index: Int) -> Int { 2 * operations.count - 1 - index }
+  /// Behind the last pass: what lives until then outlives the run.
+  private var end: Int { schedule.count }
 
   /// Checks the graph and derives how long values live.
   init(_ builder: GraphBuilder) throws(PlanError) {
@@ -31,6 +35,8 @@ struct Planner {
     accumulations = builder.operations.map {
       Accumulation(inputs: $0.inputs.count, parameters: $0.parameters.count)
     }
+    schedule = Pass.schedule(builder)
+    (forwardTimes, backwardTimes) = Pass.times(schedule, operations: builder.operations.count)
     values = builder.tensors.map { _ in nil }
     gradients = values
     extents = Array(repeating: 0, count: builder.spaces.count + 1)
@@ -55,20 +61,21 @@ struct Planner {
       lastUse[tensor.id] = max(lastUse[tensor.id], time)
     }
     for (i, operation) in operations.enumerated() {
-      for tensor in operation.inputs + operation.constants { read(tensor, at: i) }
-      if isTraining { for tensor in operation.saved { read(tensor, at: backwardTime(i)) } }
+      for tensor in operation.inputs + operation.constants { read(tensor, at: forwardTimes[i]) }
+      if isTraining { for tensor in operation.saved { read(tensor, at: backwardTimes[i]) } }
     }
     for loss in builder.losses { read(loss.tensor, at: end) }
     for (i, operation) in operations.enumerated() {
+      let time = forwardTimes[i]
       for (k, output) in operation.outputs.enumerated() {
-        let death = max(i, lastUse[output.id])
-        if k == 0, let shared = operation.sharingValue, lastUse[shared.id] <= i,
+        let death = max(time, lastUse[output.id])
+        if k == 0, let shared = operation.sharingValue, lastUse[shared.id] <= time,
           let region = values[shared.id]
         {
           values[output.id] = region
           use(region, at: death)
         } else {
-          values[output.id] = newRegion(output, from: i, to: death)
+          values[output.id] = newRegion(output, from: time, to: death)
         }
       }
     }
@@ -81,7 +88,7 @@ struct Planner {
     var written = Set<Int>()
     let losses = Set(builder.losses.map(\.tensor.id))
     for (i, operation) in operations.enumerated().reversed() {
-      let time = backwardTime(i)
+      let time = backwardTimes[i]
       for (k, output) in operation.outputs.enumerated()
       where !losses.contains(output.id) && !operation.auxiliary.contains(output) {
         guard let region = gradients[output.id] else {
@@ -185,6 +192,7 @@ private struct GraphCheck {
         throw fault("names a parameter twice")
       }
     }
+    try checkPostponed()
     let auxiliary = Set(builder.operations.flatMap(\.auxiliary))
     for operation in builder.operations {
       for input in operation.inputs where auxiliary.contains(input) {
@@ -222,6 +230,20 @@ private struct GraphCheck {
         producer.outputs.first != loss.tensor || producer.auxiliary.contains(loss.tensor)
       {
         throw PlanError("\(text) is not the first output of '\(producer.name)'")
+      }
+    }
+  }
+
+  /// What a postponed part writes is not there yet when anything else runs.
+  private func checkPostponed() throws(PlanError) {
+    for part in builder.postponed {
+      let written = Set(builder.operations[part].flatMap(\.outputs))
+      for (i, operation) in builder.operations.enumerated() where !part.contains(i) {
+        for tensor in operation.inputs + operation.constants where written.contains(tensor) {
+          throw PlanError(
+            "'\(operation.name)' (operation \(i)) reads tensor \(tensor.id) of a part that is "
+              + "postponed to its backward pass")
+        }
       }
     }
   }

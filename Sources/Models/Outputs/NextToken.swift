@@ -16,7 +16,7 @@ package struct NextToken: Output {
     self.isTied = isTied
   }
 
-  package var labelColumns: Int { 1 }
+  package var labelsAhead: [Int] { [1] }
 
   // MARK: - Configuration
 
@@ -27,7 +27,7 @@ package struct NextToken: Output {
       isTied: try reader.bool("tied", default: false))
   }
 
-  package func validate(tables: [InputTable]) throws {
+  package func validate(tables: [InputTable], trunk: any Trunk) throws {
     if labels < 1 {
       throw UserError("model labels", expected: "at least 1", found: "\(labels)")
     }
@@ -42,27 +42,34 @@ package struct NextToken: Output {
   // MARK: - Closed forms
 
   /// V·C, or none where tied.
-  package func parameterCount(width: Int) -> Int { isTied ? 0 : labels * width }
+  package func parameterCount(on trunk: any Trunk) -> Int {
+    isTied ? 0 : labels * trunk.size.width
+  }
 
   /// 2·C·V.
-  package func productFLOPs(width: Int) -> Double { 2 * Double(width * labels) }
+  package func productFLOPs(on trunk: any Trunk) -> Double {
+    2 * Double(trunk.size.width * labels)
+  }
 
   /// The loss. Logits live in a chunk of rows at a time.
-  package var savedColumns: Int { 1 }
+  package func savedColumns(on trunk: any Trunk) -> Int { 1 }
 
   // MARK: - Trace
 
-  package func callAsFunction(
-    _ x: Tensor, tokens: Parameter?, deviation: Double, labelColumn: Int,
-    in g: inout GraphBuilder
-  ) {
-    let weight: Parameter
-    if isTied {
-      guard let tokens else { preconditionFailure("a tied head needs the table of tokens") }
-      weight = tokens
-    } else {
-      weight = g.parameter("lm_head.weight", [labels, x.columns], .normal(deviation))
-    }
-    g.addLoss("next", g.labelHead(x, weight: weight, labels: labels, column: labelColumn))
+  package func callAsFunction(_ rows: ModelRows, labelColumn: Int, in g: inout GraphBuilder) {
+    g.addLoss(
+      "next",
+      g.labelHead(
+        rows.normed, weight: unembedding(of: rows.trunk, in: &g), labels: labels,
+        column: labelColumn))
+  }
+
+  /// W, declared unless it is already: other heads on the same labels may share it.
+  func unembedding(of trunk: any Trunk, in g: inout GraphBuilder) -> Parameter {
+    isTied
+      ? trunk.table(InputTable(order: 1, rows: labels), isShared: true, in: &g)
+      : g.parameter(
+        "lm_head.weight", [labels, trunk.size.width], .normal(type(of: trunk).deviation),
+        isShared: true)
   }
 }

@@ -44,22 +44,27 @@ package struct GPT2: Trunk {
     return size.layers * (8 * C + hiddenWidth + H + 4) + 2 * C + 2
   }
 
+  /// A gain and a bias of each column.
+  package var normParameterCount: Int { 2 * size.width }
+
   // MARK: - Model
 
   package func positions(in g: inout GraphBuilder) -> Parameter? {
     g.parameter("\(prefix).wpe.weight", [size.context, size.width], .normal(Self.deviation))
   }
 
-  package func callAsFunction(_ x: Tensor, in g: inout GraphBuilder) -> Tensor {
-    var x = x
-    for layer in 0..<size.layers { x = block(x, "\(prefix).h.\(layer)", in: &g) }
-    return g.layerNorm(x, named: "\(prefix).ln_f")
+  package func blocks(_ x: Tensor, in g: inout GraphBuilder) -> Tensor {
+    (0..<size.layers).reduce(x) { block($0, named: "\(prefix).h.\($1)", in: &g) }
+  }
+
+  package func norm(_ x: Tensor, named name: String?, in g: inout GraphBuilder) -> Tensor {
+    g.layerNorm(x, named: name ?? "\(prefix).ln_f", isShared: name == nil)
   }
 
   // MARK: - Block
 
   /// Projections into the residual stream start with a deviation that is divided by √(2L).
-  private func block(_ x: Tensor, _ name: String, in g: inout GraphBuilder) -> Tensor {
+  package func block(_ x: Tensor, named name: String, in g: inout GraphBuilder) -> Tensor {
     let C = size.width
     let residualDeviation = Self.deviation / Double(2 * size.layers).squareRoot()
 

@@ -95,17 +95,30 @@ package struct OLMo2: Trunk {
     return size.layers * (10 * C + 3 * hiddenWidth + H + 4) + 2 * C + 1
   }
 
+  /// A gain of each column.
+  package var normParameterCount: Int { size.width }
+
   // MARK: - Model
 
-  package func callAsFunction(_ x: Tensor, in g: inout GraphBuilder) -> Tensor {
-    let angles = RotaryAngles(
-      context: size.context, D: size.headColumns, theta: settings.ropeTheta)
-    var x = x
-    for layer in 0..<size.layers { x = block(x, "\(prefix).layers.\(layer)", angles, in: &g) }
-    return norm(x, "\(prefix).norm", in: &g)
+  package func blocks(_ x: Tensor, in g: inout GraphBuilder) -> Tensor {
+    let angles = angles
+    return (0..<size.layers).reduce(x) { block($0, "\(prefix).layers.\($1)", angles, in: &g) }
+  }
+
+  package func norm(_ x: Tensor, named name: String?, in g: inout GraphBuilder) -> Tensor {
+    g.rmsNorm(
+      x, named: name ?? "\(prefix).norm", epsilon: settings.normEpsilon, isShared: name == nil)
+  }
+
+  private var angles: RotaryAngles {
+    RotaryAngles(context: size.context, D: size.headColumns, theta: settings.ropeTheta)
   }
 
   // MARK: - Block
+
+  package func block(_ x: Tensor, named name: String, in g: inout GraphBuilder) -> Tensor {
+    block(x, name, angles, in: &g)
+  }
 
   private func block(
     _ x: Tensor, _ name: String, _ angles: RotaryAngles, in g: inout GraphBuilder
