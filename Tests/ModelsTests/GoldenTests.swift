@@ -14,6 +14,8 @@ struct Golden: CustomTestStringConvertible {
   let losses: [Double]
   let norms: [Double]
   let learningRates: [Double]
+  /// Of each step the losses of routers, with all sentences in one lane; empty where there are none.
+  let balances, routerZ: [Double]
   /// How the tables of over-encoding are updated.
   let tableOptimizer: TableOptimizer
   /// The sentences of each step.
@@ -49,6 +51,8 @@ struct Golden: CustomTestStringConvertible {
     losses = try header.doubles("losses")
     norms = try header.doubles("norms")
     learningRates = try header.doubles("learningRates")
+    balances = try header.doubles("balance", default: [])
+    routerZ = try header.doubles("routerZ", default: [])
     if var tables = try header.optionalObject("tables") {
       tableOptimizer = TableOptimizer(
         learningRateMultiplier: try tables.double("learningRateMultiplier"),
@@ -143,11 +147,11 @@ private func distance(_ a: [Float], _ b: [Float]) -> Double {
 /// gradient: 2·12·64·2⁻²⁴ ≈ 1e-4 of the largest element.
 private let tolerance = 2.0 * 12 * 64 / Double(1 << 24)
 
-/// GPT-2 and OLMo 2: tied with one table, untied with several, over-encoded with orders up to n and k
+/// GPT-2, OLMo 2 and OLMoE: tied with one table, untied with several, over-encoded with orders up to n and k
 /// slices (`…-oe-n-k`).
 private let fixtures = [
   "baseline", "joint", "olmo2", "olmo2-joint", "gpt2-oe-3-2", "gpt2-oe-2-1", "olmo2-oe-3-2",
-  "olmo2-oe-2-1",
+  "olmo2-oe-2-1", "olmoe", "olmoe-joint", "olmoe-oe-3-2",
 ]
 
 @Suite struct GoldenTests {
@@ -172,7 +176,10 @@ private let fixtures = [
 
   @Test(arguments: fixtures, [1, 2, 4])
   func gradientsAgree(fixture: String, lanes: Int) throws {
-    let golden = try Golden(fixture)
+    try expectGradients(Golden(fixture), lanes: lanes)
+  }
+
+  private func expectGradients(_ golden: Golden, lanes: Int) throws {
     let engine = TrainingEngine(
       golden.configuration, seed: 0, lanes: lanes, laneCapacity: 100, threads: 2)
     try golden.load(into: engine.parameters)
@@ -224,7 +231,10 @@ private let fixtures = [
   /// over-encoding are dense in the fixture: rows that a step does not use move and decay there too.
   @Test(arguments: fixtures, [1, 4])
   func tenStepsAgree(fixture: String, lanes: Int) throws {
-    let golden = try Golden(fixture)
+    try expectTenSteps(Golden(fixture), lanes: lanes)
+  }
+
+  private func expectTenSteps(_ golden: Golden, lanes: Int) throws {
     let engine = TrainingEngine(
       golden.configuration, seed: 0, lanes: lanes, laneCapacity: 100, threads: 2)
     try golden.load(into: engine.parameters)
@@ -237,6 +247,11 @@ private let fixtures = [
       #expect(
         abs(statistics.gradientNorm - golden.norms[i]) < 10 * tolerance * golden.norms[i],
         "step \(i)")
+      for (number, values) in [golden.balances, golden.routerZ].enumerated()
+      where lanes == 1 && !values.isEmpty {
+        let mean = engine.lossSum(1 + number).mean
+        #expect(abs(mean - values[i]) < 10 * tolerance * values[i], "step \(i), loss \(1 + number)")
+      }
     }
     let C = golden.configuration.width
     for slot in engine.parameters.layout.slots {
@@ -254,6 +269,14 @@ private let fixtures = [
         values(of: table, in: engine.parameters), try golden.array("final", table.slot.name))
       #expect(error < 10 * tolerance, "\(table.slot.name): \(error)")
     }
+  }
+
+  /// The losses of routers and what they add to every gradient, all sentences being one lane.
+  @Test func routerLossesAgree() throws {
+    let golden = try Golden("olmoe-losses")
+    #expect(golden.balances.count == 10 && golden.balances.allSatisfy { $0 > 1 })
+    try expectGradients(golden, lanes: 1)
+    try expectTenSteps(golden, lanes: 1)
   }
 
   /// The rows that Algorithm 1 looks up are those of the index map.

@@ -35,6 +35,12 @@ import Testing
       """,
     ]
 
+    /// Settings that count where the trunk has experts.
+    static let ofExperts = [
+      "model.experts", "model.topK", "model.expertWidth", "model.normalizeTopK",
+      "model.balanceLoss", "model.zLoss",
+    ]
+
     private static let figures = [
       "grammar": """
       kind: grammar
@@ -56,7 +62,9 @@ import Testing
     func plan(_ path: String, _ value: String) throws -> Plan {
       let keys = path.split(separator: ".")
       let layer =
-        keys.map { "{\($0): " }.joined() + value + String(repeating: "}", count: keys.count)
+        Self.ofExperts.contains(path)
+        ? "{model: {architecture: olmoe, \(keys[1]): \(value)}}"
+        : keys.map { "{\($0): " }.joined() + value + String(repeating: "}", count: keys.count)
       try project.write(
         "\(Self.figures[kind] ?? "")\nset: {}\nvariants: [{name: v, set: \(layer)}]\n",
         to: "pipeline/probe.yaml")
@@ -135,6 +143,11 @@ import Testing
       "model.hiddenWidth": ["-1", "10000001"],
       "model.ropeTheta": ["0.0*", "-1.0*"],
       "model.normEpsilon": ["0.0*", "-1.0*"],
+      "model.experts": ["0", "65537", "7*"],
+      "model.topK": ["0", "65537", "65*"],
+      "model.expertWidth": ["-1", "10000001"],
+      "model.balanceLoss": ["-0.1", "1001.0"],
+      "model.zLoss": ["-0.1", "1001.0"],
       "model.overEncoding.order": ["0", "65", "64*"],
       "model.overEncoding.slices": ["0", "1025", "3*"],
       "model.overEncoding.orders": ["[1]*", "[3]*", "[2, 2]*"],
@@ -208,7 +221,7 @@ import Testing
       "data/grammars/cfg3b.grammar", "true", "false", "[1, 2]", "[2]",
     ]
     let base = try probe.plan("training.lanes", "4")
-    let (known, settings) = (base.graph.nodes[base.graph.report].id, base.graph.experiment.runs[0])
+    let (plain, settings) = (base.graph.nodes[base.graph.report].id, base.graph.experiment.runs[0])
     for (path, entry) in settings.settings.entries.sorted(by: { $0.key < $1.key }) {
       // There is but one optimizer.
       if path == "optimizer.name" { continue }
@@ -219,6 +232,11 @@ import Testing
         case .double(let value): [value / 2, value * 0.9, 0.5, 1].map { "\($0)" }
         default: words
         }
+      var known = plain
+      if Probe.ofExperts.contains(path) {
+        let mixture = try probe.plan(path, entry.value.canonicalJSON)
+        known = mixture.graph.nodes[mixture.graph.report].id
+      }
       let counts = values.contains { value in
         guard let plan = try? probe.plan(path, value) else { return false }
         return plan.graph.nodes[plan.graph.report].id != known
