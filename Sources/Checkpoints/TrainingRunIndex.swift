@@ -106,6 +106,8 @@ package struct TrainingRunIndex: Sendable {
     finalLoss = try reader.double("finalLoss")
     seed = try reader.int("seed")
     dataSeed = try reader.int("dataSeed")
+    // Of models with losses beside the next-token loss.
+    _ = reader.value("finalLosses")
     _ = reader.value("metrics")
     snapshots = try reader.objects("snapshots").map { entry in
       var entry = entry
