@@ -60,12 +60,13 @@ func scaledSwiGLU(
   }
 }
 
-/// From dH, the gradient of h, in one row of F columns: dGate and dUp in the places of gate and up, h in
-/// the place of dH. Returns the gradient of the factor, Σ dH ∘ silu(gate) ∘ up in sixteen lanes.
+/// From dH, the gradient of h, in one row of F columns: dGate, dUp, and h in the place of dH. Returns the
+/// gradient of the factor, Σ dH ∘ silu(gate) ∘ up in sixteen lanes.
 @inline(__always)
 func scaledSwiGLUBackward(
-  hInPlaceOf dH: UnsafeMutablePointer<Float>, dGateInPlaceOf gate: UnsafeMutablePointer<Float>,
-  dUpInPlaceOf up: UnsafeMutablePointer<Float>, factor: Float, F: Int
+  hInPlaceOf dH: UnsafeMutablePointer<Float>, dGate: UnsafeMutablePointer<Float>,
+  dUp: UnsafeMutablePointer<Float>, gate: UnsafePointer<Float>, up: UnsafePointer<Float>,
+  factor: Float, F: Int
 ) -> Float {
   let scale = Vector(repeating: factor)
   var products = Vector.zero
@@ -77,8 +78,8 @@ func scaledSwiGLUBackward(
     let (product, dScaled) = (silu * u, d * scale)
     products.add(product: d, product)
     dH.store(scale * product, index, lanes)
-    up.store(dScaled * silu, index, lanes)
-    gate.store(dScaled * u * slope, index, lanes)
+    dUp.store(dScaled * silu, index, lanes)
+    dGate.store(dScaled * u * slope, index, lanes)
   }
   return sum(products)
 }

@@ -309,22 +309,20 @@ private func dot(_ a: [Double], _ b: [Double]) -> Double {
       var scratch = [Float](repeating: .nan, count: expertScratch(C: C, F: F, precision))
       for e in 0..<E {
         let list = Array(slots[offsets[e]..<offsets[e + 1]])
-        let w = factors(of: e, precision)
+        let (w, rows) = (factors(of: e, precision), hidden[e])
         let range = e * C * F..<(e + 1) * C * F
-        var rows = hidden[e]
         var (dGate, dUp, dDown) = (
           Array(start.dGate[range]), Array(start.dUp[range]), Array(start.dDown[range])
         )
         var dXSpan = dX.mutableSpan
         var dGatesSpan = dGates.mutableSpan
-        var rowSpan = rows.mutableSpan
         var dGateSpan = dGate.mutableSpan
         var dUpSpan = dUp.mutableSpan
         var dDownSpan = dDown.mutableSpan
         var room = scratch.mutableSpan
         expertBackward(
           addingTo: &dXSpan, dGates: &dGatesSpan, dGate: &dGateSpan, dUp: &dUpSpan,
-          dDown: &dDownSpan, dY.span, gateUp: &rowSpan, x.span, gates: gates.span,
+          dDown: &dDownSpan, dY.span, gateUp: rows.span, x.span, gates: gates.span,
           slots: list.span, k: k, gate: w.gate.span, up: w.up.span, down: w.down.span, C: C, F: F,
           precision: precision, adding: (adding, adding, adding), scratch: &room)
         result.dGate.replaceSubrange(range, with: dGate)

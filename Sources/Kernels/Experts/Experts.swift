@@ -40,7 +40,7 @@ package func sortSlots(
 
 /// Floats of scratch that `expert` and `expertBackward` need.
 package func expertScratch(C: Int, F: Int, _ precision: Precision) -> Int {
-  2 * expertBlock * C + expertBlock * F
+  expertBlock * (2 * C + 3 * F)
     + 2 * ExpertFactor.transposedCount(K: C, M: F, precision)
     + ExpertFactor.transposedCount(K: F, M: C, precision)
     + max(
@@ -73,7 +73,7 @@ package func expert(
   let (target, source, hidden) = (y.base, x.base, gateUp.base)
   let (weights, list) = (gates.base, slots.base)
   let rows = scratch.base  // (block, C): x, then what goes to y
-  let h = rows + 2 * expertBlock * C  // (block, F)
+  let h = rows + expertBlock * C  // (block, F)
   let room = h + expertBlock * F
   for first in stride(from: 0, to: slots.count, by: expertBlock) {
     let count = min(expertBlock, slots.count - first)
@@ -95,13 +95,13 @@ package func expert(
 /// = or +=.
 ///
 /// - Parameters:
-///   - gateUp: as `expert` left it; used up.
+///   - gateUp: as `expert` left it.
 ///   - adding: whether each weight's gradient is added to: of gate, up and down.
 /// - Complexity: 12·slots·C·F FLOPs.
 package func expertBackward(
   addingTo dX: inout MutableSpan<Float>, dGates: inout MutableSpan<Float>,
   dGate: inout MutableSpan<Float>, dUp: inout MutableSpan<Float>, dDown: inout MutableSpan<Float>,
-  _ dY: Span<Float>, gateUp: inout MutableSpan<Float>, _ x: Span<Float>, gates: Span<Float>,
+  _ dY: Span<Float>, gateUp: Span<Float>, _ x: Span<Float>, gates: Span<Float>,
   slots: Span<Int32>, k: Int, gate: Span<Float>, up: Span<Float>, down: Span<Float>, C: Int,
   F: Int, precision: Precision, adding: (gate: Bool, up: Bool, down: Bool),
   scratch: inout MutableSpan<Float>
@@ -127,7 +127,9 @@ package func expertBackward(
   let rows = scratch.base  // (block, C): x
   let dRows = rows + expertBlock * C  // (block, C): dY, then what goes to dX
   let h = dRows + expertBlock * C  // (block, F): the gradient of h before its factor, then h
-  let gateT = h + expertBlock * F
+  let g = h + expertBlock * F  // (block, F): the gradient of gate
+  let u = g + expertBlock * F  // (block, F): the gradient of up
+  let gateT = u + expertBlock * F
   let upT = gateT + ExpertFactor.transposedCount(K: C, M: F, precision)
   let downT = upT + ExpertFactor.transposedCount(K: C, M: F, precision)
   let room = downT + ExpertFactor.transposedCount(K: F, M: C, precision)
@@ -143,22 +145,22 @@ package func expertBackward(
     for i in 0..<count {
       let (slot, row) = (Int(part[i]), block + i &* 2 &* F)
       dWeights[slot] = scaledSwiGLUBackward(
-        hInPlaceOf: h + i &* F, dGateInPlaceOf: row, dUpInPlaceOf: row + F, factor: weights[slot],
-        F: F)
+        hInPlaceOf: h + i &* F, dGate: g + i &* F, dUp: u + i &* F, gate: row,
+        up: row + F, factor: weights[slot], F: F)
     }
     wDown.gradient(
-      toDown, h, row: F, dRows, row: C, rows: count, adding: adding.down || first > 0, room: room)
+      toDown, h, row: F, dRows, row: C, rows: count, adding: adding.down || first > 0,
+      room: room)
     gatherRows(into: rows, source, part, k: k, count: count, C: C)
     wGate.gradient(
-      toGate, rows, row: C, block, row: 2 * F, rows: count, adding: adding.gate || first > 0,
+      toGate, rows, row: C, g, row: F, rows: count, adding: adding.gate || first > 0,
       room: room)
     wUp.gradient(
-      toUp, rows, row: C, block + F, row: 2 * F, rows: count, adding: adding.up || first > 0,
-      room: room)
+      toUp, rows, row: C, u, row: F, rows: count, adding: adding.up || first > 0, room: room)
     wGate.multiplyTransposed(
-      dRows, row: C, block, row: 2 * F, rows: count, transposed: gateT, adding: false, room: room)
+      dRows, row: C, g, row: F, rows: count, transposed: gateT, adding: false, room: room)
     wUp.multiplyTransposed(
-      dRows, row: C, block + F, row: 2 * F, rows: count, transposed: upT, adding: true, room: room)
+      dRows, row: C, u, row: F, rows: count, transposed: upT, adding: true, room: room)
     addRows(to: target, dRows, part, k: k, count: count, C: C)
   }
 }

@@ -28,13 +28,12 @@ extension Experts: CPUOperation {
     let order = SlotOrder(w.value(routing.choices), E: E, in: w.scratch)
     var scratch = order.rest.mutableSpan
     for e in 0..<E {
-      var hidden = rows(of: order[e], w).mutableSpan
       var dGate = w.gradient(experts[e].gate).mutableSpan
       var dUp = w.gradient(experts[e].up).mutableSpan
       var dDown = w.gradient(experts[e].down).mutableSpan
       expertBackward(
         addingTo: &dX, dGates: &dGates, dGate: &dGate, dUp: &dUp, dDown: &dDown, dY,
-        gateUp: &hidden, w.value(input).span, gates: w.value(routing.gates).span,
+        gateUp: rows(of: order[e], w).span, w.value(input).span, gates: w.value(routing.gates).span,
         slots: order.slots(order[e]).span, k: k, gate: weight(experts[e].gate, w).span,
         up: weight(experts[e].up, w).span, down: weight(experts[e].down, w).span, C: C, F: F,
         precision: w.precision,
