@@ -2,10 +2,10 @@
 # step goes. Included by the Makefile, whose BIN, BUILT, CORES and peers it uses, behind
 # pipeline/tokenizers.mk, whose VOCABULARIES it uses.
 
-BENCH ?=## rows of bench, parts of their names: laptop, d128, heads, generate (default: all)
+BENCH ?=## rows of bench, parts of their names: laptop, d128, heads, moe, generate (default: all)
 BENCH_RUNS ?= 5## runs of each row of bench, bench-determinism and bench-tokenizers
 BENCH_CORPUS ?= data/corpus/default/train/anarchism.jsonl## JSON lines that bench-tokenizers times
-BENCH_MODEL ?= d128## sizes that bench-step times: d128, d256, d768, laptop-large, laptop-small
+BENCH_MODEL ?= d128## sizes that bench-step times: d128, d256, d768, moe, moe-dense, laptop-large, laptop-small
 
 TABLE_ROWS ?= 100000,1280000## rows m of the tables that table-speed times; 12800000 takes 20 GB
 TABLE_STEPS ?= 60## timed steps of each

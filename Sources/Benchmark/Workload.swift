@@ -39,12 +39,15 @@ package struct Workload: Sendable, Equatable {
 }
 
 /// The sizes that have a name. `laptop-large` and `laptop-small` are Figure 2's on a laptop; the
-/// others are the rows of `make bench`.
+/// others are the rows of `make bench`: `moe` is a mixture of experts whose routers' losses are measured
+/// but have no weight, `moe-dense` a dense model of as many FLOPs a token.
 package enum NamedModel: String, CaseIterable, Sendable {
   case d128
   case d768
   case d256
   case d256OverEncoded = "d256-over-encoded"
+  case moe
+  case moeDense = "moe-dense"
   case laptopLarge = "laptop-large"
   case laptopSmall = "laptop-small"
 
@@ -58,6 +61,17 @@ package enum NamedModel: String, CaseIterable, Sendable {
       Sizes(
         6, 256, 4, labels: 4096, batch: 16, length: 256, lanes: 8,
         overEncoding: (order: 3, slices: 4, rows: 1_000_000))
+    case .moe:
+      Sizes(4, 256, 4, labels: 512, batch: 16, length: 256, lanes: 8) {
+        OLMoE(
+          $0,
+          settings: OLMoE.Settings(
+            experts: 16, topK: 4, expertWidth: 128, balanceLoss: 0, zLoss: 0))
+      }
+    case .moeDense:
+      Sizes(4, 256, 4, labels: 512, batch: 16, length: 256, lanes: 8) {
+        OLMo2($0, settings: OLMo2.Settings(hiddenWidth: 512))
+      }
     case .laptopLarge: Sizes(4, 64, 4, labels: 5, batch: 64, length: 19, lanes: 4)
     case .laptopSmall: Sizes(4, 8, 2, labels: 5, batch: 64, length: 19, lanes: 4)
     }
@@ -72,12 +86,15 @@ package enum NamedModel: String, CaseIterable, Sendable {
     package var overEncoding: (order: Int, slices: Int, rows: Int)?
     /// Heads 2…n of a kind, λ = 0.3 each; none for n = 1.
     package var further: (kind: HeadKind, heads: Int)?
+    private let trunk: @Sendable (TrunkSize) -> any Trunk
 
     init(
       _ layers: Int, _ width: Int, _ heads: Int, labels: Int, batch: Int, length: Int, lanes: Int,
-      overEncoding: (order: Int, slices: Int, rows: Int)? = nil
+      overEncoding: (order: Int, slices: Int, rows: Int)? = nil,
+      trunk: @escaping @Sendable (TrunkSize) -> any Trunk = { GPT2($0) }
     ) {
       self.overEncoding = overEncoding
+      self.trunk = trunk
       (self.layers, self.width, self.heads, self.labels) = (layers, width, heads, labels)
       (self.batch, self.length, self.lanes) = (batch, length, lanes)
     }
@@ -87,7 +104,7 @@ package enum NamedModel: String, CaseIterable, Sendable {
         layers: layers, width: width, heads: heads, context: context ?? length)
       return try Workload(
         model: ModelConfiguration(
-          input: input, trunk: GPT2(size),
+          input: input, trunk: trunk(size),
           outputs: [NextToken(labels: labels)]
             + (further.flatMap { $0.kind.output(labels: labels, heads: $0.heads) }.map { [$0] }
               ?? [])),

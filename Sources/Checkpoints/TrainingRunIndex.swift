@@ -109,6 +109,8 @@ package struct TrainingRunIndex: Sendable {
     finalLosses = try Self.losses(&reader)
     seed = try reader.int("seed")
     dataSeed = try reader.int("dataSeed")
+    // Of models with losses beside the next-token loss.
+    _ = reader.value("finalLosses")
     _ = reader.value("metrics")
     snapshots = try reader.objects("snapshots").map { entry in
       var entry = entry

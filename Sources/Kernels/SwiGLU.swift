@@ -46,3 +46,40 @@ package func swiGLUBackward(
   for index in stride(from: 0, to: count & ~15, by: 16) { descend(index, 16) }
   if count & 15 != 0 { descend(count & ~15, count & 15) }
 }
+
+/// h = factor · silu(gate) ∘ up of one row of F columns.
+@inline(__always)
+func scaledSwiGLU(
+  _ h: UnsafeMutablePointer<Float>, gate: UnsafePointer<Float>, up: UnsafePointer<Float>,
+  factor: Float, F: Int
+) {
+  let scale = Vector(repeating: factor)
+  forEachVector(F) { index, lanes in
+    let x = gate.load(index, lanes)
+    h.store(scale * (x * sigmoid(x) * up.load(index, lanes)), index, lanes)
+  }
+}
+
+/// From dH, the gradient of h, in one row of F columns: dGate, dUp, and h in the place of dH. Returns the
+/// gradient of the factor, Σ dH ∘ silu(gate) ∘ up in sixteen lanes.
+@inline(__always)
+func scaledSwiGLUBackward(
+  hInPlaceOf dH: UnsafeMutablePointer<Float>, dGate: UnsafeMutablePointer<Float>,
+  dUp: UnsafeMutablePointer<Float>, gate: UnsafePointer<Float>, up: UnsafePointer<Float>,
+  factor: Float, F: Int
+) -> Float {
+  let scale = Vector(repeating: factor)
+  var products = Vector.zero
+  forEachVector(F) { index, lanes in
+    let (x, u, d) = (gate.load(index, lanes), up.load(index, lanes), dH.load(index, lanes))
+    let s = sigmoid(x)
+    let silu = x * s
+    let slope = s.plus(silu, Vector(repeating: 1) - s)
+    let (product, dScaled) = (silu * u, d * scale)
+    products.add(product: d, product)
+    dH.store(scale * product, index, lanes)
+    dUp.store(dScaled * silu, index, lanes)
+    dGate.store(dScaled * u * slope, index, lanes)
+  }
+  return sum(products)
+}

@@ -121,6 +121,11 @@ extension FurtherHeads {
 extension Trunk {
   /// What one block costs.
   var blockParameterCount: Int { with(layers: 1).parameterCount - with(layers: 0).parameterCount }
+  /// Those of a block's parameters that a row does not meet.
+  var blockIdleParameterCount: Int {
+    let one = with(layers: 1)
+    return one.parameterCount - one.activeParameterCount
+  }
   var blockProductFLOPs: Double { with(layers: 1).productFLOPs }
   /// What the backward pass reads of a block, but for its input, and of a last norm behind it.
   var headSavedColumns: Int { with(layers: 1).savedColumns - size.width }

@@ -118,6 +118,12 @@ package struct ModelConfiguration: Sendable {
       + trunk.parameterCount + outputs.reduce(0) { $0 + $1.parameterCount(on: trunk) }
   }
 
+  /// Those that a row meets: fewer where the trunk routes it to some experts of many. Tables count whole.
+  package var activeParameterCount: Int {
+    parameterCount - trunk.parameterCount + trunk.activeParameterCount
+      - outputs.reduce(0) { $0 + $1.idleParameterCount(on: trunk) }
+  }
+
   /// Parameters in tables of the input, of which a step touches the rows of its batch only.
   package var tableParameterCount: Int { input.tableParameterCount }
 

@@ -22,6 +22,8 @@ package protocol Output: Sendable, Equatable {
 
   /// Parameters of a head on the rows of `trunk`; not those of a tied table.
   func parameterCount(on trunk: any Trunk) -> Int
+  /// Those of them that a row does not meet: experts of blocks like the trunk's.
+  func idleParameterCount(on trunk: any Trunk) -> Int
   /// Forward FLOPs of one position in products with weights, a multiply-add counted as two.
   func productFLOPs(on trunk: any Trunk) -> Double
   /// Those of attention, averaged over the positions of a sentence of `length`.
@@ -41,6 +43,8 @@ package protocol Output: Sendable, Equatable {
 }
 
 extension Output {
+  package func idleParameterCount(on trunk: any Trunk) -> Int { 0 }
+
   package func attentionFLOPs(on trunk: any Trunk, perTokenAt length: Int) -> Double { 0 }
 }
 

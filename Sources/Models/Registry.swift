@@ -4,11 +4,13 @@ import Support
 package enum Architecture: String, CaseIterable, Sendable {
   case gpt2
   case olmo2
+  case olmoe
 
   package var trunk: any Trunk.Type {
     switch self {
     case .gpt2: GPT2.self
     case .olmo2: OLMo2.self
+    case .olmoe: OLMoE.self
     }
   }
 

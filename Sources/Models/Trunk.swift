@@ -32,6 +32,8 @@ package protocol Trunk: Sendable, Equatable {
 
   /// Parameters of learned positions, blocks and last norm.
   var parameterCount: Int { get }
+  /// Those of them that a row meets: fewer where it is routed to some experts of many.
+  var activeParameterCount: Int { get }
   /// Forward FLOPs of one position in the products with weights, a multiply-add counted as two.
   var productFLOPs: Double { get }
   /// Those of attention, averaged over the positions of a sentence of `length`.
@@ -103,6 +105,8 @@ extension Trunk {
   static var keys: [String] {
     get throws { try Settings.keys }
   }
+
+  package var activeParameterCount: Int { parameterCount }
 
   package func validateSettings() throws {}
 

@@ -92,6 +92,8 @@ package struct CostModel {
   /// The sizes of a run that costs follow from.
   package struct RunSize: Sendable {
     package let parameters: Int
+    /// Those that a row meets.
+    package let activeParameters: Int
     package let steps: Int
     /// Sentences or windows.
     package let units: Int

@@ -18,7 +18,8 @@ extension GrammarPath {
     let rows = Double(sentences) * own.meanRows
     let forward = own.model.forwardFLOPs(perTokenAt: Int(nearest: own.meanRows))
     return CostModel.RunSize(
-      parameters: own.model.parameterCount, steps: steps, units: sentences,
+      parameters: own.model.parameterCount,
+      activeParameters: own.model.activeParameterCount, steps: steps, units: sentences,
       epochs: Double(sentences) / Double(own.sample.documents),
       rows: rows, snapshots: snapshots, trainingFlops: 3 * forward * rows,
       forwardFlopsPerRow: forward)

@@ -80,8 +80,11 @@ package struct Plan {
       let size = try model.size(of: position)
       let chain = graph.chains[position]
       let cost = costs[chain.train] + costs[chain.evaluate]
+      let active =
+        size.activeParameters < size.parameters
+        ? " (\(Quantity.count(size.activeParameters)) a token)" : ""
       table.add([
-        run.name, Quantity.count(size.parameters), String(size.steps),
+        run.name, Quantity.count(size.parameters) + active, String(size.steps),
         Quantity.count(size.units), String(format: "%.3g", size.epochs),
         Quantity.flops(cost.flops), Quantity.bytes(cost.memoryBytes),
         Quantity.bytes(cost.diskBytes), Quantity.time(cost.seconds), state(of: chain),

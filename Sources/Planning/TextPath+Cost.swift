@@ -25,7 +25,8 @@ extension TextPath {
     let rows = Double(windows) * rowsPerWindow
     let forward = own.model.forwardFLOPs(perTokenAt: Int(nearest: rowsPerWindow))
     return CostModel.RunSize(
-      parameters: own.model.parameterCount, steps: steps, units: windows,
+      parameters: own.model.parameterCount,
+      activeParameters: own.model.activeParameterCount, steps: steps, units: windows,
       epochs: Double(windows) / part.windows, rows: rows, snapshots: snapshots,
       trainingFlops: 3 * forward * rows, forwardFlopsPerRow: forward)
   }

@@ -29,6 +29,16 @@ private func temporaryPath(_ name: String) -> String {
     #expect(try model.sizes.workload().model.parameterCount == parameters)
   }
 
+  /// But for the router, a token costs what it costs in the dense model beside it.
+  @Test func theMixtureIsAsLargeAsTheDenseModel() throws {
+    let (mixture, dense) = try (
+      NamedModel.moe.sizes.workload().model, NamedModel.moeDense.sizes.workload().model
+    )
+    #expect(mixture.parameterCount == 7_622_912 && dense.parameterCount == 2_887_936)
+    #expect(mixture.activeParameterCount - dense.parameterCount == 4 * 256 * 16)
+    #expect(mixture.productFLOPs - dense.productFLOPs == 2 * 4 * 256 * 16)
+  }
+
   @Test func refusesWhatDoesNotFit() throws {
     let model = try smallWorkload().model
     #expect(throws: UserError.self) { try Workload(model: model, batch: 0, length: 3, lanes: 1) }

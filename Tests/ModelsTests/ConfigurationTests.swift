@@ -63,6 +63,50 @@ import Testing
     #expect(error?.description.contains(named) == true, "\(error?.description ?? "")")
   }
 
+  @Test(arguments: [
+    ("topK: 2", "topK: 5", "model topK: expected 1 to 4, the experts, found 5"),
+    ("topK: 2", "topK: 0", "topK"), ("experts: 4", "experts: 1", "topK"),
+    ("experts: 4", "experts: 0", "experts"), ("expertWidth: 24", "expertWidth: -1", "expertWidth"),
+    ("expertWidth: 24", "expertWidth: 2.5", "expertWidth"),
+    ("normalizeTopK: true", "normalizeTopK: 1", "normalizeTopK"),
+    ("balanceLoss: 0.02", "balanceLoss: -1", "balanceLoss"),
+    ("balanceLoss: 0.02", "balanceLoss: .inf", "balanceLoss"),
+    ("zLoss: 0", "zLoss: .nan", "zLoss"), ("zLoss: 0", "hiddenWidth: 40", "hiddenWidth"),
+    ("heads: 2", "heads: 16", "model: model width: expected an even"),
+    ("ropeTheta: 1e6", "ropeTheta: -1", "ropeTheta"),
+    ("normEpsilon: 1e-7", "normEpsilon: 0", "normEpsilon"),
+    ("architecture: olmoe", "architecture: olmo2", "balanceLoss: unknown key"),
+  ])
+  func rejectsOfOLMoE(part: String, replacement: String, named: String) throws {
+    let text = """
+      architecture: olmoe
+      layers: 1
+      width: 16
+      heads: 2
+      experts: 4
+      topK: 2
+      expertWidth: 24
+      normalizeTopK: true
+      balanceLoss: 0.02
+      zLoss: 0
+      ropeTheta: 1e6
+      normEpsilon: 1e-7
+      context: 10
+      inputs: [{order: 1, rows: 5}]
+      labels: 5
+      """
+    let trunk = try #require(try configuration(text).trunk as? OLMoE)
+    #expect(
+      trunk.settings
+        == OLMoE.Settings(
+          experts: 4, topK: 2, expertWidth: 24, normalizeTopK: true, balanceLoss: 0.02, zLoss: 0,
+          ropeTheta: 1e6, normEpsilon: 1e-7))
+    let error = #expect(throws: UserError.self) {
+      try configuration(text.replacing(part, with: replacement))
+    }
+    #expect(error?.description.contains(named) == true, "\(error?.description ?? "")")
+  }
+
   /// Tables of 16 columns do not make the input of a trunk of 24.
   @Test func anInputOfAnotherWidthIsRefused() throws {
     let error = #expect(throws: UserError.self) {
@@ -78,9 +122,17 @@ import Testing
       "hiddenWidth": 0, "ropeTheta": 5e5, "normEpsilon": 1e-6,
     ]
     let common: [String: ConfigValue] = ["architecture": "gpt2", "width": 16, "tied": false]
-    let all = common.merging(own) { first, _ in first }
+    let ofExperts: [String: ConfigValue] = [
+      "experts": 16, "topK": 4, "expertWidth": 0, "normalizeTopK": false, "balanceLoss": 0.01,
+      "zLoss": 0.001,
+    ]
+    let dense = common.merging(own) { first, _ in first }
+    let all = dense.merging(ofExperts) { first, _ in first }
     #expect(try Architecture.gpt2.withoutKeysOfOthers(all) == common)
-    #expect(try Architecture.olmo2.withoutKeysOfOthers(all) == all)
+    #expect(try Architecture.olmo2.withoutKeysOfOthers(all) == dense)
+    var mixed = all
+    mixed["hiddenWidth"] = nil
+    #expect(try Architecture.olmoe.withoutKeysOfOthers(all) == mixed)
   }
 
   private func configuration(_ text: String) throws -> ModelConfiguration {

@@ -16,6 +16,8 @@ struct Golden: CustomTestStringConvertible {
   let furtherLosses: [String: [Double]]
   let norms: [Double]
   let learningRates: [Double]
+  /// Of each step the losses of routers, with all sentences in one lane; empty where there are none.
+  let balances, routerZ: [Double]
   /// How the tables of over-encoding are updated.
   let tableOptimizer: TableOptimizer
   /// The sentences of each step.
@@ -60,6 +62,8 @@ struct Golden: CustomTestStringConvertible {
     }
     norms = try header.doubles("norms")
     learningRates = try header.doubles("learningRates")
+    balances = try header.doubles("balance", default: [])
+    routerZ = try header.doubles("routerZ", default: [])
     if var tables = try header.optionalObject("tables") {
       tableOptimizer = TableOptimizer(
         learningRateMultiplier: try tables.double("learningRateMultiplier"),
@@ -163,12 +167,12 @@ private func distance(_ a: [Float], _ b: [Float]) -> Double {
 /// gradient: 2·12·64·2⁻²⁴ ≈ 1e-4 of the largest element.
 private let tolerance = 2.0 * 12 * 64 / Double(1 << 24)
 
-/// GPT-2 and OLMo 2: tied with one table, untied with several, over-encoded with orders up to n and k
-/// slices (`…-oe-n-k`), with every kind of further heads.
+/// GPT-2, OLMo 2 and OLMoE: tied with one table, untied with several, over-encoded with orders up to n and
+/// k slices (`…-oe-n-k`), with every kind of further heads.
 private let fixtures =
   [
     "baseline", "joint", "olmo2", "olmo2-joint", "gpt2-oe-3-2", "gpt2-oe-2-1", "olmo2-oe-3-2",
-    "olmo2-oe-2-1",
+    "olmo2-oe-2-1", "olmoe", "olmoe-joint", "olmoe-oe-3-2",
   ] + headFixtures
 
 /// Those with further heads: over-decoding, MTP, MTP-DS, and MTP-DS over an over-encoded input (`…-ot`).
@@ -198,7 +202,10 @@ let headFixtures = ["gpt2", "olmo2"].flatMap { trunk in
 
   @Test(arguments: fixtures, [1, 2, 4])
   func gradientsAgree(fixture: String, lanes: Int) throws {
-    let golden = try Golden(fixture)
+    try expectGradients(Golden(fixture), lanes: lanes)
+  }
+
+  private func expectGradients(_ golden: Golden, lanes: Int) throws {
     let engine = TrainingEngine(
       golden.configuration, seed: 0, lanes: lanes, laneCapacity: 100, threads: 2)
     try golden.load(into: engine.parameters)
@@ -253,7 +260,10 @@ let headFixtures = ["gpt2", "olmo2"].flatMap { trunk in
   /// over-encoding are dense in the fixture: rows that a step does not use move and decay there too.
   @Test(arguments: fixtures, [1, 4])
   func tenStepsAgree(fixture: String, lanes: Int) throws {
-    let golden = try Golden(fixture)
+    try expectTenSteps(Golden(fixture), lanes: lanes)
+  }
+
+  private func expectTenSteps(_ golden: Golden, lanes: Int) throws {
     let engine = TrainingEngine(
       golden.configuration, seed: 0, lanes: lanes, laneCapacity: 100, threads: 2)
     try golden.load(into: engine.parameters)
@@ -267,6 +277,12 @@ let headFixtures = ["gpt2", "olmo2"].flatMap { trunk in
         abs(statistics.gradientNorm - golden.norms[i]) < 10 * tolerance * golden.norms[i],
         "step \(i)")
       expectFurtherLosses(of: engine, golden, step: i)
+      for (name, values) in [("balance", golden.balances), ("router-z", golden.routerZ)]
+      where lanes == 1 && !values.isEmpty {
+        let number = try #require(engine.plan.losses.firstIndex { $0.name == name })
+        let mean = engine.lossSum(number).mean
+        #expect(abs(mean - values[i]) < 10 * tolerance * values[i], "step \(i), \(name)")
+      }
     }
     let C = golden.configuration.width
     for slot in engine.parameters.layout.slots {
@@ -287,7 +303,7 @@ let headFixtures = ["gpt2", "olmo2"].flatMap { trunk in
   }
 
   private func expectFurtherLosses(of engine: TrainingEngine, _ golden: Golden, step: Int) {
-    let further = engine.plan.losses.dropFirst()
+    let further = engine.plan.losses.dropFirst().filter { $0.name.hasPrefix("ahead") }
     #expect(Set(further.map(\.name)) == Set(golden.furtherLosses.keys))
     for (i, loss) in further.enumerated() {
       let expected = golden.furtherLosses[loss.name]?[step] ?? .nan
@@ -295,6 +311,14 @@ let headFixtures = ["gpt2", "olmo2"].flatMap { trunk in
         abs(engine.lossSum(i + 1).mean - expected) <= 2 * tolerance * expected,
         "step \(step), \(loss.name)")
     }
+  }
+
+  /// The losses of routers and what they add to every gradient, all sentences being one lane.
+  @Test func routerLossesAgree() throws {
+    let golden = try Golden("olmoe-losses")
+    #expect(golden.balances.count == 10 && golden.balances.allSatisfy { $0 > 1 })
+    try expectGradients(golden, lanes: 1)
+    try expectTenSteps(golden, lanes: 1)
   }
 
   /// The rows that Algorithm 1 looks up are those of the index map.

@@ -15,6 +15,24 @@ private let trunks = [
   ("876353a155805068", "architecture: olmo2, layers: 4, width: 64, heads: 4, context: 128"),
   ("31434e39172b28a8", "architecture: olmo2, layers: 8, width: 256, heads: 8, context: 256"),
   ("8cd7f82262cb6a52", "architecture: olmo2, layers: 16, width: 1024, heads: 16, context: 4096"),
+  (
+    "7be780866f87283c",
+    "architecture: olmoe, layers: 2, width: 16, heads: 2, context: 32, experts: 4, topK: 2"
+  ),
+  (
+    "0d9c9639c143a4cf",
+    "architecture: olmoe, layers: 4, width: 64, heads: 4, context: 128, experts: 16, topK: 4,"
+      + " expertWidth: 48"
+  ),
+  (
+    "1e443636c68a0291",
+    "architecture: olmoe, layers: 8, width: 256, heads: 8, context: 256, experts: 32, topK: 8,"
+      + " expertWidth: 96"
+  ),
+  (
+    "4d99aee3999c9f67",
+    "architecture: olmoe, layers: 16, width: 1024, heads: 16, context: 4096, expertWidth: 360"
+  ),
 ]
 
 private let inputs = [

@@ -35,9 +35,29 @@ func makeLanes(
   return result
 }
 
+/// A trunk of few experts, where it has any.
+///
+/// - Parameter isSmooth: whether every row goes to every expert. Which experts a row goes to changes by
+///   jumps, that differences of the loss must not meet.
+func makeTrunk(
+  _ kind: any Trunk.Type, _ size: TrunkSize, prefix: String? = nil, isSmooth: Bool = false
+) -> any Trunk {
+  if kind == OLMoE.self {
+    return OLMoE(
+      size, settings: OLMoE.Settings(experts: isSmooth ? 3 : 5, topK: isSmooth ? 3 : 2),
+      prefix: prefix ?? OLMoE.prefix)
+  }
+  return prefix.map { kind.init(size, prefix: $0) } ?? kind.init(size)
+}
+
+/// See `expectGradients`.
+func spread(of kind: any Trunk.Type) -> Double {
+  kind == OLMo2.self || kind == OLMoE.self ? 0.5 : 0.15
+}
+
 func smallConfiguration(
   _ architecture: Architecture = .gpt2, width: Int = 16, heads: Int = 2, layers: Int = 2,
-  labels: Int = 14, tied: Bool = false
+  labels: Int = 14, tied: Bool = false, isSmooth: Bool = false
 ) throws -> ModelConfiguration {
   let inputs =
     tied
@@ -45,8 +65,9 @@ func smallConfiguration(
     : [InputTable(order: 1, rows: 5), InputTable(order: 3, rows: 41)]
   return try ModelConfiguration(
     input: TableSum(inputs),
-    trunk: architecture.trunk.init(
-      TrunkSize(layers: layers, width: width, heads: heads, context: 40)),
+    trunk: makeTrunk(
+      architecture.trunk, TrunkSize(layers: layers, width: width, heads: heads, context: 40),
+      isSmooth: isSmooth),
     labels: labels, tied: tied)
 }
 
@@ -113,11 +134,11 @@ func smallConfiguration(
     model: (width: Int, heads: Int, tied: Bool), architecture: Architecture
   ) throws {
     let configuration = try smallConfiguration(
-      architecture, width: model.width, heads: model.heads, tied: model.tied)
+      architecture, width: model.width, heads: model.heads, tied: model.tied, isSmooth: true)
     try expectGradients(
       of: TrainingEngine(configuration, seed: 5, lanes: 2, laneCapacity: 200, threads: 1),
       makeLanes(configuration, lengths: [5, 17, 1, 20], lanes: 2),
-      spread: architecture == .gpt2 ? 0.15 : 0.5)
+      spread: spread(of: architecture.trunk), step: architecture == .olmoe ? 1e-3 : 2.5e-3)
   }
 }
 

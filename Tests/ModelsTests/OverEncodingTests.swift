@@ -20,8 +20,8 @@ func overEncoded(
     input: OverEncoding(
       layout: layout, reduction: reduction, normalization: normalization, token: token,
       deviation: deviation),
-    trunk: architecture.trunk.init(
-      TrunkSize(layers: 2, width: width, heads: heads, context: 40)),
+    trunk: makeTrunk(
+      architecture.trunk, TrunkSize(layers: 2, width: width, heads: heads, context: 40)),
     labels: vocabulary, tied: tied)
 }
 
@@ -65,6 +65,7 @@ private func weights(_ store: ParameterStore) -> [Float] {
       try overEncoded(tied: true), try overEncoded(token: false),
       try overEncoded(tied: true, token: false), try overEncoded(order: 2, slices: 1, columns: 7),
       try overEncoded(normalization: .rms), try overEncoded(.olmo2, normalization: .rms),
+      try overEncoded(.olmoe),
     ] {
       #expect(other.layout.parameterCount == other.parameterCount)
     }

@@ -7,7 +7,10 @@ A fixture is one text file: a header line of JSON (model, sentences, optimizer, 
 one line per array: name, then its float32 values as base64. Every sentence runs through the model
 by itself, so that a packed implementation that leaks between sentences disagrees.
 
-GPT-2 is written out below; OLMo 2 is the one of transformers. Its projections are written (in, out).
+GPT-2 is written out below; OLMo 2 and OLMoE are those of transformers. Their projections and routers are
+written (in, out), experts one by one. The losses of OLMoE's routers are written out below as MegaBlocks has
+them, those of all sentences of a step as one micro-batch; transformers' auxiliary loss is another. Which
+experts a row goes to jumps: a fixture whose choices are closer than a rounding is refused.
 Over-encoding is Algorithm 1 of the paper, trained by dense AdamW; a fixture's inputs are then the
 tokens and the rows of each table, and its projections are stacked as one matrix (in, out).
 Heads on tokens further ahead are written out with the slices of the papers, no masks: head i sees the
@@ -22,7 +25,7 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from transformers import Olmo2Config, Olmo2ForCausalLM
+from transformers import Olmo2Config, Olmo2ForCausalLM, OlmoeConfig, OlmoeForCausalLM
 from transformers.models.olmo2.modeling_olmo2 import Olmo2DecoderLayer, Olmo2RMSNorm
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "tools"))
@@ -211,29 +214,27 @@ class GPT2(nn.Module, FurtherHeads):
         return [first] + (self.heads(embedding, hidden, normed) if self.heads_of else [])
 
 
-class OLMo2(nn.Module, FurtherHeads):
-    """transformers' OLMo 2 over a sum of tables; parameters keep its names."""
+class HuggingFace(nn.Module, FurtherHeads):
+    """A model of transformers over a sum of tables; parameters keep its names."""
 
     prefix = "model"
 
     def __init__(self, model):
         super().__init__()
         width = model["width"]
-        self.net = Olmo2ForCausalLM(
-            Olmo2Config(
-                vocab_size=model["labels"],
-                hidden_size=width,
-                intermediate_size=model["hiddenWidth"],
-                num_hidden_layers=model["layers"],
-                num_attention_heads=model["heads"],
-                max_position_embeddings=model["context"],
-                rms_norm_eps=model["normEpsilon"],
-                rope_parameters={"rope_type": "default", "rope_theta": model["ropeTheta"]},
-                tie_word_embeddings=model["tied"],
-                attn_implementation="eager",
-                pad_token_id=None,
-                eos_token_id=None,
-            )
+        self.net = self.make(
+            model,
+            vocab_size=model["labels"],
+            hidden_size=width,
+            num_hidden_layers=model["layers"],
+            num_attention_heads=model["heads"],
+            max_position_embeddings=model["context"],
+            rms_norm_eps=model["normEpsilon"],
+            rope_parameters={"rope_type": "default", "rope_theta": model["ropeTheta"]},
+            tie_word_embeddings=model["tied"],
+            attn_implementation="eager",
+            pad_token_id=None,
+            eos_token_id=None,
         )
         inner = self.net.model
         self.tables = []
@@ -253,9 +254,12 @@ class OLMo2(nn.Module, FurtherHeads):
         for name, p in self.named_parameters():
             with torch.no_grad():
                 if p.dim() > 1:
-                    p.normal_(0, 0.3 if "mlp" not in name else 0.15)
+                    p.normal_(0, self.deviation(name))
                 else:
                     p.normal_(1, 0.1)
+
+    def deviation(self, name):
+        return 0.3 if "mlp" not in name else 0.15
 
     def named_parameters(self, *arguments, **options):
         for name, p in super().named_parameters(*arguments, **options):
@@ -266,7 +270,7 @@ class OLMo2(nn.Module, FurtherHeads):
         if hasattr(self, "over_encoding"):
             x = self.over_encoding(x, inputs[1:])
         if not self.heads_of:
-            return [self.net(inputs_embeds=x[None], use_cache=False).logits[0].log_softmax(-1)]
+            return [self.logits(x[None]).log_softmax(-1)]
         seen = []
         hook = self.net.model.norm.register_forward_pre_hook(lambda module, given: seen.append(given[0][0]))
         normed = self.net.model(inputs_embeds=x[None], use_cache=False).last_hidden_state[0]
@@ -279,6 +283,56 @@ class OLMo2(nn.Module, FurtherHeads):
         angles = self.net.model.rotary_emb(x[None], position_ids=torch.arange(T)[None])
         result = block(x[None], attention_mask=mask, position_embeddings=angles)
         return (result if torch.is_tensor(result) else result[0])[0]
+
+    def logits(self, x):
+        return self.net(inputs_embeds=x, use_cache=False).logits[0]
+
+
+class OLMo2(HuggingFace):
+    def make(self, model, **sizes):
+        return Olmo2ForCausalLM(Olmo2Config(intermediate_size=model["hiddenWidth"], **sizes))
+
+
+class OLMoE(HuggingFace):
+    def make(self, model, **sizes):
+        self.top_k, self.least_gap, self.routed = model["topK"], math.inf, []
+        return OlmoeForCausalLM(
+            OlmoeConfig(
+                intermediate_size=model["expertWidth"],
+                num_key_value_heads=model["heads"],
+                num_experts=model["experts"],
+                num_experts_per_tok=model["topK"],
+                norm_topk_prob=model["normalizeTopK"],
+                output_router_logits=False,
+                experts_implementation="eager",
+                **sizes,
+            )
+        )
+
+    def deviation(self, name):
+        return 1.0 if "mlp.gate.weight" in name else super().deviation(name)
+
+    def logits(self, x):
+        output = self.net(inputs_embeds=x, use_cache=False, output_router_logits=True)
+        self.routed.append(output.router_logits)
+        return output.logits[0]
+
+    def router_losses(self):
+        """Balance and z-loss of the sentences since the last call."""
+        layers = [torch.cat(parts) for parts in zip(*self.routed)]
+        self.routed = []
+        balance, z = 0, 0
+        for logits in layers:
+            (T, E), k = logits.shape, self.top_k
+            p = logits.softmax(-1)
+            ordered, experts = p.sort(-1, descending=True)
+            counts = torch.bincount(experts[:, :k].flatten(), minlength=E)
+            balance += E / (len(layers) * T * k) * (counts * p.mean(0)).sum()
+            z += logits.logsumexp(-1).square().mean() / len(layers)
+            if k < E:
+                gaps = (ordered[:, k - 1] / ordered[:, k]).log()
+                self.least_gap = min(self.least_gap, gaps.min().item())
+        return balance, z
 
 
 def learning_rate(step, o):
@@ -294,6 +348,20 @@ def line(name, tensor):
     return f"{name} {base64.b64encode(data).decode()}\n"
 
 
+def named_as_in_files(name, value):
+    """A parameter's value as files have it: experts, which transformers keeps as one, by themselves."""
+    if name.endswith("experts.gate_up_proj"):
+        F = value.shape[1] // 2
+        for e, expert in enumerate(value):
+            yield name.replace("gate_up_proj", f"{e}.gate_proj.weight"), expert[:F]
+            yield name.replace("gate_up_proj", f"{e}.up_proj.weight"), expert[F:]
+    elif name.endswith("experts.down_proj"):
+        for e, expert in enumerate(value):
+            yield name.replace("down_proj", f"{e}.down_proj.weight"), expert
+    else:
+        yield name, value
+
+
 def lines(kind, net, values):
     """One line for each parameter p of the net, with values(p), as the library names and stores it."""
     result = []
@@ -301,8 +369,9 @@ def lines(kind, net, values):
         if name.startswith("over_encoding.oe_projs."):
             continue
         name = name.replace("over_encoding.", net.prefix + ".")
-        is_transposed = (".layers." in name and name.endswith("_proj.weight")) or net.is_transposed(name)
-        result.append(line(kind + ":" + name, values(p).T if is_transposed else values(p)))
+        for name, value in named_as_in_files(name, values(p)):
+            is_transposed = (".layers." in name and name.endswith(("_proj.weight", "mlp.gate.weight"))) or net.is_transposed(name)
+            result.append(line(kind + ":" + name, value.T if is_transposed else value))
     if hasattr(net, "over_encoding"):
         stacked = torch.cat([values(p.weight).T for p in net.over_encoding.oe_projs])
         result.append(line(f"{kind}:{net.prefix}.oe_proj.weight", stacked))
@@ -311,7 +380,7 @@ def lines(kind, net, values):
 
 def make(path, model, lengths, tables=dict(learningRateMultiplier=1.0, weightDecay=0.0)):
     """tables: how the optimizer treats the tables of over-encoding."""
-    net = {"gpt2": GPT2, "olmo2": OLMo2}[model["architecture"]](model)
+    net = {"gpt2": GPT2, "olmo2": OLMo2, "olmoe": OLMoE}[model["architecture"]](model)
     is_over_encoded = "overEncoding" in model
     g = torch.Generator().manual_seed(1)
     draw = lambda n, length: torch.randint(0, n, (length,), generator=g).tolist()
@@ -353,7 +422,7 @@ def make(path, model, lengths, tables=dict(learningRateMultiplier=1.0, weightDec
     if is_over_encoded:
         groups.append({"params": of_tables, "weight_decay": tables["weightDecay"]})
     adam = torch.optim.AdamW(groups, lr=o["learningRate"], betas=(o["beta1"], o["beta2"]), eps=o["epsilon"])
-    arrays, losses, norms, rates = [], [], [], []
+    arrays, losses, norms, rates, router_losses = [], [], [], [], []
     further = {f"ahead{i + 1}": [] for i in range(1, len(weights))}
     arrays += lines("weight", net, lambda p: p)
     for step in range(o["steps"]):
@@ -365,7 +434,12 @@ def make(path, model, lengths, tables=dict(learningRateMultiplier=1.0, weightDec
         adam.zero_grad()
         parts, log_probabilities = losses_of_batch(batches[step])
         loss = parts[0]
-        sum([w * part for w, part in zip(weights[1:], parts[1:])], loss).backward()
+        total = sum([w * part for w, part in zip(weights[1:], parts[1:])], loss)
+        if model["architecture"] == "olmoe":
+            balance, z = net.router_losses()
+            router_losses.append([balance.item(), z.item()])
+            total = total + model["balanceLoss"] * balance + model["zLoss"] * z
+        total.backward()
         for p in net.parameters():
             # Of a head that has no row in this batch: nothing to learn, but decay and moments go on.
             p.grad = torch.zeros_like(p) if p.grad is None else p.grad
@@ -381,11 +455,15 @@ def make(path, model, lengths, tables=dict(learningRateMultiplier=1.0, weightDec
         rates.append(rate)
         adam.step()
     arrays += lines("final", net, lambda p: p)
+    if getattr(net, "least_gap", 1) < 1e-3:
+        sys.exit(f"{path}: two experts have logits only {net.least_gap:.1e} apart: take another seed")
     header = dict(model=model, sentences=sentences, optimizer=o, losses=losses, norms=norms, learningRates=rates)
     if is_over_encoded:
         header |= dict(tables=tables, batches=batches)
     if further:
         header |= dict(furtherLosses=further)
+    if router_losses:
+        header |= dict(balance=[b for b, _ in router_losses], routerZ=[z for _, z in router_losses])
     write(path, json.dumps(header) + "\n" + "".join(arrays))
 
 
@@ -417,6 +495,29 @@ def main(directory):
         rows = lambda n, k, m: dict(overEncoding=dict(order=n, slices=k, rows=m, moduli="paper"))
         make(f"{directory}/{name}-oe-3-2.golden", trunk | tokens | dict(tied=False) | rows(3, 2, 30), lengths, dict(learningRateMultiplier=2.0, weightDecay=0.05))
         make(f"{directory}/{name}-oe-2-1.golden", trunk | tokens | dict(tied=name == "gpt2") | rows(2, 1, 40), lengths)
+    olmoe = dict(architecture="olmoe", layers=2, width=16, heads=2, context=24, experts=4, topK=2, expertWidth=16, normalizeTopK=False,
+                 balanceLoss=0.0, zLoss=0.0, ropeTheta=10000.0, normEpsilon=1e-5)
+    tokens = dict(inputs=[dict(order=1, rows=5)], labels=5)
+    torch.manual_seed(4)
+    make(f"{directory}/olmoe.golden", olmoe | tokens | dict(tied=False), lengths)
+    # The same with losses of the routers.
+    torch.manual_seed(6)
+    make(f"{directory}/olmoe-losses.golden", olmoe | tokens | dict(tied=False, balanceLoss=0.5, zLoss=0.1), lengths)
+    # One layer of an odd size, of normalized weights.
+    torch.manual_seed(4)
+    make(
+        f"{directory}/olmoe-joint.golden",
+        olmoe
+        | dict(
+            inputs=[dict(order=i, rows=n) for i, n in [(1, 5), (3, 41)]], labels=14, tied=False, layers=1, width=20, heads=2,
+            experts=5, topK=3, expertWidth=9, normalizeTopK=True, ropeTheta=500000.0, normEpsilon=1e-6),
+        lengths,
+    )
+    torch.manual_seed(4)
+    make(
+        f"{directory}/olmoe-oe-3-2.golden",
+        olmoe | dict(inputs=[dict(order=1, rows=7)], labels=7, layers=1, tied=False, overEncoding=dict(order=3, slices=2, rows=30, moduli="paper")),
+        lengths, dict(learningRateMultiplier=2.0, weightDecay=0.05))
     make_heads(directory, base, olmo2, lengths)
 
 

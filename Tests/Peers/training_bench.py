@@ -41,6 +41,10 @@ TRAINING = {
                                     vocabulary=4096, batch=16, length=256, slices=4),
     "train d768": dict(name="d768", layers=12, width=768, heads=12, context=512, vocabulary=5, batch=4, length=512,
                        rate=1e-4),
+    # Of ours the routers' losses are computed and have no weight; the peer has none.
+    "train moe, 16 experts of 128, 4 a token": dict(
+        name="moe", layers=4, width=256, heads=4, context=256, vocabulary=512, batch=16, length=256, experts=16, topK=4,
+        expertWidth=128),
     "train d128, unequal sentences": dict(name="d128", layers=12, width=128, heads=2, vocabulary=5, batch=16, root=22,
                                           rate=1e-4),
 } | {
@@ -51,6 +55,12 @@ TRAINING = {
     "train laptop large": dict(name="laptop-large", layers=4, width=64, heads=4, vocabulary=5, batch=64, root=15, steps=100),
     "train laptop d16": dict(name="laptop-small", layers=4, width=16, heads=2, vocabulary=5, batch=64, root=15, steps=300),
     "train laptop small": dict(name="laptop-small", layers=4, width=8, heads=2, vocabulary=5, batch=64, root=15, steps=300),
+}
+# Ours beside ours, of equal FLOPs a token; rows of a lane that an expert gets on average.
+OWN = {
+    "train moe beside dense, 128 rows an expert": dict(name="moe", dense="moe-dense", lanes=8, steps=2),
+    "train moe beside dense, 256 rows an expert": dict(name="moe", dense="moe-dense", lanes=4, steps=2),
+    "train moe beside dense, 512 rows an expert": dict(name="moe", dense="moe-dense", lanes=2, steps=2),
 }
 GENERATION = {
     "generate 512, laptop large": dict(name="laptop-large", layers=4, width=64, heads=4, vocabulary=5, batch=64, root=15),
@@ -128,8 +138,8 @@ class Bench:
     def peer(self, script, work, tokens, weights, mode, **more):
         words = mode.split()
         job = dict(
-            model={k: work[k] for k in ("layers", "width", "heads", "context", "vocabulary", "slices", "further", "ahead")
-                   if k in work},
+            model={k: work[k] for k in ("layers", "width", "heads", "context", "vocabulary", "slices", "further", "ahead",
+                                        "experts", "topK", "expertWidth") if k in work},
             tokens=str(tokens), weights=str(weights), batch=work["batch"], learningRate=work.get("rate", RATE),
             threads=1 if "one-thread" in words else self.arguments.threads, mode=words, **more)
         path = self.folder / f"{'-'.join(words)}.json"
@@ -150,6 +160,14 @@ class Bench:
             except RuntimeError as error:
                 print(f"  torch {mode}: failed: {error}", flush=True)
 
+        if "experts" in work:
+            for implementation in ("eager", "grouped_mm", "batched_mm"):
+                probe(f"fp32 padded {implementation}")
+            implementation = max(rates, key=rates.get).split()[-1]
+            probe(f"bf16 padded {implementation}")
+            for candidate in {implementation, "grouped_mm"}:
+                probe(f"{max(rates, key=rates.get).split()[0]} padded {candidate} compiled")
+            return max(rates, key=rates.get)
         if "slices" in work:
             for mode in ("fp32 padded", "fp32 padded sparse"):
                 probe(mode)
@@ -191,8 +209,36 @@ class Bench:
         # SparseAdam leaves rows alone that have no gradient, where AdamW goes on with their moments.
         self.check(name, ours, theirs, "bf16" in mode or "sparse" in mode or precision != "float32")
 
+    def beside_own(self, name, work):
+        """One of our models beside another, both on the same sentences."""
+        print(name, flush=True)
+        tokens = self.folder / "tokens"
+        self.ott("tokens", "--model", work["name"], "--sentences", 64, "--output", tokens)
+        for precision in self.arguments.precisions:
+            try:
+                sides = [Racer([self.arguments.bin, "train", "--model", model, "--tokens", str(tokens), "--threads",
+                                str(self.arguments.threads), "--lanes", str(work["lanes"]), "--paced",
+                                *precision_options(precision)]) for model in (work["name"], work["dense"])]
+            except RuntimeError:
+                print(f"  ours {precision}: not on this machine", flush=True)
+                continue
+            suffix = "" if precision == "float32" else f", {precision}"
+            pairs = self.take_turns(*sides, work["steps"])
+            for side in sides:
+                side.finish()
+            self.add(summary(name + suffix, "tokens/s", pairs,
+                             f"ours, {work['dense']} {precision}; {self.arguments.threads} threads"))
+
     def race(self, name, ours, theirs, mode, steps):
         """Takes turns, adds the rows of speed and memory, and ends both."""
+        pairs = self.take_turns(ours, theirs, steps)
+        peaks = ours.finish(), theirs.finish()
+        mode = f"torch {mode}; {self.arguments.threads} threads"
+        self.add(summary(name, "tokens/s", pairs, mode))
+        self.add(summary(memory_row(name), "MB", [tuple(p / 1e6 for p in peaks)], mode, less_is_better=True))
+
+    def take_turns(self, ours, theirs, steps):
+        """Rows a second of both, run by run."""
         pairs = []
         for side in (ours, theirs):
             side.go(WARM_UP if steps > 1 else 1)
@@ -200,10 +246,7 @@ class Bench:
             sides = (ours, theirs) if run % 2 == 0 else (theirs, ours)
             rates = {side: side.go(steps) for side in sides}
             pairs.append((rates[ours], rates[theirs]))
-        peaks = ours.finish(), theirs.finish()
-        mode = f"torch {mode}; {self.arguments.threads} threads"
-        self.add(summary(name, "tokens/s", pairs, mode))
-        self.add(summary(memory_row(name), "MB", [tuple(p / 1e6 for p in peaks)], mode, less_is_better=True))
+        return pairs
 
     def generate(self, name, work):
         print(name, flush=True)
@@ -252,7 +295,8 @@ class Bench:
             self.failed = True
 
     def add(self, row):
-        order = [row for name in TRAINING | GENERATION for row in (name, memory_row(name))]
+        names = TRAINING | OWN | GENERATION
+        order = [row for name in names for row in (name, name + ", bfloat16", memory_row(name))]
         write_table(self.arguments.output, [row], order)
         print(*row, sep=",", flush=True)
 
@@ -273,6 +317,9 @@ def main():
         for name, work in TRAINING.items():
             if not arguments.only or any(part in name for part in arguments.only):
                 bench.train(name, work)
+        for name, work in OWN.items():
+            if not arguments.only or any(part in name for part in arguments.only):
+                bench.beside_own(name, work)
         for name, work in GENERATION.items():
             if not arguments.only or any(part in name for part in arguments.only):
                 bench.generate(name, work)

@@ -6,7 +6,8 @@
 The job names model sizes, files, threads and mode, a list of words: `bf16` (autocast),
 `compiled`, and for sentences of unequal length `padded` (to the batch's longest), `static` (to the
 longest of all) or `packed` (rows end to end, padded for attention alone). Over-encoding tables are
-dense parameters of AdamW, or `sparse`: sparse gradients and SparseAdam.
+dense parameters of AdamW, or `sparse`: sparse gradients and SparseAdam. A mixture of experts is that of
+transformers, `eager`, `grouped_mm` or `batched_mm`.
 """
 
 import itertools
@@ -18,6 +19,15 @@ import numpy as np
 import torch
 
 from torch_models import GPT2, grams_of, read_sentences, table_sizes
+
+
+def model_of(job, words, moduli):
+    if "experts" in job["model"]:
+        from torch_olmoe import IMPLEMENTATIONS, OLMoE
+
+        implementation = next(w for w in words if w in IMPLEMENTATIONS)
+        return OLMoE(**job["model"], implementation=implementation).load(job["weights"])
+    return GPT2(**job["model"], moduli=moduli, sparse="sparse" in words).load(job["weights"])
 
 
 def peak_bytes():
@@ -68,7 +78,7 @@ def main(job):
     longest = max(len(s) for s in sentences) - 1
     layout = next((w for w in words if w in ("padded", "static", "packed")), "padded")
     moduli = table_sizes(job["weights"])
-    model = GPT2(**job["model"], moduli=moduli, sparse="sparse" in words).load(job["weights"])
+    model = model_of(job, words, moduli)
     tables = model.tables()
     trunk = [p for p in model.parameters() if all(p is not t for t in tables)]
     sparse = tables if "sparse" in words else []

@@ -53,6 +53,12 @@ import Testing
       """,
     ]
 
+    /// Settings that count where the trunk has experts.
+    static let ofExperts = [
+      "model.experts", "model.topK", "model.expertWidth", "model.normalizeTopK",
+      "model.balanceLoss", "model.zLoss",
+    ]
+
     private static let figures = [
       "grammar": """
       kind: grammar
@@ -76,7 +82,9 @@ import Testing
       try writePreset(beside: other ?? path)
       let keys = path.split(separator: ".")
       let layer =
-        keys.map { "{\($0): " }.joined() + value + String(repeating: "}", count: keys.count)
+        Self.ofExperts.contains(path)
+        ? "{model: {architecture: olmoe, \(keys[1]): \(value)}}"
+        : keys.map { "{\($0): " }.joined() + value + String(repeating: "}", count: keys.count)
       try project.write(
         "\(Self.figures[kind] ?? "")\nset: {}\nvariants: [{name: v, set: \(layer)}]\n",
         to: "pipeline/probe.yaml")
@@ -163,6 +171,11 @@ import Testing
       "model.hiddenWidth": ["-1", "10000001"],
       "model.ropeTheta": ["0.0*", "-1.0*"],
       "model.normEpsilon": ["0.0*", "-1.0*"],
+      "model.experts": ["0", "65537", "7*"],
+      "model.topK": ["0", "65537", "65*"],
+      "model.expertWidth": ["-1", "10000001"],
+      "model.balanceLoss": ["-0.1", "1001.0"],
+      "model.zLoss": ["-0.1", "1001.0"],
       "model.overEncoding.order": ["0", "65", "64*"],
       "model.overEncoding.slices": ["0", "1025", "3*"],
       "model.overEncoding.orders": ["[1]*", "[3]*", "[2, 2]*"],
@@ -247,8 +260,11 @@ import Testing
         case .double(let value): [value / 2, value * 0.9, 0.5, 1].map { "\($0)" }
         default: words
         }
-      let base = try probe.plan("training.lanes", "4", beside: path).graph
-      let known = base.nodes[base.report].id
+      let base =
+        Probe.ofExperts.contains(path)
+        ? try probe.plan(path, entry.value.canonicalJSON)
+        : try probe.plan("training.lanes", "4", beside: path)
+      let known = base.graph.nodes[base.graph.report].id
       let counts = values.contains { value in
         guard let plan = try? probe.plan(path, value) else { return false }
         return plan.graph.nodes[plan.graph.report].id != known

@@ -205,7 +205,7 @@ import Testing
     let error = #expect(throws: UserError.self) { try graph("scaling-law", "other") }
     #expect(
       error?.description.contains(
-        "pipeline/text/presets/other.yaml: model.architecture: expected one of gpt2, olmo2, found"
+        "pipeline/text/presets/other.yaml: model.architecture: expected one of gpt2, olmo2, olmoe, found"
           + " \"gpt3\"") == true, "\(error?.description ?? "no error")")
   }
 

@@ -3,7 +3,8 @@ package struct GraphBuilder {
   package let mode: GraphMode
   package private(set) var layout = ParameterLayout()
   package private(set) var operations: [any Operation] = []
-  package private(set) var losses: [Loss] = []
+  private var outputLosses: [Loss] = []
+  private var trunkLosses: [Loss] = []
   /// Of every space behind the positions.
   package private(set) var spaces: [RowCount] = []
   package private(set) var links: [RowLink] = []
@@ -13,6 +14,9 @@ package struct GraphBuilder {
   private var caches = 0
 
   package init(mode: GraphMode) { self.mode = mode }
+
+  /// Those of outputs, then those of trunks, each in the order of declaration.
+  package var losses: [Loss] { outputLosses + trunkLosses }
 
   /// Declares a parameter. Matrices and tables decay, vectors do not.
   ///
@@ -70,7 +74,13 @@ package struct GraphBuilder {
   ///
   /// - Parameter weight: of its mean in what is minimised; a finite number.
   package mutating func addLoss(_ name: String, _ tensor: Tensor, weight: Double = 1) {
-    losses.append(Loss(name: name, tensor: tensor, weight: weight))
+    outputLosses.append(Loss(name: name, tensor: tensor, weight: weight))
+  }
+
+  /// Makes the rows of `tensor` (rows, 1) a loss of a trunk, such as the balance of its routers: it
+  /// stands behind those of all outputs, whenever it is declared.
+  package mutating func addTrunkLoss(_ name: String, _ tensor: Tensor, weight: Double) {
+    trunkLosses.append(Loss(name: name, tensor: tensor, weight: weight))
   }
 
   /// The number of the next attention cache.

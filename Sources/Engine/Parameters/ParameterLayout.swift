@@ -36,6 +36,8 @@ package struct ParameterLayout: Sendable, Equatable {
   package private(set) var tables: [TableSlot] = []
   /// Floats of a flat array, alignment gaps included.
   package private(set) var count = 0
+  /// The place of each slot among `slots`.
+  private var numbers: [String: Int] = [:]
 
   package init() {}
 
@@ -44,7 +46,7 @@ package struct ParameterLayout: Sendable, Equatable {
     slots.reduce(0) { $0 + $1.count } + tables.reduce(0) { $0 + $1.count }
   }
 
-  package func slot(named name: String) -> ParameterSlot? { slots.first { $0.name == name } }
+  package func slot(named name: String) -> ParameterSlot? { numbers[name].map { slots[$0] } }
 
   /// The slot of that name as operations hold it.
   func parameter(named name: String) -> Parameter? {
@@ -64,12 +66,11 @@ package struct ParameterLayout: Sendable, Equatable {
 
   /// First float in arrays of this layout of each slot of `other`, which it has.
   func offsets(of other: ParameterLayout) -> [Int] {
-    let places = Dictionary(uniqueKeysWithValues: slots.map { ($0.name, $0.offset) })
-    return other.slots.map { slot in
-      guard let offset = places[slot.name] else {
+    other.slots.map { slot in
+      guard let own = self.slot(named: slot.name) else {
         preconditionFailure("no parameter \(slot.name) in the store")
       }
-      return offset
+      return own.offset
     }
   }
 
@@ -80,6 +81,7 @@ package struct ParameterLayout: Sendable, Equatable {
     let size = shape.reduce(1, *)
     let slot = ParameterSlot(
       name: name, shape: shape, offset: count, count: size, decay: decay, initializer: initializer)
+    numbers[name] = slots.count
     slots.append(slot)
     count += (size + 15) & ~15
     return Parameter(id: slots.count - 1, offset: slot.offset, count: size)

@@ -6,8 +6,9 @@ import Support
 ///
 ///     p(token i ahead | t) = softmax(norm(blockᵢ(Z))[t]·W),   Z the trunk's rows before its last norm
 ///
-/// The block is `mtp.<i>.block.…`, its own norm, where it has one, `mtp.<i>.norm`. Here the first head is the trunk's last norm alone: the further heads are
-/// added to the trunk, and no layer of it is taken away for them. Gloeckle et al. do not say whether the
+/// The block is `mtp.<i>.block.…`, its own norm, where it has one, `mtp.<i>.norm`. Here the first head is
+/// the trunk's last norm alone: the further heads are added to the trunk, and no layer of it is taken away
+/// for them. Gloeckle et al. do not say whether the
 /// last norm is shared; it is, unless `norm` says otherwise.
 ///
 /// Source: Gloeckle et al. 2024, "Better & Faster Large Language Models via Multi-token Prediction", §2.
@@ -42,6 +43,10 @@ package struct MultiToken: FurtherHeads {
   /// n − 1 blocks, and their norms where they have some.
   package func parameterCount(on trunk: any Trunk) -> Int {
     weights.count * (trunk.blockParameterCount + norm.parameterCount(trunk))
+  }
+
+  package func idleParameterCount(on trunk: any Trunk) -> Int {
+    weights.count * trunk.blockIdleParameterCount
   }
 
   /// n − 1 times a block and 2·C·V.

@@ -73,6 +73,10 @@ package struct MultiTokenChain: FurtherHeads {
       * (2 * C + 2 * C * C + trunk.blockParameterCount + norm.parameterCount(trunk))
   }
 
+  package func idleParameterCount(on trunk: any Trunk) -> Int {
+    weights.count * trunk.blockIdleParameterCount
+  }
+
   /// n − 1 times 4·C², a block and 2·C·V.
   package func productFLOPs(on trunk: any Trunk) -> Double {
     let C = trunk.size.width

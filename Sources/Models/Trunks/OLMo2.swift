@@ -59,16 +59,7 @@ package struct OLMo2: Trunk {
       throw UserError(
         "model hiddenWidth", expected: "0 or more", found: "\(settings.hiddenWidth)")
     }
-    if size.headColumns % 2 != 0 {
-      throw UserError(
-        "model width", expected: "an even number of columns a head, for rotary positions",
-        found: "\(size.headColumns)", remedy: "Change width or heads.")
-    }
-    for (name, value) in [
-      ("ropeTheta", settings.ropeTheta), ("normEpsilon", settings.normEpsilon),
-    ] where !(value > 0 && value.isFinite) {
-      throw UserError("model \(name)", expected: "a number above 0", found: "\(value)")
-    }
+    try validateRotaryBlocks(ropeTheta: settings.ropeTheta, normEpsilon: settings.normEpsilon)
   }
 
   // MARK: - Closed forms
@@ -123,24 +114,13 @@ package struct OLMo2: Trunk {
   private func block(
     _ x: Tensor, _ name: String, _ angles: RotaryAngles, in g: inout GraphBuilder
   ) -> Tensor {
-    let attended = norm(
-      attention(x, name + ".self_attn", angles, in: &g), name + ".post_attention_layernorm",
-      residual: x, in: &g)
+    let attention = g.rotaryAttention(
+      x, heads: size.heads, angles: angles, named: name + ".self_attn", deviation: Self.deviation,
+      epsilon: settings.normEpsilon)
+    let attended = norm(attention, name + ".post_attention_layernorm", residual: x, in: &g)
     return norm(
       feedForward(attended, name + ".mlp", in: &g), name + ".post_feedforward_layernorm",
       residual: attended, in: &g)
-  }
-
-  private func attention(
-    _ x: Tensor, _ name: String, _ angles: RotaryAngles, in g: inout GraphBuilder
-  ) -> Tensor {
-    let C = size.width
-    let q = norm(project(x, to: C, name + ".q_proj", in: &g), name + ".q_norm", in: &g)
-    let k = norm(project(x, to: C, name + ".k_proj", in: &g), name + ".k_norm", in: &g)
-    let v = project(x, to: C, name + ".v_proj", in: &g)
-    let qkv = g.rotary(q: q, k: k, v: v, angles: angles)
-    let attended = g.attention(qkv: qkv, heads: size.heads)
-    return project(attended, to: C, name + ".o_proj", in: &g)
   }
 
   private func feedForward(_ x: Tensor, _ name: String, in g: inout GraphBuilder) -> Tensor {

@@ -1,0 +1,44 @@
+/// How unevenly the routers of L layers load their experts: 1 when every expert has as many rows, and
+/// the same mean probability, as any other.
+///
+///     loss[n] = (1/L) Σ over layers of Σ_e E·c_e / (k·N) · p[n, e]
+///
+/// with the numbers c_e of the lane's N·k slots that go to each expert, through which no gradient flows.
+/// The mean over the lane's rows is (E / (L·k·N)) Σ c_e · mean p_e, as MegaBlocks has it of a micro-batch:
+/// it depends on the rows of a lane, not on who computes it.
+///
+/// Source: Switch Transformer (Fedus et al. 2021, equation 4); OLMoE (Muennighoff et al. 2024).
+struct BalanceLoss: Operation {
+  /// Of each layer.
+  let routings: [Routing]
+  let output: Tensor
+
+  var E: Int { routings[0].probabilities.columns }
+  var k: Int { routings[0].choices.columns }
+  var name: String { "balance of \(routings.count) routers" }
+  var inputs: [Tensor] { routings.map(\.probabilities) }
+  var constants: [Tensor] { routings.map(\.choices) }
+  var outputs: [Tensor] { [output] }
+  var parameters: [Parameter] { [] }
+  var saved: [Tensor] { constants }
+
+  func flops(position: Double) -> Double { Double(2 * routings.count * E) }
+}
+
+/// How large the logits of the routers of L layers are: loss[n] = (1/L) Σ over layers of
+/// (log Σ_e e^logits[n, e])².
+///
+/// Source: ST-MoE (Zoph et al. 2022, equation 5).
+struct RouterZLoss: Operation {
+  /// (N, E) of each layer.
+  let inputs: [Tensor]
+  let output: Tensor
+
+  var E: Int { inputs[0].columns }
+  var name: String { "z-loss of \(inputs.count) routers" }
+  var outputs: [Tensor] { [output] }
+  var parameters: [Parameter] { [] }
+  var saved: [Tensor] { inputs }
+
+  func flops(position: Double) -> Double { Double(20 * inputs.count * E) }
+}
