@@ -11,7 +11,7 @@ TABLE_ROWS ?= 100000,1280000## rows m of the tables that table-speed times; 1280
 TABLE_STEPS ?= 60## timed steps of each
 TABLE_MOMENTS ?= float32## moments of the tables: float32, bfloat16 (13 GB at 12800000), rowwise
 
-DRAFT_STEPS ?= 1500## steps of training of the models that bench-drafts generates with
+DRAFT_STEPS ?= 200## steps of training of the models that bench-drafts generates with
 
 BENCH_VARIABLES := BENCH BENCH_RUNS BENCH_CORPUS BENCH_MODEL TABLE_ROWS TABLE_STEPS TABLE_MOMENTS DRAFT_STEPS
 
@@ -26,11 +26,11 @@ bench-step: $(BUILT) ## time every operation of a step of BENCH_MODEL, in PRECIS
 	  $(addprefix --precision ,$(PRECISION)) --output results/bench/step-$(BENCH_MODEL)$(addprefix -,$(PRECISION)).csv
 
 bench-heads: $(BUILT) ## time a step with heads on tokens further ahead: results/bench/heads.csv
-	$(BIN)/ott-bench heads --model d256 --threads $(or $(THREADS),$(CORES)) \
+	$(BIN)/ott-bench heads --model d256 --batch 4 --threads $(or $(THREADS),$(CORES)) \
 	  $(addprefix --precision ,$(PRECISION)) --output results/bench/heads$(addprefix -,$(PRECISION)).csv
 
 bench-drafts: $(BUILT) ## time generation in which such heads propose tokens: results/bench/drafts.csv
-	$(BIN)/ott-bench drafts --model laptop-large --ahead 4 --steps $(DRAFT_STEPS) \
+	$(BIN)/ott-bench drafts --model d256 --batch 8 --side 1 --sentences 40 --ahead 4 --steps $(DRAFT_STEPS) \
 	  --threads $(or $(THREADS),$(CORES)) --output results/bench/drafts.csv
 
 bench-scaling: $(BUILT) ## time a step by each of its sizes beside the plan, in PRECISION: results/bench/scaling.csv

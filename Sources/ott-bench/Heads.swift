@@ -43,9 +43,9 @@ struct Drafts: ParsableCommand {
   @Option(help: "Grammar that sentences are sampled from.") var grammar =
     "data/grammars/cfg3f.grammar"
   @Option(help: "Symbol that they derive from.") var root = 15
-  @Option(help: "Steps of training.") var steps = 1500
-  @Option(help: "Sentences that are generated.") var sentences = 512
-  @Option(help: "Sentences side by side.") var side = 16
+  @Option(help: "Steps of training.") var steps = 200
+  @Option(help: "Sentences that are generated.") var sentences = 40
+  @Option(help: "Sentences side by side.") var side = 1
   @Option(help: "Times that each way generates them.") var runs = 5
   @Option(help: "CSV file to write.") var output: String?
 

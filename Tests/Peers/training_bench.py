@@ -49,7 +49,7 @@ TRAINING = {
                                           rate=1e-4),
 } | {
     f"train d256 heads, {kind} {n}": dict(name="d256", layers=6, width=256, heads=4, context=256, vocabulary=4096,
-                                          batch=16, length=256, further=kind, ahead=n)
+                                          batch=4, length=256, further=kind, ahead=n)
     for kind, n in [("overDecoding", 2), ("mtp", 2), ("mtpDS", 2), ("mtp", 4)]
 } | {
     "train laptop large": dict(name="laptop-large", layers=4, width=64, heads=4, vocabulary=5, batch=64, root=15, steps=100),
