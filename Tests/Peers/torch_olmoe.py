@@ -7,8 +7,8 @@ from transformers import OlmoeConfig, OlmoeForCausalLM
 
 from torch_models import read_safetensors
 
-# How transformers multiplies by experts.
-IMPLEMENTATIONS = ("eager", "grouped_mm", "batched_mm")
+# How transformers multiplies by experts: one after another, or all in one call.
+IMPLEMENTATIONS = ("eager", "grouped_mm")
 
 
 class OLMoE(nn.Module):

@@ -7,7 +7,7 @@ The job names model sizes, files, threads and mode, a list of words: `bf16` (aut
 `compiled`, and for sentences of unequal length `padded` (to the batch's longest), `static` (to the
 longest of all) or `packed` (rows end to end, padded for attention alone). Over-encoding tables are
 dense parameters of AdamW, or `sparse`: sparse gradients and SparseAdam. A mixture of experts is that of
-transformers, `eager`, `grouped_mm` or `batched_mm`.
+transformers, `eager` or `grouped_mm`.
 """
 
 import itertools
