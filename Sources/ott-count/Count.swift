@@ -10,12 +10,12 @@ import Support
 struct Count: Command {
   static let configuration = CommandConfiguration(
     commandName: "ott-count",
-    abstract: "Count the n-grams of the windows that a run trains on; score models of them on text.",
+    abstract: "Count the n-grams of what a run trains on, and score models of them on text.",
     discussion: """
       Interpolated, modified Kneser-Ney models of the orders 2 to order, of the windows that a \
-      training run with these steps, batchSequences, dataSeed and context reads, each once. They are \
-      scored as ott-evaluate scores the run: nats per token, perplexity and bits per byte on every \
-      map set among the inputs beside data, every token once (stride, positions).
+      training run with these steps, batchSequences, dataSeed and context reads, each once. They \
+      are scored as ott-evaluate scores the run: nats per token, perplexity and bits per byte on \
+      every map set among the inputs beside data, every token once (stride, positions).
       """,
     version: versionText("ott-count", stage: Stage.count.version))
 
