@@ -41,7 +41,7 @@ BUILT := $(if $(filter command,$(firstword $(origin BIN))),,build)
 
 # A second name: the paper's figure 5 is the scaling law.
 alias = $(patsubst figure5,scaling-law,$(1))
-STAGES := sample vocabulary tokenize map train evaluate report
+STAGES := sample vocabulary tokenize map count train evaluate report
 # Those that LAUNCH is for: the others have nothing to gain from other machines.
 LAUNCHED := train evaluate
 CORES := $(shell nproc)

@@ -83,9 +83,7 @@ let package = Package(
       "Evaluation",
       [
         "Models", "Checkpoints", "Contracts", "Engine", "Parallel", "Grammar", "Tokenization",
-        "NGrams",
-        "Shards",
-        "Statistics", "Support",
+        "NGrams", "Shards", "Statistics", "Support", "Training",
       ]),
 
     // MARK: Experiments
@@ -114,6 +112,7 @@ let package = Package(
     stage("ott-tokenize", ["Contracts", "DataStages", "Tokenization", "Shards", "Support"]),
     stage("ott-vocabulary", ["Contracts", "DataStages"]),
     stage("ott-map", ["Contracts", "DataStages", "NGrams", "Shards", "Support"]),
+    stage("ott-count", ["Contracts", "Evaluation", "Shards", "Support"]),
     stage("ott-train", ["Contracts", "Training", "Kernels", "Support"]),
     stage("ott-evaluate", ["Contracts", "Evaluation", "Kernels", "Shards", "Support"]),
     stage("ott-plan", ["Contracts", "Planning", "Support", "Tokenization"]),

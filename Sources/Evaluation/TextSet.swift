@@ -82,6 +82,20 @@ package struct TextSet: Sendable {
     return result
   }
 
+  /// log Q of the scored rows of each window, in nats, by a model of n-grams that sees what a
+  /// transformer does: the rows of the window.
+  package func logQ(_ windows: [TextWindow], model: KneserNey) -> [Double] {
+    windows.map { window in
+      var (tokens, last): ([UInt32], Int32) = ([], 0)
+      rows.forEach(in: window.rows) { label, input in
+        tokens.append(UInt32(bitPattern: input(0)))
+        last = label
+      }
+      tokens.append(UInt32(bitPattern: last))
+      return model.logProbabilities(tokens).suffix(window.scored.count).reduce(0, +)
+    }
+  }
+
   private func lane(_ windows: ArraySlice<TextWindow>) -> PackedLane {
     var lane = PackedLane(
       tables: rows.inputs.count, capacity: windows.reduce(0) { $0 + $1.rows.count })

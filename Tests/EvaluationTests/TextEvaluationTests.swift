@@ -270,6 +270,81 @@ private struct Workshop {
     #expect(identities[0] == identities[2])
   }
 
+  private func count(
+    _ shop: Workshop, _ inputs: [String: StageConfiguration.Input],
+    _ changes: [String: ConfigValue] = [:]
+  ) throws -> CountRun {
+    var parameters: [String: ConfigValue] = [
+      "order": 3, "context": 16, "steps": 2, "batchSequences": 3, "dataSeed": 5, "stride": 4,
+      "positions": 0,
+    ]
+    parameters.merge(changes) { $1 }
+    return try CountRun(
+      StageConfiguration(
+        stage: "count", version: 1, parameters: .object(parameters), inputs: inputs,
+        source: "count.json"), threads: 1)
+  }
+
+  /// Counted are the windows that a run reads; a row is scored behind those that a transformer sees.
+  @Test(arguments: [2, 100]) func countsOfGrams(steps: Int) throws {
+    let shop = try Workshop()
+    defer { shop.remove() }
+    let inputs = try ["data": shop.writeMap(seed: 2), "heldout": shop.writeMap(seed: 1)]
+    let run = try count(shop, inputs, ["steps": .integer(steps)])
+    try AtomicFile.makeDirectory(shop.directory + "/counts")
+    let found = try run.write(to: shop.directory + "/counts") { _ in }
+    // Windows of 16 rows: one of each short document, six of the longest, four of the last.
+    let windows = Workshop.documents(2).filter { $0.count > 1 }.flatMap { tokens in
+      stride(from: 0, to: tokens.count - 1, by: 16).map {
+        Array(tokens[$0..<min($0 + 17, tokens.count)])
+      }
+    }
+    #expect(windows.count == 13)
+    #expect(run.windows.count == min(6, 3 * steps) + (steps > 4 ? 7 : 0))
+    var counts = GramCounts(order: 3, vocabulary: Workshop.vocabulary)
+    for number in run.windows { counts.add(windows[number].map(UInt32.init)) }
+    #expect(found.events == counts.events)
+    #expect(found.orders.map(\.order) == [2, 3])
+    for order in found.orders {
+      let model = KneserNey(counts, order: order.order)
+      #expect(order.distinct == counts.distinct(order.order))
+      let scores = try #require(order.sets.first { $0.name == "heldout" }).scores
+      let documents = Workshop.documents(1).filter { $0.count > 1 }
+      #expect(scores.tokens == documents.reduce(0) { $0 + $1.count - 1 })
+      for (part, tokens) in zip(scores.documents, documents) {
+        // From the second token on a window has at least twelve rows before a scored one.
+        let nats = model.logProbabilities(tokens.map(UInt32.init)).reduce(0, +)
+        #expect(abs(part.nats + nats) < 1e-9)
+      }
+    }
+    let index = try StageIndex(directory: shop.directory + "/counts")
+    #expect(index.metadata["tokens"] == .integer(counts.events))
+    guard case .array(let orders)? = index.metadata["orders"] else {
+      Issue.record("no orders")
+      return
+    }
+    #expect(orders.map { $0["order"] } == [.integer(2), .integer(3)])
+  }
+
+  @Test func countsOfBadInput() throws {
+    let shop = try Workshop()
+    defer { shop.remove() }
+    let (data, heldout) = (try shop.writeMap(seed: 2), try shop.writeMap(seed: 1))
+    let good = ["data": data, "heldout": heldout]
+    func message(
+      _ inputs: [String: StageConfiguration.Input], _ changes: [String: ConfigValue] = [:]
+    ) throws -> String {
+      let error = #expect(throws: UserError.self) { _ = try count(shop, inputs, changes) }
+      return try #require(error).description
+    }
+    #expect(try message(good, ["order": 1]).contains("order"))
+    #expect(try message(good, ["stride": 17]).contains("at most context = 16"))
+    #expect(try message(good, ["batchSequences": 14]).contains("at most the 13 windows"))
+    #expect(try message(["data": data]).contains("a map set beside 'data'"))
+    let other = try shop.writeMap(seed: 1, tokenizer: "0123456789ab")
+    #expect(try message(["data": data, "heldout": other]).contains("another tokenizer"))
+  }
+
   @Test func limitsOfPositions() throws {
     let shop = try Workshop()
     defer { shop.remove() }
