@@ -151,7 +151,7 @@ package struct ModelConfiguration: Sendable {
   /// Bytes that the backward pass of a position reads; of heads that run one after another those of one.
   package var activationBytes: Int {
     4
-      * (input.savedColumns + trunk.savedColumns
+      * (input.savedColumns + trunk.savedColumns + trunk.lossColumns
         + outputs.reduce(0) { $0 + $1.savedColumns(on: trunk) })
   }
 

@@ -41,6 +41,8 @@ package protocol Trunk: Sendable, Equatable {
   /// Floats of a position that the backward pass reads: those of every block and of the last norm,
   /// and the row that outputs read.
   var savedColumns: Int { get }
+  /// Losses of its own, a float of a position each; as many of a block beside it.
+  var lossColumns: Int { get }
   /// Floats of keys and values that generation keeps of a position.
   var cacheColumns: Int { get }
   /// Parameters of the last norm, which `parameterCount` counts.
@@ -107,6 +109,8 @@ extension Trunk {
   }
 
   package var activeParameterCount: Int { parameterCount }
+
+  package var lossColumns: Int { 0 }
 
   package func validateSettings() throws {}
 

@@ -82,3 +82,12 @@ package struct Progress {
       : String(format: "%d:%02d", minutes, rest)
   }
 }
+
+extension Double {
+  /// To so many decimals, for people.
+  package func rounded(to decimals: Int) -> Double {
+    var scale = 1.0
+    for _ in 0..<decimals { scale *= 10 }
+    return (self * scale).rounded() / scale
+  }
+}

@@ -80,12 +80,3 @@ struct Evaluate: Command {
     return scores.count
   }
 }
-
-extension Double {
-  /// To so many decimals, for people.
-  fileprivate func rounded(to decimals: Int) -> Double {
-    var scale = 1.0
-    for _ in 0..<decimals { scale *= 10 }
-    return (self * scale).rounded() / scale
-  }
-}

@@ -65,6 +65,11 @@ enum Samples {
     "rows": 700, "moduli": "coprime", "documentsPerShard": 10,
   ]
 
+  static let count: ConfigValue = [
+    "order": 4, "context": 64, "steps": 10, "batchSequences": 8, "dataSeed": 1, "stride": 32,
+    "positions": 0,
+  ]
+
   static let accuracy: ConfigValue = [
     "kind": "grammar", "grammar": "a.grammar", "grammarDigest": "ab", "root": 22, "samples": 10,
     "finalSamples": 20, "heldoutSentences": 30, "prefixSentences": 5, "seed": 1, "batch": 64,
@@ -103,7 +108,7 @@ enum Samples {
 
   static let all: [(Stage, ConfigValue)] = [
     (.sample, sample), (.vocabulary, vocabulary), (.tokenize, symbols), (.tokenize, text),
-    (.map, rows), (.map, ids), (.map, tables), (.train, train), (.train, other),
+    (.map, rows), (.map, ids), (.map, tables), (.count, count), (.train, train), (.train, other),
     (.evaluate, accuracy), (.evaluate, loss), (.report, figure), (.report, law),
   ]
 
@@ -115,6 +120,7 @@ enum Samples {
     case .vocabulary: return try VocabularyParameters(configuration)
     case .tokenize: return try TokenizeParameters(configuration)
     case .map: return try MapParameters(configuration)
+    case .count: return try CountParameters(configuration)
     case .train: return try TrainParameters(configuration)
     case .evaluate: return try EvaluateParameters(configuration)
     case .report: return try ReportParameters(configuration)

@@ -21,12 +21,14 @@ func furtherHeads(labels: Int = 14) -> [any FurtherHeads] {
 /// A model with further heads, over the token or over-encoded.
 func furtherModel(
   _ kind: any Trunk.Type, _ heads: any Output, isOverEncoded: Bool = false, tied: Bool = false,
-  width: Int = 16, attentionHeads: Int = 2
+  width: Int = 16, attentionHeads: Int = 2, isSmooth: Bool = false
 ) throws -> ModelConfiguration {
   try ModelConfiguration(
     input: isOverEncoded
       ? overEncoded(width: width, rows: 30).input : TableSum([InputTable(order: 1, rows: 14)]),
-    trunk: kind.init(TrunkSize(layers: 1, width: width, heads: attentionHeads, context: 40)),
+    trunk: makeTrunk(
+      kind, TrunkSize(layers: 1, width: width, heads: attentionHeads, context: 40),
+      isSmooth: isSmooth),
     outputs: [NextToken(labels: 14, isTied: tied), heads])
 }
 
@@ -37,11 +39,12 @@ func furtherModel(
   func gradients(trunk: Int, heads: Int) throws {
     let kind = allTrunks[trunk]
     let model = try furtherModel(
-      kind, furtherHeads()[heads], isOverEncoded: heads % 2 == 0, tied: heads % 3 == 2)
+      kind, furtherHeads()[heads], isOverEncoded: heads % 2 == 0, tied: heads % 3 == 2,
+      isSmooth: true)
     let engine = TrainingEngine(model, seed: 5, lanes: 2, laneCapacity: 200, threads: 1)
     try expectGradients(
       of: engine, makeLanes(model, lengths: lengths, lanes: 2),
-      spread: kind == OLMo2.self ? 0.5 : 0.15, step: 1.5e-3)
+      spread: spread(of: kind), step: kind == OLMoE.self ? 8e-4 : 1.5e-3)
   }
 
   /// A label i ahead is there for all but the last i − 1 rows of a sentence.
@@ -61,7 +64,7 @@ func furtherModel(
   }
 
   /// Same bits for any number of threads and ranks, in both precisions.
-  @Test(arguments: furtherHeads().indices, [GPT2.self, OLMo2.self] as [any Trunk.Type])
+  @Test(arguments: furtherHeads().indices, [GPT2.self, OLMo2.self, OLMoE.self] as [any Trunk.Type])
   func threadsAndRanksChangeNoBit(heads: Int, kind: any Trunk.Type) throws {
     let model = try furtherModel(
       kind, furtherHeads()[heads], isOverEncoded: heads % 2 == 1, width: 32)

@@ -13,10 +13,11 @@ import Testing
     try project.write(tinyPreset, to: "pipeline/presets/tiny.yaml")
   }
 
-  /// Adds settings to every run of `figure2`, without the variant whose labels are 3-grams.
+  /// Puts settings in place of those of `figure2`, without the variant whose labels are 3-grams.
   private func change(_ settings: String, keepsJoint: Bool = false) throws {
     try project.replace(
-      "vocabulary\nset: {}", by: "vocabulary\nset: {\(settings)}", in: "pipeline/figure2.yaml")
+      "\nset: {evaluation: {unseen: true}}\n", by: "\nset: {\(settings)}\n",
+      in: "pipeline/figure2.yaml")
     if !keepsJoint {
       try project.replace(
         "outputOrder: 3", by: "outputOrder: 1", in: "pipeline/figure2.yaml")
@@ -73,7 +74,7 @@ import Testing
     try change("")
     let plain = try costs()
     try project.replace(
-      "vocabulary\nset: {}", by: "vocabulary\nset: {model: {mtp: {heads: 3, weights: [1, 1]}}}",
+      "\nset: {}\n", by: "\nset: {model: {mtp: {heads: 3, weights: [1, 1]}}}\n",
       in: "pipeline/figure2.yaml")
     let heads = try costs()
     #expect(heads[.evaluate] == plain[.evaluate])

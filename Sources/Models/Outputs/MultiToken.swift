@@ -58,9 +58,9 @@ package struct MultiToken: FurtherHeads {
     Double(weights.count) * trunk.blockAttentionFLOPs(perTokenAt: length)
   }
 
-  /// The losses, and a block and a norm of one head.
+  /// All losses, and a block and a norm of one head.
   package func savedColumns(on trunk: any Trunk) -> Int {
-    weights.count + trunk.headSavedColumns
+    weights.count * (1 + trunk.lossColumns) + trunk.headSavedColumns
   }
 
   // MARK: - Trace

@@ -88,10 +88,10 @@ package struct MultiTokenChain: FurtherHeads {
     Double(weights.count) * trunk.blockAttentionFLOPs(perTokenAt: length)
   }
 
-  /// n − 1 times the loss, the embedding ahead (C), two scales, both normed rows side by side (2C), the
+  /// n − 1 times the losses, the embedding ahead (C), two scales, both normed rows side by side (2C), the
   /// block's input (C), and the block and its norm: a chain is as deep as it is long.
   package func savedColumns(on trunk: any Trunk) -> Int {
-    weights.count * (4 * trunk.size.width + 3 + trunk.headSavedColumns)
+    weights.count * (4 * trunk.size.width + 3 + trunk.lossColumns + trunk.headSavedColumns)
   }
 
   // MARK: - Trace

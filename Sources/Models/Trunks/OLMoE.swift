@@ -131,6 +131,9 @@ package struct OLMoE: Trunk {
     return size.layers * (10 * C + 2 * k * expertWidth + 2 * E + 2 * k + H + 4) + 2 * C + 1
   }
 
+  /// Those of the routers.
+  package var lossColumns: Int { 2 }
+
   /// A gain of each column.
   package var normParameterCount: Int { size.width }
 
