@@ -50,15 +50,8 @@ package struct CountRun {
     order = DataOrder(
       documents: data.sentences, batchSequences: parameters.batchSequences,
       seed: parameters.dataSeed)
-    sets = try configuration.inputs.keys.filter { $0 != "data" }.sorted().map {
-      try TextSet(
-        name: $0, configuration.input($0), text: text, layout: nil, threads: threads)
-    }
-    guard !sets.isEmpty else {
-      throw UserError(
-        "\(configuration.source): inputs", expected: "a map set beside 'data'", found: "none",
-        remedy: "Add the map set of held-out text as input 'heldout'.")
-    }
+    sets = try TextSet.all(
+      of: configuration, beside: "data", text: text, layout: nil, threads: threads)
   }
 
   /// Windows that the run reads, each once, in the order of their numbers.
@@ -87,10 +80,9 @@ package struct CountRun {
       try Interruption.check()
       counts.add(data.tokens(of: window))
     }
-    let cut = sets.map { set in
-      set.windows(
-        context: parameters.context, stride: parameters.stride,
-        positions: parameters.positions == 0 ? nil : parameters.positions)
+    let cut = try sets.map {
+      try $0.windows(
+        context: parameters.context, stride: parameters.stride, positions: parameters.positions)
     }
     let orders = try (2...parameters.order).map { order in
       let model = KneserNey(counts, order: order)
@@ -109,16 +101,7 @@ package struct CountRun {
   private func write(_ orders: [OrderScores], events: Int, to output: String) throws {
     var files = ScoreSets(output: output, configuration: configuration)
     for (i, set) in sets.enumerated() {
-      try files.write(
-        "scores-\(set.name)", .f64, ["document", "tokens", "bytes", "nats"].map { Column($0) }
-      ) { sink in
-        for order in orders {
-          let documents = order.sets[i].scores.documents
-          try sink.append(
-            document: documents.map { Double($0.document) } + documents.map { Double($0.tokens) }
-              + documents.map { Double($0.bytes) } + documents.map(\.nats))
-        }
-      }
+      try files.write(orders.map { $0.sets[i].scores }, of: set)
     }
     try files.finish(metadata: [
       "kind": .string(DataKind.text.rawValue), "model": "Kneser-Ney, modified and interpolated",

@@ -28,6 +28,18 @@ struct ScoreSets {
       SHA256.hex(of: try FileBytes.read("\(directory)/\(StageIndex.fileName)")))
   }
 
+  /// Writes `scores-<set>`: for each of several scores of a set of text, by document.
+  mutating func write(_ scores: [TextScores], of set: TextSet) throws {
+    let columns = ["document", "tokens", "bytes", "nats"].map { Column($0) }
+    try write("scores-\(set.name)", .f64, columns) { sink in
+      for documents in scores.map(\.documents) {
+        try sink.append(
+          document: documents.map { Double($0.document) } + documents.map { Double($0.tokens) }
+            + documents.map { Double($0.bytes) } + documents.map(\.nats))
+      }
+    }
+  }
+
   /// Writes the index; it names the digest of each set's index.
   func finish(metadata: ConfigValue) throws {
     try StageIndex.write(

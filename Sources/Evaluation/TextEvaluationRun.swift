@@ -53,26 +53,9 @@ package struct TextEvaluationRun {
         expected: "at most \(model.context), the context of the model",
         found: "\(parameters.stride)")
     }
-    let names = configuration.inputs.keys.filter { $0 != "run" }.sorted()
-    guard !names.isEmpty else {
-      throw UserError(
-        "\(configuration.source): inputs", expected: "a map set beside 'run'", found: "none",
-        remedy: "Add the map set of held-out text as input 'heldout'.")
-    }
-    if let name = names.first(where: { $0.contains { !Self.isPlain($0) } }) {
-      throw UserError(
-        "\(configuration.source): inputs", expected: "names of letters, digits, - and _",
-        found: "'\(name)'")
-    }
-    let layout = model.overEncoding?.layout
-    sets = try names.map {
-      try TextSet(
-        name: $0, configuration.input($0), text: text, layout: layout, threads: threads)
-    }
-  }
-
-  private static func isPlain(_ character: Character) -> Bool {
-    character.isASCII && (character.isLetter || character.isNumber || "-_".contains(character))
+    sets = try TextSet.all(
+      of: configuration, beside: "run", text: text, layout: model.overEncoding?.layout,
+      threads: threads)
   }
 
   /// Scores the snapshots, writes the shards and last the index into `output`.
@@ -93,14 +76,8 @@ package struct TextEvaluationRun {
       try run.verify(snapshot)
       try engineModel.load(run.path(of: snapshot))
       let found = try sets.map { set in
-        let windows = set.windows(
-          context: model.context, stride: parameters.stride,
-          positions: positions == 0 ? nil : positions)
-        guard set.bytes(of: windows) > 0 else {
-          throw UserError(
-            "set '\(set.name)'", expected: "text to score in its first \(positions) rows",
-            found: "no byte", remedy: "Score more positions, or other text.")
-        }
+        let windows = try set.windows(
+          context: model.context, stride: parameters.stride, positions: positions)
         let logQ = try set.logQ(
           windows, engine: engine, batchPositions: parameters.batchPositions,
           lanesAtATime: 4 * threads, check: Interruption.check)
@@ -111,16 +88,7 @@ package struct TextEvaluationRun {
     }
     var files = ScoreSets(output: output, configuration: configuration)
     for (i, set) in sets.enumerated() {
-      try files.write(
-        "scores-\(set.name)", .f64, ["document", "tokens", "bytes", "nats"].map { Column($0) }
-      ) { sink in
-        for score in scores {
-          let documents = score.sets[i].scores.documents
-          try sink.append(
-            document: documents.map { Double($0.document) } + documents.map { Double($0.tokens) }
-              + documents.map { Double($0.bytes) } + documents.map(\.nats))
-        }
-      }
+      try files.write(scores.map { $0.sets[i].scores }, of: set)
     }
     try files.finish(metadata: metadata(scores))
     return scores

@@ -47,10 +47,49 @@ package struct TextSet: Sendable {
       set.load(threads: threads), text: found, layout: layout, path: path)
   }
 
+  /// The sets that a configuration names beside the input `other`, by name.
+  ///
+  /// - Throws: `UserError` where there is none, or one that `init` refuses.
+  static func all(
+    of configuration: StageConfiguration, beside other: String, text: TextMap,
+    layout: OverEncodingLayout?, threads: Int
+  ) throws -> [TextSet] {
+    let names = configuration.inputs.keys.filter { $0 != other }.sorted()
+    guard !names.isEmpty else {
+      throw UserError(
+        "\(configuration.source): inputs", expected: "a map set beside '\(other)'", found: "none",
+        remedy: "Add the map set of held-out text as input 'heldout'.")
+    }
+    if let name = names.first(where: { $0.contains { !isPlain($0) } }) {
+      throw UserError(
+        "\(configuration.source): inputs", expected: "names of letters, digits, - and _",
+        found: "'\(name)'")
+    }
+    return try names.map {
+      try TextSet(
+        name: $0, configuration.input($0), text: text, layout: layout, threads: threads)
+    }
+  }
+
+  private static func isPlain(_ character: Character) -> Bool {
+    character.isASCII && (character.isLetter || character.isNumber || "-_".contains(character))
+  }
+
   /// The windows that are scored; see `TextWindow`.
-  package func windows(context: Int, stride: Int, positions: Int?) -> [TextWindow] {
-    TextWindow.cut(
-      offsets: rows.columns.documentOffsets, context: context, stride: stride, positions: positions)
+  ///
+  /// - Parameter positions: the first rows of the set, 0 for all.
+  /// - Throws: `UserError` where they stand for no byte.
+  package func windows(context: Int, stride: Int, positions: Int) throws -> [TextWindow] {
+    let windows = TextWindow.cut(
+      offsets: rows.columns.documentOffsets, context: context, stride: stride,
+      positions: positions == 0 ? nil : positions)
+    guard bytes(of: windows) > 0 else {
+      throw UserError(
+        "set '\(name)'",
+        expected: "text to score" + (positions == 0 ? "" : " in its first \(positions) rows"),
+        found: "no byte", remedy: "Score more positions, or other text.")
+    }
+    return windows
   }
 
   /// log Q of the scored rows of each window, in nats, summed in order of rows in Double.
@@ -86,13 +125,8 @@ package struct TextSet: Sendable {
   /// transformer does: the rows of the window.
   package func logQ(_ windows: [TextWindow], model: KneserNey) -> [Double] {
     windows.map { window in
-      var (tokens, last): ([UInt32], Int32) = ([], 0)
-      rows.forEach(in: window.rows) { label, input in
-        tokens.append(UInt32(bitPattern: input(0)))
-        last = label
-      }
-      tokens.append(UInt32(bitPattern: last))
-      return model.logProbabilities(tokens).suffix(window.scored.count).reduce(0, +)
+      model.logProbabilities(rows.tokens(in: window.rows)).suffix(window.scored.count)
+        .reduce(0, +)
     }
   }
 

@@ -1,3 +1,5 @@
+import Support
+
 /// Exact counts of the n-grams, n = 1…K, of sequences of tokens.
 ///
 /// The first token of a sequence is context only: it is never an event. A gram that ends at an event has
@@ -129,7 +131,7 @@ struct GramTable: Sendable {
   /// Where a key stands, or would.
   private func slot(of key: UInt64) -> Int {
     let mask = slots.count - 1
-    var slot = Int(truncatingIfNeeded: Self.mixed(key)) & mask
+    var slot = Int(truncatingIfNeeded: Permutation.mix(key)) & mask
     while slots[slot] != .max && keys[Int(slots[slot])] != key { slot = (slot + 1) & mask }
     return slot
   }
@@ -137,13 +139,5 @@ struct GramTable: Sendable {
   private mutating func grow() {
     slots = [UInt32](repeating: .max, count: 2 * slots.count)
     for (id, key) in keys.enumerated() { slots[slot(of: key)] = UInt32(id) }
-  }
-
-  /// Spreads the bits of a key over all of a word (Stafford's variant 13 of MurmurHash3's finalizer).
-  private static func mixed(_ key: UInt64) -> UInt64 {
-    var z = key
-    z = (z ^ z >> 30) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ z >> 27) &* 0x94D0_49BB_1331_11EB
-    return z ^ z >> 31
   }
 }

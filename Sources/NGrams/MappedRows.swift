@@ -70,6 +70,21 @@ package struct MappedRows: Sendable {
     }
   }
 
+  /// The tokens that a stretch of a document's rows stands for: one a row, and the label of the last.
+  ///
+  /// - Precondition: the first input is the token.
+  package func tokens(in rows: Range<Int>) -> [UInt32] {
+    var tokens: [UInt32] = []
+    tokens.reserveCapacity(rows.count + 1)
+    var last: Int32?
+    forEach(in: rows) { label, input in
+      tokens.append(UInt32(bitPattern: input(0)))
+      last = label
+    }
+    if let last { tokens.append(UInt32(bitPattern: last)) }
+    return tokens
+  }
+
   /// Σ over `rows` of `lengths[label]`.
   package func sum(of lengths: [Int], in rows: Range<Int>) -> Int {
     var sum = 0

@@ -7,17 +7,15 @@ import Support
 /// The evidence beside the figure keeps its record of the report that was published, and gets a member
 /// `redrawn` that vouches for the new picture and says what drew it, when, and from which bytes.
 package struct Redrawing: Sendable {
-  package let figure: String
-  private let folder: String
-  private let evidence: EvidenceFile
+  private let vouched: VouchedFigure
+  private var figure: String { vouched.name }
+  private var folder: String { vouched.folder }
+  private var evidence: EvidenceFile { vouched.evidence }
   private var svg: String { "\(folder)/\(figure).svg" }
 
   /// - Throws: `UserError` when the evidence is missing or altered.
   package init(figure: String, in folder: String) throws {
-    self.figure = figure
-    self.folder = folder
-    evidence = try EvidenceFile(
-      path: "\(folder)/\(figure).evidence.json", remedy: "Run: make \(figure)")
+    vouched = try VouchedFigure(figure, in: folder)
   }
 
   /// Draws, and writes picture and evidence if the picture is another.
@@ -27,16 +25,7 @@ package struct Redrawing: Sendable {
   /// - Throws: `UserError` when the CSV is not the one that was published, and for gnuplot's failures.
   package func run(environment: ConfigValue) throws -> Bool? {
     guard let script = evidence["parameters"]?["drawing"]?.text else { return nil }
-    let csv = "\(folder)/\(figure).csv"
-    let bytes = try FileBytes.read(csv)
-    let source = SHA256.hex(of: bytes)
-    guard
-      evidence.vouchedFiles.contains(where: { $0.name == "\(figure).csv" && $0.digest == source })
-    else {
-      throw UserError(
-        csv, expected: "the file that \(evidence.path) vouches for", found: "SHA-256 \(source)",
-        remedy: "Run: make \(figure)")
-    }
+    let (csv, bytes, source) = try vouched.csv()
     let place = NSTemporaryDirectory() + "redrawing-" + UUID().uuidString
     try AtomicFile.makeDirectory(place)
     defer { try? FileManager.default.removeItem(atPath: place) }

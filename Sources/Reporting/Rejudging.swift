@@ -8,16 +8,14 @@ import Support
 /// The evidence beside the figure keeps its record of the report that was published, and gets a member
 /// `rejudged` that vouches for the new texts and says what judged, when, and from which bytes.
 package struct Rejudging: Sendable {
-  package let figure: String
-  private let folder: String
-  private let evidence: EvidenceFile
+  private let vouched: VouchedFigure
+  private var figure: String { vouched.name }
+  private var folder: String { vouched.folder }
+  private var evidence: EvidenceFile { vouched.evidence }
 
   /// - Throws: `UserError` when the evidence is missing or altered.
   package init(figure: String, in folder: String) throws {
-    self.figure = figure
-    self.folder = folder
-    evidence = try EvidenceFile(
-      path: "\(folder)/\(figure).evidence.json", remedy: "Run: make \(figure)")
+    vouched = try VouchedFigure(figure, in: folder)
   }
 
   /// Judges, and writes the texts and the evidence if they say something else.
@@ -26,16 +24,7 @@ package struct Rejudging: Sendable {
   /// - Returns: names of the files that are others now.
   /// - Throws: `UserError` when the CSV is not the one that was published, or has not what its figure needs.
   package func run(environment: ConfigValue) throws -> [String] {
-    let csv = "\(folder)/\(figure).csv"
-    let bytes = try FileBytes.read(csv)
-    let source = SHA256.hex(of: bytes)
-    guard
-      evidence.vouchedFiles.contains(where: { $0.name == "\(figure).csv" && $0.digest == source })
-    else {
-      throw UserError(
-        csv, expected: "the file that \(evidence.path) vouches for", found: "SHA-256 \(source)",
-        remedy: "Run: make \(figure)")
-    }
+    let (csv, bytes, source) = try vouched.csv()
     let texts = try judged(PublishedTable(bytes, source: csv)).texts.filter { $0.ending != ".csv" }
     var records: [ConfigValue] = []
     var changed: [String] = []
@@ -50,11 +39,7 @@ package struct Rejudging: Sendable {
         "finished": .string(ISO8601DateFormatter().string(from: Date())),
       ])
       let path = "\(folder)/\(name)"
-      if !FileBytes.exists(path) {
-        changed.append(name)
-      } else if try FileBytes.read(path) != content {
-        changed.append(name)
-      }
+      if try !FileBytes.exists(path) || FileBytes.read(path) != content { changed.append(name) }
     }
     if changed.isEmpty { return [] }
     var members = evidence.members

@@ -167,15 +167,7 @@ package struct TrainingData: Sendable {
   }
 
   /// The tokens of a window of text: one a row, and behind them the label of the last.
-  package func tokens(of sentence: Int) -> [UInt32] {
-    var (tokens, last): ([UInt32], Int32?) = ([], nil)
-    tokens.reserveCapacity(rows(of: sentence) + 1)
-    mapped.forEach(in: range(of: sentence)) { label, input in
-      tokens.append(UInt32(bitPattern: input(0)))
-      last = label
-    }
-    return tokens + (last.map { [UInt32(bitPattern: $0)] } ?? [])
-  }
+  package func tokens(of sentence: Int) -> [UInt32] { mapped.tokens(in: range(of: sentence)) }
 
   /// Lays `sentence` at the end of `lane`.
   package func append(_ sentence: Int, to lane: inout PackedLane) {

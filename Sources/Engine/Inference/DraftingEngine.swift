@@ -265,6 +265,6 @@ package final class DraftingEngine {
 
   private func fit(_ array: inout [Float], _ count: Int) {
     if array.count > count { array.removeLast(array.count - count) }
-    while array.count < count { array.append(0) }
+    if array.count < count { array += repeatElement(0, count: count - array.count) }
   }
 }
