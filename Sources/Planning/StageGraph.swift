@@ -29,12 +29,14 @@ package struct StageGraph: Sendable {
   package struct Chain: Sendable {
     /// What makes the data, inputs before outputs; the last is what the run is trained on.
     package let data: [Int]
+    /// Counts of what the run is trained on, where they are wanted of it.
+    var count: Int?
     package let train, evaluate: Int
 
     /// What the run is trained on.
     package var map: Int { data[data.count - 1] }
     /// All nodes, inputs before outputs.
-    package var nodes: [Int] { data + [train, evaluate] }
+    package var nodes: [Int] { data + [count].compactMap(\.self) + [train, evaluate] }
   }
 
   package let experiment: Experiment

@@ -53,8 +53,8 @@ import Testing
     #expect(
       ids(graph).mapValues(\.count)
         == [
-          .vocabulary: 1, .tokenize: 3, .map: 3, .train: 7 * seeds, .evaluate: 7 * seeds,
-          .report: 1,
+          .vocabulary: 1, .tokenize: 3, .map: 3, .count: seeds, .train: 7 * seeds,
+          .evaluate: 7 * seeds, .report: 1,
         ])
     let chain = graph.chains[0]
     let train = graph.nodes[chain.train].configuration
@@ -143,7 +143,8 @@ import Testing
     // Exactly 64 V, and the nearest modulus of the rule.
     #expect(rows == [nil, 262_144, 262_401])
     #expect(report.parameters["paper"]?["multiple"]?["train_loss"] == 2.702)
-    #expect(report.inputs.count == 2 * graph.experiment.runs.count)
+    #expect(
+      report.inputs.count == 2 * graph.experiment.runs.count + graph.experiment.seeds.count)
     let law = try self.graph().nodes.last?.configuration.parameters
     #expect(law?["paper"]?["L = a - b*log10(V+m)"] == ["a": 2.6754, "b": 0.0256])
   }
@@ -195,6 +196,7 @@ import Testing
     #expect(
       model == [
         "architecture": "gpt2", "layers": 2, "width": 32, "heads": 2, "context": 64, "tied": false,
+        "deviation": 0.0,
       ])
   }
 
