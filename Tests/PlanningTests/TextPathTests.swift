@@ -100,7 +100,7 @@ import Testing
     #expect(before[.report] != rate[.report])
 
     try project.replace(
-      "digest: 88559de1", by: "digest: 98559de1", in: "pipeline/corpora/default.yaml")
+      "digest: 7a79354a", by: "digest: 8a79354a", in: "pipeline/corpora/default.yaml")
     let corpus = ids(try graph())
     for stage in [Stage.vocabulary, .tokenize, .map, .train, .evaluate] {
       #expect(rate[stage]?.isDisjoint(with: corpus[stage] ?? []) == true)
@@ -261,7 +261,33 @@ import Testing
     #expect(try ids(graph("table4", "smoke"))[.vocabulary] != before[.vocabulary])
   }
 
-  @Test(arguments: [("digest: 88559de1", "digest: 88559DE1"), ("bytes: 45560552", "bytes: 0")])
+  @Test func domainsArePinned() throws {
+    let facts = try CorpusFacts(path: "pipeline/corpora/default.yaml", in: project.directory)
+    #expect(
+      facts.domains.count >= 8 && facts.domains.map(\.name) == facts.domains.map(\.name).sorted())
+    let essays = try #require(facts.domains.first { $0.name == "essays" }).part
+    #expect(essays.path == "data/corpus/default/domains/essays.jsonl" && essays.id.count == 12)
+    #expect(facts.domains.allSatisfy { (300_000...2_000_000).contains($0.part.bytes) })
+    #expect(Set(facts.domains.map(\.part.id)).count == facts.domains.count)
+    let none = try CorpusFacts(path: "pipeline/corpora/sample.yaml", in: project.directory)
+    #expect(none.domains.isEmpty)
+  }
+
+  @Test(arguments: [
+    ("  essays:", "  Essays:", "domains.Essays: expected a name"),
+    ("  essays:", "  other:", "domains.other: expected a name"),
+    ("essays.jsonl\n    digest: 9", "essays.jsonl\n    digest: g", "domains.essays.digest"),
+    ("essays.jsonl\n", "essays.jsonl\n    share: 1\n", "share"),
+  ])
+  func badDomains(old: String, new: String, words: String) throws {
+    try project.replace(old, by: new, in: "pipeline/corpora/default.yaml")
+    let error = #expect(throws: UserError.self) {
+      try CorpusFacts(path: "pipeline/corpora/default.yaml", in: project.directory)
+    }
+    #expect(error?.description.contains(words) == true, "\(error?.description ?? "")")
+  }
+
+  @Test(arguments: [("digest: 7a79354a", "digest: 7A79354A"), ("bytes: 144140522", "bytes: 0")])
   func badCorpora(old: String, new: String) throws {
     try project.replace(old, by: new, in: "pipeline/corpora/default.yaml")
     let error = #expect(throws: UserError.self) { try graph() }
