@@ -95,6 +95,8 @@ package struct TextFigureParameters: StageParameters, KeyedParameters {
   package struct Variant: KeyedParameters {
     @Key() package var name: String
     @Key() package var description: String
+    /// Where it is another than the figure's.
+    @Key() package var size: String?
     /// V.
     @Key(in: 1...1 << 32) package var vocabulary: Int
     /// Rows of the token's own table: V or 0.
@@ -128,6 +130,12 @@ package struct TextFigureParameters: StageParameters, KeyedParameters {
     @Key() package var says: Statement
 
     package init() {}
+  }
+
+  /// The name of the run of a variant.
+  package func run(of variant: String, seed: Int) -> String {
+    let own = variants.first { $0.name == variant }?.size
+    return runName(variant: variant, size: own ?? size, seed: seed)
   }
 
   package func check(_ reader: ConfigReader) throws {

@@ -118,10 +118,13 @@ extension Experiment {
 
   /// Checks that what is compared with one another has the same values of `settings`.
   ///
+  /// - Parameter acrossSizes: whether runs of different sizes are compared too.
   /// - Throws: `UserError` naming the setting and the two variants that differ in it.
-  func requireEqual(_ settings: [String], because reason: String) throws {
-    for size in sizes {
-      let runs = runs.filter { $0.size == size }
+  func requireEqual(
+    _ settings: [String], acrossSizes: Bool = false, because reason: String
+  ) throws {
+    for size in acrossSizes ? Array(sizes.prefix(1)) : sizes {
+      let runs = runs.filter { acrossSizes || $0.size == size }
       for run in runs.dropFirst() {
         for path in settings where run.settings.value(path) != runs[0].settings.value(path) {
           throw run.settings.fault(

@@ -54,15 +54,29 @@ package struct Experiment: Sendable {
 
     title = try figureReader.string("title")
     let common = figureReader.value("set") ?? .object([:])
+    let names = sizes.map(\.name)
     let variants = try figureReader.objects("variants").map { reader in
       var reader = reader
+      let size = try reader.optionalString("size")
+      if let size, !names.contains(size) {
+        throw reader.fault(
+          "size", expected: "a size of \(presetPath): \(names.joined(separator: ", "))", found: size
+        )
+      }
       return (
         name: try ExperimentFolder.name(&reader),
-        layer: reader.value("set") ?? ConfigValue.object([:])
+        layer: reader.value("set") ?? ConfigValue.object([:]),
+        sizes: size.map { [$0] } ?? kind.sizes(of: names)
       )
     }
     self.variants = variants.map(\.name)
-    self.sizes = sizes.map(\.name)
+    self.sizes = names.filter { name in variants.contains { $0.sizes.contains(name) } }
+    if kind == .grammar, let other = variants.first(where: { $0.sizes != variants[0].sizes }) {
+      throw UserError(
+        "\(figurePath) (\(other.name)): size",
+        expected: "the sizes of all variants, as panels show every model at every size",
+        found: other.sizes.joined(separator: ", "))
+    }
     try ExperimentFolder.requireDistinct(seeds.map(String.init), what: "\(presetPath): seeds")
     try ExperimentFolder.requireDistinct(self.sizes, what: "\(presetPath): sizes")
     try ExperimentFolder.requireDistinct(self.variants, what: "\(figurePath): variants")
@@ -78,7 +92,7 @@ package struct Experiment: Sendable {
     self.seeds = seeds
     var runs: [Run] = []
     for variant in variants {
-      for size in sizes {
+      for size in sizes where variant.sizes.contains(size.name) {
         var settings = size.settings
         try settings.apply(common, origin: figurePath)
         try settings.apply(variant.layer, origin: "\(figurePath) (\(variant.name))")
@@ -152,6 +166,14 @@ extension DataKind {
     switch self {
     case .grammar: "pipeline"
     case .text: "pipeline/text"
+    }
+  }
+
+  /// Those that a variant is trained at which names none: over text the first, which the preset is about.
+  func sizes(of preset: [String]) -> [String] {
+    switch self {
+    case .grammar: preset
+    case .text: Array(preset.prefix(1))
     }
   }
 

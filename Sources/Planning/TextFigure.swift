@@ -57,12 +57,6 @@ package struct TextFigure: Subject {
         expected: report == .ablation ? "no script: a table is text" : "a gnuplot script",
         found: drawing ?? "none")
     }
-    guard context.sizes.count == 1 else {
-      throw UserError(
-        "\(context.path): sizes of the preset",
-        expected: "one: its variants differ in their inputs",
-        found: context.sizes.joined(separator: ", "))
-    }
   }
 
   package func path(of experiment: Experiment, in directory: String) throws -> any DataPath {

@@ -55,7 +55,8 @@ package struct TextPath: DataPath {
         "corpus.file", "corpus.heldoutShare", "corpus.otherShare", "corpus.splitSeed",
         "tokenizer", "model.context", "training.steps", "training.batchSequences",
         "training.logEverySteps", "counting", "evaluation.stride", "evaluation.finalPositions",
-      ], because: "runs that are compared need equal batches and equal lines of metrics")
+      ], acrossSizes: true,
+      because: "runs that are compared need equal batches and equal lines of metrics")
     let run = experiment.runs[0]
     switch figure.report {
     case .ablation: break
@@ -158,9 +159,11 @@ package struct TextPath: DataPath {
       preconditionFailure("every variant has a run")
     }
     let own = runs[position]
+    let size = experiment.runs[position].size
     let vocabulary = own.vocabulary.vocabulary
     var variant = TextFigureParameters.Variant()
     variant.name = name
+    variant.size = size == experiment.sizes[0] ? nil : size
     variant.description = figure.descriptions[name] ?? ""
     variant.vocabulary = vocabulary
     variant.tokenRows = own.model.overEncoding?.token ?? true ? vocabulary : 0

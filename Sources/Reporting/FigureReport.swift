@@ -59,7 +59,7 @@ package enum FigureReport {
       let ids = { (id: KeyPath<TextRun, String>) in
         Dictionary(
           uniqueKeysWithValues: figure.runs.joined().map {
-            (runName(variant: $0.variant, size: parameters.size, seed: $0.seed), $0[keyPath: id])
+            (parameters.run(of: $0.variant, seed: $0.seed), $0[keyPath: id])
           })
       }
       // Judged as anyone can who has the CSV.

@@ -63,6 +63,62 @@ package struct LossCurves: Sendable {
       })
   }
 
+  // MARK: - Speed
+
+  /// Tokens at which the mean loss over the last stretch first is where the one of the two that ended
+  /// worse has ended, of a variant and of the baseline, by seed: both reach it.
+  package func times(_ variant: Int) -> (variant: [Reached], baseline: [Reached]) {
+    let baseline = figure.position(figure.parameters.baseline)
+    let pairs = figure.runs.map { bySeed -> (Reached, Reached) in
+      let (own, other) = (bySeed[variant], bySeed[baseline])
+      let level = max(figure.loss(own, .train), figure.loss(other, .train))
+      return (
+        Reached(smoothed(own), level: level, rising: false),
+        Reached(smoothed(other), level: level, rising: false)
+      )
+    }
+    return (pairs.map(\.0), pairs.map(\.1))
+  }
+
+  /// At every line the mean over the stretch that ends there, from the first whole one on.
+  private func smoothed(_ run: TextRun) -> [(x: Double, y: Double)] {
+    run.curve.compactMap { line in
+      let share = Double(line.step) / Double(run.steps)
+      let from = share - figure.parameters.stretch
+      return from < 0 ? nil : (Double(line.tokens), run.meanLoss(from: from, to: share))
+    }
+  }
+
+  private func ratio(_ variant: Int) -> TimeRatio {
+    let (own, baseline) = times(variant)
+    return TimeRatio(own, baseline: baseline)
+  }
+
+  /// The paper of Figure 4, where one variant is compared: the baseline's final loss is reached with fewer
+  /// tokens.
+  private func speedClaim(_ variant: Int) -> (p: AdjustedP, value: ConfigValue, text: String) {
+    let (own, baseline) = times(variant)
+    let ratio = TimeRatio(own, baseline: baseline)
+    let p = AdjustedP.family([ratio.pValue])[0]
+    let verdict = Verdict.direction(pHolm: p.holm, agrees: ratio.direction < 0)
+    let statement = "with tables fewer tokens are needed for the loss at which the baseline ends"
+    return (
+      p,
+      .object(
+        [
+          "statement": .string(statement), "speed": .object(ratio.members(own, baseline: baseline)),
+          "verdict": .string(verdict.rawValue),
+        ].merging(p.members) { $1 }),
+      "\(statement): \(ratio.text): \(verdict.rawValue)"
+    )
+  }
+
+  /// The variant of a figure of two.
+  private var only: Int? {
+    let baseline = figure.position(figure.parameters.baseline)
+    return figure.parameters.variants.count == 2 ? 1 - baseline : nil
+  }
+
   /// The paper: "The larger input vocabulary requires longer training to obtain all its gains." A gain of
   /// any table grows as the learning rate comes down, so the largest is compared with the smallest.
   package var claims: [JudgedStatement] {
@@ -99,7 +155,9 @@ package struct LossCurves: Sendable {
       growth: the difference over the last stretch minus the one over 40 to 50 % of the pass, growthLate \
       that over 70 to 80 %; negative where the gain grows. Intervals: 95 %, Student t on the residuals of \
       the additive model seed + m, pooled over all m, or on the number's own scatter over seeds where \
-      Bartlett's test over the m, or an F test of that scatter, gives p < 0.25. A claim compares the growth \
+      Bartlett's test over the m, or an F test of that scatter, gives p < 0.25. speed: tokens at which the \
+      mean over a stretch first is the loss at which the one of the two that ended worse has ended, over the \
+      baseline's; geometric mean over seeds, its interval no narrower than the distance of the points. A claim compares the growth \
       of the largest m with that of the smallest; its verdict is by Holm over the claims. All from the \
       points of the CSV.
       """)
@@ -116,13 +174,16 @@ package struct LossCurves: Sendable {
           "m": .integer(variant.rows), "inputVocabulary": .integer(variant.inputVocabulary),
           "differenceByTenth": .array(tenths), "growth": growth.difference(i, baseline).result,
           "growthLate": late.difference(i, baseline).result,
+          "speed": .object(ratio(i).members(times(i).variant, baseline: times(i).baseline)),
         ]
       })
-    members["claims"] = .array(claims.map(\.value))
+    members["claims"] = .array(
+      claims.map(\.value) + [only.map { speedClaim($0).value }].compactMap { $0 })
     return .object(members)
   }
 
   package var summaries: [String] {
     claims.map { "\($0.statement): \($0.estimate.text): \($0.verdict.rawValue)" }
+      + [only.map { speedClaim($0).text }].compactMap { $0 }
   }
 }

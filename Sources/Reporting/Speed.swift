@@ -47,6 +47,17 @@ package struct Speed: Sendable, Equatable {
   }
 
   func value(_ statement: Statement, _ p: AdjustedP) -> ConfigValue {
+    .object(
+      ratio.members(variant, baseline: baseline).merging(p.members) { $1 }
+        .merging(["verdict": .string(verdict(statement, p).rawValue)]) { $1 })
+  }
+
+  package var text: String { ratio.text }
+}
+
+extension TimeRatio {
+  /// As it stands in a result file, with the times that it is of.
+  func members(_ times: [Reached], baseline: [Reached]) -> [String: ConfigValue] {
     func number(_ value: Double?) -> ConfigValue { value.map(ConfigValue.number) ?? .null }
     func places(_ times: [Reached]) -> ConfigValue {
       .array(
@@ -58,14 +69,11 @@ package struct Speed: Sendable, Equatable {
           }
         })
     }
-    return .object(
-      [
-        "resolution": .double(ratio.resolution), "ratio": number(ratio.ratio),
-        "low": number(ratio.interval?.low),
-        "high": number(ratio.interval?.high), "atMost": number(ratio.atMost),
-        "atLeast": number(ratio.atLeast), "model": places(variant), "baseline": places(baseline),
-        "verdict": .string(verdict(statement, p).rawValue),
-      ].merging(p.members) { $1 })
+    return [
+      "resolution": .double(resolution), "ratio": number(ratio), "low": number(interval?.low),
+      "high": number(interval?.high), "atMost": number(atMost), "atLeast": number(atLeast),
+      "model": places(times), "baseline": places(baseline),
+    ]
   }
 
   /// "× 0.41 [0.35, 0.48]", "× at most 0.60", "not reached".
@@ -74,12 +82,12 @@ package struct Speed: Sendable, Equatable {
       let hundredths = Int((value * 100).rounded())
       return "\(hundredths / 100).\(String(100 + hundredths % 100).dropFirst())"
     }
-    if let middle = ratio.ratio {
+    if let middle = ratio {
       return "× " + digits(middle)
-        + (ratio.interval.map { " [\(digits($0.low)), \(digits($0.high))]" } ?? "")
+        + (interval.map { " [\(digits($0.low)), \(digits($0.high))]" } ?? "")
     }
-    if let most = ratio.atMost { return "× at most \(digits(most))" }
-    if let least = ratio.atLeast { return "× at least \(digits(least))" }
+    if let most = atMost { return "× at most \(digits(most))" }
+    if let least = atLeast { return "× at least \(digits(least))" }
     return "not reached by all"
   }
 }

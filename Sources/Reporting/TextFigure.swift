@@ -23,7 +23,7 @@ package struct TextFigure: Sendable {
     self.runs = try parameters.seeds.map { seed in
       var first: TextRun?
       return try parameters.variants.map { variant in
-        let name = Self.name(variant.name, parameters.size, seed)
+        let name = parameters.run(of: variant.name, seed: seed)
         guard let run = runs.first(where: { $0.variant == variant.name && $0.seed == seed }) else {
           throw Self.missing(name, parameters.figure)
         }
@@ -49,7 +49,7 @@ package struct TextFigure: Sendable {
     var runs: [TextRun] = []
     for variant in parameters.variants {
       for seed in parameters.seeds {
-        let name = Self.name(variant.name, parameters.size, seed)
+        let name = parameters.run(of: variant.name, seed: seed)
         guard let train = configuration.inputs["train/" + name],
           let evaluate = configuration.inputs["evaluate/" + name]
         else { throw Self.missing(name, parameters.figure) }
@@ -59,10 +59,6 @@ package struct TextFigure: Sendable {
     }
     let counts = parameters.seeds.compactMap { configuration.inputs["count/\($0)"] }
     try self.init(parameters, runs: runs, counts: counts.map(TextCounts.init))
-  }
-
-  private static func name(_ variant: String, _ size: String, _ seed: Int) -> String {
-    runName(variant: variant, size: size, seed: seed)
   }
 
   private static func missing(_ name: String, _ figure: String) -> UserError {
@@ -112,7 +108,7 @@ package struct TextFigure: Sendable {
       "runs": .array(
         runs.joined().map {
           [
-            "name": .string(Self.name($0.variant, parameters.size, $0.seed)),
+            "name": .string(parameters.run(of: $0.variant, seed: $0.seed)),
             "train": .string($0.trainID), "evaluate": .string($0.evaluateID),
           ]
         }),

@@ -14,7 +14,7 @@ extension TextFigure {
       _ variant: String, _ seed: Int, parameters count: Int = 0, steps: Int,
       _ curve: [TextRun.Stretch], _ scores: [ScoredSet: TextRun.Score] = [:]
     ) -> TextRun {
-      let name = runName(variant: variant, size: parameters.size, seed: seed)
+      let name = parameters.run(of: variant, seed: seed)
       return TextRun(
         variant: variant, seed: seed, evaluateID: evaluates[name] ?? "",
         trainID: trains[name] ?? "", parameters: count, steps: steps, curve: curve, scores: scores)

@@ -13,7 +13,7 @@ import pathlib
 import sys
 
 import numpy as np
-from referee_grammars import figure
+from referee_grammars import Times, figure, reached
 from referee_rules import BOUND, LEVEL, Estimate, Losses, direction, holm, near
 from scipy import stats
 
@@ -255,24 +255,48 @@ def curves(rows, parameters):
     def part(low, high):
         return np.array([[mean(s, own, low, high) for own in m] for s in seeds])
 
+    def times(variant):
+        """Tokens until the level of the one that ended worse, of variant and baseline, by seed."""
+        pairs = []
+        for seed in seeds:
+            sides = m[variant], m[baseline]
+            level = max(mean(seed, own, 1 - stretch, 1) for own in sides)
+            steps = [r for r in rows if int(r["seed"]) == seed and (int(r["m"]) == m[variant])]
+            last = int(steps[-1]["step"])
+            places = [(int(r["tokens"]), int(r["step"]) / last) for r in steps]
+            places = [(x, share) for x, share in places if share - stretch >= 0]
+            pairs.append([
+                reached([x for x, _ in places], [mean(seed, own, s - stretch, s) for _, s in places], level, False)
+                for own in sides])
+        return Times([a for a, _ in pairs], [b for _, b in pairs])
+
+    def speed(variant):
+        found = times(variant).json("better", None)
+        return {k: v for k, v in found.items() if k not in ("p", "pHolm", "verdict")}
+
     end = part(1 - stretch, 1)
     growth, late = Losses(end - part(0.4, 0.5)), Losses(end - part(0.7, 0.8))
     tenths = [Losses(part((t - 1) / 10, t / 10)) for t in range(1, 11)]
     others = [i for i in range(len(m)) if i != baseline]
     smallest, largest = min(others, key=lambda i: m[i]), max(others, key=lambda i: m[i])
-    estimates = [g.difference(largest, smallest) for g in (growth, late)]
+    estimates = [g.difference(largest, smallest) for g in (growth, late)] if len(others) > 1 else []
     corrected = holm([e.p for e in estimates])
     return {
         "curves": [
             {"differenceByTenth": [t.difference(i, baseline).json() for t in tenths],
              "growth": growth.difference(i, baseline).json(), "m": m[i],
-             "growthLate": late.difference(i, baseline).json()} for i in others
+             "growthLate": late.difference(i, baseline).json(), "speed": speed(i)} for i in others
         ],
         "claims": [
             {"estimate": e.json(), "p": e.p, "pHolm": p, "verdict": direction(p, e.value < 0)}
             | near(e, p, len(seeds)) for e, p in zip(estimates, corrected)
-        ],
+        ] + ([judged_speed(times(others[0]), speed(others[0]))] if len(others) == 1 else []),
     }
+
+
+def judged_speed(found, speed):
+    p_holm = holm([found.p])[0]
+    return {"speed": speed, "p": found.p, "pHolm": p_holm, "verdict": direction(p_holm, found.side < 0)}
 
 
 # Comparing ------------------------------------------------------------------------------------------------

@@ -6,6 +6,22 @@ import numpy as np
 from referee_rules import Estimate, direction, holm, number
 from scipy import stats
 
+def reached(places, values, level, rising):
+    """("at", place, ln of the point after over the one before) or ("before" | "after", place)"""
+    places, values = np.asarray(places, float), np.asarray(values, float)
+    hit = np.nonzero(values >= level if rising else values <= level)[0]
+    if not len(hit):
+        return "after", float(places[-1])
+    k = hit[0]
+    if k == 0:
+        return "before", float(places[0])
+    share = (level - values[k - 1]) / (values[k] - values[k - 1])
+    a, b = np.log(places[k - 1: k + 1])
+    if share == 1:
+        return "at", float(places[k]), 0.0
+    return "at", float(np.exp(a + share * (b - a))), float(b - a)
+
+
 class Run:
     """The curve of one variant, size and seed."""
 
@@ -15,18 +31,7 @@ class Run:
         self.excess, self.last = column("excess_nats_per_char"), rows[-1]
 
     def reached(self, values, level, rising):
-        """("at", sentences, ln of the snapshot after over the one before) or ("before" | "after", sentences)"""
-        hit = np.nonzero(values >= level if rising else values <= level)[0]
-        if not len(hit):
-            return "after", float(self.sentences[-1])
-        k = hit[0]
-        if k == 0:
-            return "before", float(self.sentences[0])
-        share = (level - values[k - 1]) / (values[k] - values[k - 1])
-        a, b = np.log(self.sentences[k - 1: k + 1])
-        if share == 1:
-            return "at", float(self.sentences[k]), 0.0
-        return "at", float(np.exp(a + share * (b - a))), float(b - a)
+        return reached(self.sentences, values, level, rising)
 
     @property
     def last_doubling(self):

@@ -241,12 +241,39 @@ import Testing
     #expect(try graph().experiment.runs[0].settings.value(path) != nil)
   }
 
-  @Test func twoSizesAreRefused() throws {
+  /// A variant is of the preset's first size, or of the one that it names.
+  @Test func aVariantNamesItsSize() throws {
     try project.write(
-      "set: {}\nseeds: [1]\nsizes: [{name: a}, {name: b}]\njobs: 1\n",
+      "set: {}\nseeds: [1]\nsizes: [{name: a}, {name: b, set: {model: {width: 32}}}]\njobs: 1\n",
       to: "pipeline/text/presets/two.yaml")
-    let error = #expect(throws: UserError.self) { try graph("table4", "two") }
-    #expect(error?.description.contains("expected one") == true)
+    #expect(try graph("table4", "two").experiment.runs.map(\.size) == ["a", "a", "a"])
+    func figure(_ size: String) throws -> StageGraph {
+      try project.write(
+        """
+        kind: text
+        title: Sizes
+        report: ablation
+        set: {}
+        baseline: first
+        variants: [{name: first}, {name: second, size: \(size)}]
+        comparisons: [{variant: second, against: first, says: worse}]
+        """, to: "pipeline/sizes.yaml")
+      return try self.graph("sizes", "two")
+    }
+    let graph = try figure("b")
+    #expect(graph.experiment.runs.map(\.name) == ["first/a/1", "second/b/1"])
+    #expect(try training(graph, "second")["model"]?["width"] == 32)
+    let report = graph.nodes[graph.report].configuration
+    guard case .text(let parameters) = try ReportParameters(report) else {
+      Issue.record("no report over text")
+      return
+    }
+    #expect(parameters.size == "a" && parameters.variants.map(\.size) == [nil, "b"])
+    #expect(
+      Set(["first", "second"].map { "train/" + parameters.run(of: $0, seed: 1) })
+        .isSubset(of: Set(report.inputs.keys)))
+    let error = #expect(throws: UserError.self) { try figure("c") }
+    #expect(error?.description.contains("size: expected a size of") == true)
   }
 
   @Test func textOfTheProjectIsLookedAt() throws {

@@ -347,6 +347,15 @@ final class TemporaryRuns {
     for (a, b) in zip(again.claims, curves.claims) {
       #expect(abs(a.estimate.value - b.estimate.value) < 1e-12 && a.verdict == b.verdict)
     }
+    // The loss falls by 1 over the pass and by what the gain grows: tables of more rows get there sooner,
+    // and the baseline at the end.
+    let ratios = (1...3).map {
+      TimeRatio(curves.times($0).variant, baseline: curves.times($0).baseline)
+    }
+    #expect(ratios.allSatisfy { $0.interval?.high ?? 1 < 1 })
+    #expect(
+      ratios[0].ratio ?? 0 > ratios[1].ratio ?? 0 && ratios[1].ratio ?? 0 > ratios[2].ratio ?? 0)
+    #expect(curves.times(1).baseline == TemporaryRuns.seeds.map { _ in Reached.at(20_000) })
     let last = try #require(curves.csv.split(separator: "\n").last).split(separator: ",")
     let difference =
       runs.loss(99000, seed: 3, share: 1) - runs.loss(0, seed: 3, share: 1)

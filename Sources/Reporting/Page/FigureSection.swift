@@ -192,25 +192,27 @@ struct FigureSection {
     let claims = json["claims"]?.items ?? []
     verdicts = claims.map { $0["verdict"]?.text ?? "" }
     addTable(
-      ["claim", "nats a token, 95 %", "p by Holm", "verdict", "address"], "lrrll",
+      ["claim", "nats a token or times, 95 %", "p by Holm", "verdict", "address"], "lrrll",
       claims.enumerated().map { number, claim in
         [
-          text(claim["statement"]), estimate(claim["estimate"]), p(claim),
-          strong(claim["verdict"]), address("claims/\(number)/estimate/value"),
+          text(claim["statement"]),
+          claim["speed"] == nil ? estimate(claim["estimate"]) : ratio(claim["speed"]), p(claim),
+          strong(claim["verdict"]),
+          address("claims/\(number)/" + (claim["speed"] == nil ? "estimate/value" : "speed/ratio")),
         ]
       })
     addNear()
     addTable(
       [
         "m", "V + m", "difference, first tenth of the pass", "fifth tenth", "last tenth", "growth",
-        "growth since the eighth tenth", "address",
-      ], "rrrrrrrl",
+        "growth since the eighth tenth", "tokens for the same loss, of the baseline's", "address",
+      ], "rrrrrrrrl",
       (json["curves"]?.items ?? []).enumerated().map { number, curve in
         let tenths = curve["differenceByTenth"]?.items ?? []
         return [
           text(curve["m"]), text(curve["inputVocabulary"]), tenth(tenths, 1), tenth(tenths, 5),
           tenth(tenths, 10),
-          estimate(curve["growth"]), estimate(curve["growthLate"]),
+          estimate(curve["growth"]), estimate(curve["growthLate"]), ratio(curve["speed"]),
           address("curves/\(number)/growth/value"),
         ]
       })
