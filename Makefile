@@ -23,7 +23,7 @@ export OPENBLAS_NUM_THREADS := 1
 
 PRESET ?= laptop## scale of the experiment: smoke, laptop, evening, workstation, paper
 FIGURE ?= figure2## figure or table that plan, rerun and verify speak of: a file pipeline/FIGURE.yaml
-STAGE ?= train## stage of rerun: sample, vocabulary, tokenize, map, train, evaluate, report
+STAGE ?= train## stage of rerun: sample, vocabulary, tokenize, map, count, train, evaluate, report
 RUN ?= first## of rerun: `first` output of the stage, `all`, or the name of a run in the plan
 JOBS ?=## stages at a time (default: as the preset says; `make -jN` does the same)
 PRECISION ?=## of the matrix products in training: float32, bfloat16 (default: as the preset says)
@@ -41,6 +41,9 @@ BUILT := $(if $(filter command,$(firstword $(origin BIN))),,build)
 
 # A second name: the paper's figure 5 is the scaling law.
 alias = $(patsubst figure5,scaling-law,$(1))
+# All figures and tables of "Over-Tokenized Transformer" that there are.
+PAPER := figure1 figure2 figure4 scaling-law figure7a figure7b figure7c figure9 figure13 figure14 \
+  table1 table2 table3 table4 table5 table6
 STAGES := sample vocabulary tokenize map count train evaluate report
 # Those that LAUNCH is for: the others have nothing to gain from other machines.
 LAUNCHED := train evaluate
@@ -137,7 +140,7 @@ format: ## let swift-format rewrite the sources
 
 # Goals that need the rules of an experiment; everything else never reads them. The output of a stage
 # is made by rules that name it, those of FIGURE and PRESET first.
-goals := $(call alias,$(MAKECMDGOALS))
+goals := $(call alias,$(if $(filter paper,$(MAKECMDGOALS)),$(PAPER)) $(filter-out paper,$(MAKECMDGOALS)))
 isFigure = $(and $(filter-out defaults,$(notdir $(1))),$(wildcard pipeline/$(notdir $(1)).yaml))
 outputs := $(filter $(STAGES:%=data/%/%),$(goals))
 current := data/plan/$(PRESET)/$(call alias,$(FIGURE)).mk
@@ -198,6 +201,9 @@ launch = $(if $(and $(LAUNCH),$(filter $(LAUNCHED),$(1))),$(LAUNCH) )
 runStage = $(launch)$(BIN)/ott-$(1) --config data/config/$(1)/$(2).json --output data/$(1)/$(2) \
   --threads $(threadsPerJob) --name '$(3)'
 
+.PHONY: paper
+paper: $(PAPER) ## all figures and tables of the paper; make plan FIGURE=paper tells the cost
+
 .PHONY: figure5
 figure5: scaling-law ## another name of scaling-law
 
@@ -205,7 +211,8 @@ figure5: scaling-law ## another name of scaling-law
 
 .PHONY: plan
 plan: $(BUILT) ## what is stale, why, and what it costs: FIGURE, PRESET; writes nothing
-	@$(BIN)/ott-plan show --figure='$(call alias,$(FIGURE))' --preset='$(PRESET)'
+	@$(BIN)/ott-plan $(if $(filter paper,$(FIGURE)),together $(PAPER),show --figure='$(call \
+	  alias,$(FIGURE))') --preset='$(PRESET)'
 
 .PHONY: rerun verify
 rerun: $(BUILT) ## run STAGE again on cached inputs and compare the bytes: FIGURE, PRESET, RUN

@@ -8,9 +8,11 @@ set output svg
 set datafile separator comma
 
 curves = csv[1:strlen(csv) - 4]."-curves.csv"
-# Columns: 1 m, 2 tokens, 3 mean, 4 low, 5 high. A curve per m, in the order of the file.
+# Columns: 1 model, 2 tokens, 3 mean, 4 low, 5 high. A curve per model, in the order of the file. Names
+# are quoted in the list.
 sizes = ""
-with(list, name) = strstrt(list." ", " ".name." ") ? list : list." ".name
+quoted(name) = "'".name."'"
+with(list, name) = strstrt(list, quoted(name)) ? list : list." ".quoted(name)
 stats curves skip 1 using (sizes = with(sizes, strcol(1)), 0) nooutput
 x(m) = strcol(1) eq m ? column(2) : NaN
 
@@ -26,7 +28,7 @@ set tics nomirror textcolor "#404040"
 set xlabel "tokens seen" textcolor "#404040"
 set ylabel "loss minus baseline's, nats a token" textcolor "#404040" offset 1,0
 set style fill solid noborder
-set key outside right center Left reverse textcolor "#202020" title "rows m" samplen 2
+set key outside right center Left reverse textcolor "#202020" samplen 2
 set xzeroaxis linecolor "#808080"
 
 plot \

@@ -6,7 +6,7 @@ package enum Stage: String, CaseIterable, Sendable {
 
   /// Part of every id: raised when the stage gives other bytes for the same configuration.
   /// `ott-<stage> --version` prints the same number.
-  package var version: Int { self == .report ? 2 : 1 }
+  package var version: Int { self == .report ? 3 : 1 }
 
   package var command: String { "ott-\(rawValue)" }
 }

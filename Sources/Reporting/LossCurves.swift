@@ -28,7 +28,7 @@ package struct LossCurves: Sendable {
 
   /// One point of one run a row.
   package var csv: String {
-    var text = "m,input_vocabulary,seed,step,tokens,loss,baseline_loss,difference\n"
+    var text = "model,m,input_vocabulary,seed,step,tokens,loss,baseline_loss,difference\n"
     let baseline = figure.position(figure.parameters.baseline)
     for bySeed in figure.runs {
       for (i, variant) in figure.parameters.variants.enumerated() where i != baseline {
@@ -36,8 +36,8 @@ package struct LossCurves: Sendable {
           let (own, base) = (loss(bySeed[i], group), loss(bySeed[baseline], group))
           let line = bySeed[i].curve[group.upperBound - 1]
           let fields = [
-            "\(variant.rows)", "\(variant.inputVocabulary)", "\(bySeed[i].seed)", "\(line.step)",
-            "\(line.tokens)", "\(own)", "\(base)", "\(own - base)",
+            variant.name, "\(variant.rows)", "\(variant.inputVocabulary)", "\(bySeed[i].seed)",
+            "\(line.step)", "\(line.tokens)", "\(own)", "\(base)", "\(own - base)",
           ]
           text += fields.joined(separator: ",") + "\n"
         }
@@ -126,9 +126,9 @@ package struct LossCurves: Sendable {
     let bySize = figure.parameters.variants.indices.filter { $0 != baseline }.sorted {
       figure.parameters.variants[$0].rows < figure.parameters.variants[$1].rows
     }
-    guard let smallest = bySize.first, let largest = bySize.last, smallest != largest else {
-      return []
-    }
+    let rows = figure.parameters.variants.map(\.rows)
+    guard let smallest = bySize.first, let largest = bySize.last, rows[smallest] < rows[largest]
+    else { return [] }
     let estimates = [Self.middle, Self.late].map { growth(since: $0).difference(largest, smallest) }
     let p = AdjustedP.family(estimates.map(\.pValue))
     let places = [
@@ -171,7 +171,7 @@ package struct LossCurves: Sendable {
           return measures.difference(i, baseline).result
         }
         return [
-          "m": .integer(variant.rows), "inputVocabulary": .integer(variant.inputVocabulary),
+          "model": .string(variant.name), "m": .integer(variant.rows), "inputVocabulary": .integer(variant.inputVocabulary),
           "differenceByTenth": .array(tenths), "growth": growth.difference(i, baseline).result,
           "growthLate": late.difference(i, baseline).result,
           "speed": .object(ratio(i).members(times(i).variant, baseline: times(i).baseline)),

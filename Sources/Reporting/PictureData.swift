@@ -16,10 +16,11 @@ package struct PictureData: Sendable {
       table, groups: ["panel", "model", "size", "sentences"], x: "sentences", y: "accuracy")
   }
 
-  /// Curves of a difference in loss: per m and step the mean over seeds of tokens and difference, and
-  /// the smallest and largest difference.
+  /// Curves of a difference in loss: per model, or m in results that name no model, and step the mean over
+  /// seeds of tokens and difference, and the smallest and largest difference.
   package static func differences(_ table: PublishedTable) throws -> PictureData {
-    try curves(table, groups: ["m", "step"], x: "tokens", y: "difference")
+    let curve = table.has("model") ? "model" : "m"
+    return try curves(table, groups: [curve, "step"], x: "tokens", y: "difference")
   }
 
   private static func curves(

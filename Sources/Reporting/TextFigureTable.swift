@@ -48,7 +48,7 @@ extension TextFigure {
       let (steps, tokens) = (try table.integers("step"), try table.integers("tokens"))
       let (own, base) = (try table.numbers("loss"), try table.numbers("baseline_loss"))
       var known: Set<Int> = []
-      for (_, rows) in try table.groups(by: ["m", "seed"]) {
+      for (_, rows) in try table.groups(by: [table.has("model") ? "model" : "m", "seed"]) {
         let (first, last) = (rows[0], rows[rows.count - 1])
         func curve(_ losses: [Double]) -> [TextRun.Stretch] {
           rows.map { .init(step: steps[$0], tokens: tokens[$0], loss: losses[$0]) }

@@ -11,7 +11,9 @@ struct PlanCommand: Command {
     abstract:
       "Expands a figure to stage runs: what is stale, why, at what cost, and the make rules.",
     version: versionText("ott-plan"),
-    subcommands: [Show.self, Rules.self, List.self, Explain.self, CorpusCommand.self],
+    subcommands: [
+      Show.self, Together.self, Rules.self, List.self, Explain.self, CorpusCommand.self,
+    ],
     defaultSubcommand: Show.self)
 }
 
@@ -45,6 +47,34 @@ struct Show: ParsableCommand {
     let plan = try Plan(options.graph(), rates: Calibration.rates(), cores: threads)
     try StandardOutput.write(try plan.text())
     try StandardOutput.write(PublishedVerdicts.advice(plan.graph.experiment))
+  }
+}
+
+/// `make plan FIGURE=paper`.
+struct Together: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Prints what several figures cost together: what they share counts once.")
+
+  @Option(help: "A scale of each of them.")
+  var preset = "laptop"
+
+  @Option(help: "Cores to plan for (default: this machine's).")
+  var threads = Host.threads
+
+  @Argument(help: "Figures: pipeline/<figure>.yaml.")
+  var figures: [String]
+
+  func validate() throws {
+    try requireCount(threads, of: "--threads", upTo: 1 << 20)
+  }
+
+  func run() throws {
+    let rates = try Calibration.rates()
+    let plans = try figures.map {
+      try Plan(
+        StageGraph(Experiment(figure: $0, preset: preset)), rates: rates, cores: threads)
+    }
+    try StandardOutput.write(SharedPlan(plans).text)
   }
 }
 

@@ -4,7 +4,7 @@ import Testing
 
 /// An experiment over text from outside, on the text that lies in the project.
 @Suite(.serialized) struct TextChainTests {
-  static let stages = ["vocabulary", "tokenize", "map", "train", "evaluate", "report"]
+  static let stages = ["vocabulary", "tokenize", "map", "count", "train", "evaluate", "report"]
   static let preset = """
     set:
       corpus: {file: pipeline/corpora/sample.yaml, heldoutShare: 0.1, otherShare: 1.0, shardBytes: 8192}
@@ -48,8 +48,9 @@ import Testing
     let law = try text("results/tiny/scaling-law.csv").split(separator: "\n")
     // Seven sizes and two seeds; the measured column joined to the rest.
     #expect(law.count == 1 + 14)
-    #expect(law[0].hasSuffix(",other_bits_per_byte,cpu_time_ratio"))
-    #expect(law.allSatisfy { $0.split(separator: ",").count == 11 }, "\(law)")
+    #expect(law[0].contains(",kn5_eval_loss,kn5_other_loss,distinct_grams,"))
+    #expect(law[0].hasSuffix(",other_overlap,cpu_time_ratio"))
+    #expect(law.allSatisfy { $0.split(separator: ",").count == 22 }, "\(law)")
     #expect(try text("results/tiny/scaling-law.svg").contains("</svg>"))
     #expect(try text("results/tiny/table4.md").contains("| coprime vs multiple | better |"))
     #expect(try text("results/tiny/table4.csv").split(separator: "\n").count == 1 + 6)

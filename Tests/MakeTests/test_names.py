@@ -8,6 +8,22 @@ ODD = ["a b", "a:b", "a#b", "a$b", "a$(b)", "a%b", "%", "a'b", 'a"b', "a\nb", "a
        "a|b", "~", "-n", "ä ö", "a\tb", "a, b", "(a", "a&b", ".a"]
 
 
+class Paper(unittest.TestCase):
+    def test_all_figures_of_the_paper_are_one_goal(self):
+        place = Checkout()
+        self.addCleanup(place.remove)
+        names = [f"{kind}{n}" for kind, ns in [("figure", "1 2 4 7a 7b 7c 9 13 14"), ("table", "1 2 3 4 5 6")]
+                 for n in ns.split()] + ["scaling-law"]
+        dry = place.make("-n", "paper", "PRESET=smoke")
+        self.assertEqual(dry.returncode, 0, dry.stderr)
+        for name in names:
+            self.assertIn(f"results/smoke {name} ", dry.stdout)
+        plan = place.make("plan", "FIGURE=paper", "PRESET=smoke")
+        self.assertEqual(plan.returncode, 0, plan.stderr)
+        for name in names:
+            self.assertRegex(plan.stdout, rf"(?m)^{name} ")
+
+
 class FileNames(Case):
     def test_odd_names_beside_the_settings(self):
         for folder, ending in [("pipeline", ".yaml"), ("pipeline/presets", ".yaml"),

@@ -239,29 +239,31 @@ def near_law(b, p_holm, seeds):
 def curves(rows, parameters):
     baseline = [v["name"] for v in parameters["variants"]].index(parameters["baseline"])
     m = [v["tables"][0]["rows"] if v["tables"] else 0 for v in parameters["variants"]]
+    # Older results name no model: of those every m is another.
+    key = "model" if "model" in rows[0] else "m"
+    names = [v["name"] for v in parameters["variants"]] if key == "model" else [str(n) for n in m]
     seeds, stretch = parameters["seeds"], parameters["stretch"]
 
     def mean(seed, own, low, high):
-        """Token-weighted mean over the points that end in the part."""
-        mine = [r for r in rows if int(r["seed"]) == seed and (int(r["m"]) == own or own == 0)]
-        if own == 0:
-            mine = [r for r in mine if r["m"] == mine[0]["m"]]
+        """Token-weighted mean over the points that end in the part, of a position of `names`."""
+        name = names[own] if own != baseline else next(n for n in names if n != names[baseline])
+        mine = [r for r in rows if int(r["seed"]) == seed and r[key] == name]
         tokens = np.diff([0] + [int(r["tokens"]) for r in mine])
-        loss = np.array([float(r["loss" if own else "baseline_loss"]) for r in mine])
+        loss = np.array([float(r["baseline_loss" if own == baseline else "loss"]) for r in mine])
         share = np.array([int(r["step"]) for r in mine]) / int(mine[-1]["step"])
         inside = (share > low) & (share <= high)
         return float((loss * tokens)[inside].sum() / tokens[inside].sum())
 
     def part(low, high):
-        return np.array([[mean(s, own, low, high) for own in m] for s in seeds])
+        return np.array([[mean(s, own, low, high) for own in range(len(m))] for s in seeds])
 
     def times(variant):
         """Tokens until the level of the one that ended worse, of variant and baseline, by seed."""
         pairs = []
         for seed in seeds:
-            sides = m[variant], m[baseline]
+            sides = variant, baseline
             level = max(mean(seed, own, 1 - stretch, 1) for own in sides)
-            steps = [r for r in rows if int(r["seed"]) == seed and (int(r["m"]) == m[variant])]
+            steps = [r for r in rows if int(r["seed"]) == seed and r[key] == names[variant]]
             last = int(steps[-1]["step"])
             places = [(int(r["tokens"]), int(r["step"]) / last) for r in steps]
             places = [(x, share) for x, share in places if share - stretch >= 0]
@@ -279,7 +281,7 @@ def curves(rows, parameters):
     tenths = [Losses(part((t - 1) / 10, t / 10)) for t in range(1, 11)]
     others = [i for i in range(len(m)) if i != baseline]
     smallest, largest = min(others, key=lambda i: m[i]), max(others, key=lambda i: m[i])
-    estimates = [g.difference(largest, smallest) for g in (growth, late)] if len(others) > 1 else []
+    estimates = [g.difference(largest, smallest) for g in (growth, late)] if m[largest] > m[smallest] else []
     corrected = holm([e.p for e in estimates])
     return {
         "curves": [

@@ -44,6 +44,27 @@ import Testing
     #expect(size.trainingFlops < 8 * 85e6 * size.rows)
   }
 
+  /// A run of two figures is done once; the whole paper can be planned at every scale.
+  @Test func figuresShareRuns() throws {
+    func plan(_ figure: String, _ preset: String = "smoke") throws -> Plan {
+      let experiment = try Experiment(figure: figure, preset: preset, in: project.directory)
+      return try Plan(
+        StageGraph(experiment, in: project.directory), rates: rates, cores: 2,
+        in: project.directory)
+    }
+    let plans = try ["scaling-law", "figure9", "table4"].map { try plan($0) }
+    let shared = SharedPlan(plans)
+    // figure9 adds its report; table4 two runs of one of its tables, and its report.
+    #expect(shared.stale == plans[0].states.count + 1 + 2 * 2 + 1)
+    #expect(shared.remaining.seconds < plans.reduce(0) { $0 + $1.remaining.seconds } / 2)
+    #expect(shared.text.contains("To run: \(shared.stale) stage runs"))
+    for figure in ["figure1", "figure4", "figure7a", "figure13", "figure14", "table1", "table5"] {
+      for preset in ["smoke", "laptop", "evening", "workstation", "paper"] {
+        #expect(try plan(figure, preset).remaining.seconds > 0, "\(figure) \(preset)")
+      }
+    }
+  }
+
   @Test func costsAddUp() throws {
     let plan = try Plan(graph(), rates: rates, cores: 2, in: project.directory)
     #expect(plan.costs.count == plan.graph.nodes.count)

@@ -359,7 +359,7 @@ final class TemporaryRuns {
     let last = try #require(curves.csv.split(separator: "\n").last).split(separator: ",")
     let difference =
       runs.loss(99000, seed: 3, share: 1) - runs.loss(0, seed: 3, share: 1)
-    let written = Double(last[7]) ?? 0
+    let written = Double(last[8]) ?? 0
     #expect(abs(written - difference) < 1e-12)
     guard case .array(let values)? = curves.json["curves"] else {
       Issue.record("no curves")
