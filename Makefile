@@ -23,7 +23,7 @@ export OPENBLAS_NUM_THREADS := 1
 
 PRESET ?= laptop## scale of the experiment: smoke, laptop, evening, workstation, paper
 FIGURE ?= figure2## figure or table that plan, rerun and verify speak of: a file pipeline/FIGURE.yaml
-STAGE ?= train## stage of rerun: sample, vocabulary, tokenize, map, train, evaluate, report
+STAGE ?= train## stage of rerun: sample, vocabulary, tokenize, map, train, evaluate, downstream, report
 RUN ?= first## of rerun: `first` output of the stage, `all`, or the name of a run in the plan
 JOBS ?=## stages at a time (default: as the preset says; `make -jN` does the same)
 PRECISION ?=## of the matrix products in training: float32, bfloat16 (default: as the preset says)
@@ -41,9 +41,9 @@ BUILT := $(if $(filter command,$(firstword $(origin BIN))),,build)
 
 # A second name: the paper's figure 5 is the scaling law.
 alias = $(patsubst figure5,scaling-law,$(1))
-STAGES := sample vocabulary tokenize map count train evaluate report
+STAGES := sample vocabulary tokenize map count train evaluate downstream report
 # Those that LAUNCH is for: the others have nothing to gain from other machines.
-LAUNCHED := train evaluate
+LAUNCHED := train evaluate downstream
 CORES := $(shell nproc)
 VARIABLES = PRESET PRECISION FIGURE STAGE RUN JOBS THREADS LAUNCH \
   $(TOKENIZER_VARIABLES) $(BENCH_VARIABLES) $(RELIABILITY_VARIABLES)

@@ -56,7 +56,7 @@ extension TextPath {
     case .train: return try training(node, in: model)
     case .evaluate: return try evaluation(node, in: model)
     case .report: return model.report
-    case .sample, .count: preconditionFailure("no part of a figure over text")
+    case .sample, .count, .downstream: preconditionFailure("no part of a figure over text")
     }
   }
 
