@@ -30,11 +30,15 @@ package struct StageGraph: Sendable {
     /// What makes the data, inputs before outputs; the last is what the run is trained on.
     package let data: [Int]
     package let train, evaluate: Int
+    /// Where a run is scored on tasks.
+    package var downstream: Int?
 
     /// What the run is trained on.
     package var map: Int { data[data.count - 1] }
     /// All nodes, inputs before outputs.
-    package var nodes: [Int] { data + [train, evaluate] }
+    package var nodes: [Int] { data + [train] + scores }
+    /// What scores the run.
+    package var scores: [Int] { [evaluate] + (downstream.map { [$0] } ?? []) }
   }
 
   package let experiment: Experiment

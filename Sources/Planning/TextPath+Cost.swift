@@ -55,8 +55,9 @@ extension TextPath {
         bytesPerElement: Self.bytesPerMapColumn * columns)
     case .train: return try training(node, in: model)
     case .evaluate: return try evaluation(node, in: model)
+    case .downstream: return try downstream(node, in: model)
     case .report: return model.report
-    case .sample, .count, .downstream: preconditionFailure("no part of a figure over text")
+    case .sample, .count: preconditionFailure("no part of a figure over text")
     }
   }
 

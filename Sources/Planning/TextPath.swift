@@ -21,6 +21,8 @@ package struct TextPath: DataPath {
     let model: ModelConfiguration
     /// Of its tables; nil for the plain token embedding.
     let layout: OverEncodingLayout?
+    /// The tasks that it is scored on; nil for none.
+    let downstream: DownstreamPlan?
   }
 
   package let figure: TextFigure
@@ -39,7 +41,7 @@ package struct TextPath: DataPath {
       let path = try run.settings.string("corpus.file")
       let corpus = try facts[path] ?? CorpusFacts(path: path, in: directory)
       facts[path] = corpus
-      return try Run(run.settings, corpus, seed: run.seed)
+      return try Run(run.settings, corpus, seed: run.seed, in: directory)
     } reseed: {
       $0.with(seed: $1)
     }
@@ -52,7 +54,7 @@ package struct TextPath: DataPath {
       [
         "corpus.file", "corpus.heldoutShare", "corpus.otherShare", "corpus.splitSeed",
         "tokenizer", "model.context", "training.steps", "training.batchSequences",
-        "training.logEverySteps",
+        "training.logEverySteps", "downstream",
       ], because: "runs that are compared need equal batches and equal lines of metrics")
     let run = experiment.runs[0]
     switch figure.report {
@@ -107,7 +109,10 @@ package struct TextPath: DataPath {
     inputs["run"] = train
     let evaluate = graph.add(
       EvaluateParameters.text(own.evaluate), inputs: inputs, label: run.name, run: position)
-    return StageGraph.Chain(data: data, train: train, evaluate: evaluate)
+    let downstream = own.downstream?.add(
+      to: &graph, tokenizer: tokenizer, train: train, run: position)
+    return StageGraph.Chain(
+      data: data, train: train, evaluate: evaluate, downstream: downstream)
   }
 
   // MARK: - Report
@@ -120,6 +125,7 @@ package struct TextPath: DataPath {
     for (run, chain) in zip(experiment.runs, graph.chains) {
       inputs["evaluate/\(run.name)"] = chain.evaluate
       inputs["train/\(run.name)"] = chain.train
+      inputs["downstream/\(run.name)"] = chain.downstream
     }
     var report = TextFigureParameters()
     report.report = figure.report
@@ -179,8 +185,11 @@ extension TextPath.Run {
     return run
   }
 
-  init(_ settings: Settings, _ corpus: CorpusFacts, seed: Int) throws {
+  init(
+    _ settings: Settings, _ corpus: CorpusFacts, seed: Int, in directory: String
+  ) throws {
     self.corpus = corpus
+    downstream = try DownstreamPlan(settings, in: directory)
     let split: [String: ConfigValue] = ["split": "split"]
     let endOfText = try settings.string("tokenizer.endOfText")
     vocabulary = try settings.parameters(
