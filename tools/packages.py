@@ -1,4 +1,4 @@
-"""Packages pinned by SHA-256, for the tools that fetch texts and tasks."""
+"""Packages pinned by SHA-256."""
 
 import hashlib
 import os

@@ -75,13 +75,17 @@ extension TextPath {
       * plan.rows(
         bytesPerToken: TextPath.bytesPerToken(vocabulary: own.vocabulary.vocabulary),
         context: own.model.context)
-    let read = plan.tasks.reduce(0) { $0 + Double($1.contextBytes + $1.continuationBytes) }
+    // A file has the context in front of every choice.
+    let read = plan.tasks.reduce(0) { sum, task in
+      let choices = Double(task.choices) / Double(task.documents)
+      return sum + choices * Double(task.contextBytes) + Double(task.continuationBytes)
+    }
     return Cost(
       flops: rows * size.forwardFlopsPerRow,
-      memoryBytes: 4 * Double(size.parameters) + CostModel.processBytes + 10 * read,
+      memoryBytes: 4 * Double(size.parameters) + CostModel.processBytes + 2 * read,
       diskBytes: snapshots
         * plan.tasks.reduce(0) { $0 + 16 * Double($1.choices) * plan.share(of: $1) },
-      seconds: model.rates.startSeconds
+      seconds: model.rates.startSeconds + read / model.rates.requests
         + model.rates.scoringSeconds(
           own.model, rows: rows, batch: 128, length: Double(own.model.context) / 2))
   }

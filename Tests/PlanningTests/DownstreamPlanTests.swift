@@ -70,6 +70,15 @@ import Testing
     #expect(try plan.text().contains("downstream"))
   }
 
+  /// All tasks, 500 questions each, took 66 CPU seconds with a laptop model.
+  @Test func takesWhatWasMeasured() throws {
+    let facts = try TaskFacts(path: "pipeline/tasks/default.yaml", in: project.directory)
+    let graph = try graph("{tasks: [\(facts.tasks.keys.sorted().joined(separator: ", "))]}")
+    let costs = try CostModel(graph, rates: Rates { _, _, _ in 110.2e9 }, threads: 1).costs()
+    let planned = costs[try #require(graph.chains[0].downstream)].seconds
+    #expect(abs(planned / 66 - 1) < 0.25, "\(planned)")
+  }
+
   /// Every preset, with every task; in the smoke preset they lie in the project.
   @Test(arguments: ["smoke", "laptop", "workstation", "paper"])
   func everyPreset(preset: String) throws {
