@@ -41,6 +41,9 @@ package struct VocabularyParameters: StageParameters, KeyedParameters {
   /// Name and seed of the stream that draws them.
   @Key() package var split: String
   @Key() package var splitSeed: UInt64
+  /// See `CorpusSplit`; nil for 0.
+  @Key(in: 1...1000) package var groupWords: Int?
+  @Key(in: 64...1 << 40) package var blockBytes: Int?
 
   package init() {}
 
@@ -51,7 +54,9 @@ package struct VocabularyParameters: StageParameters, KeyedParameters {
   }
 
   package var corpusSplit: CorpusSplit {
-    CorpusSplit(name: split, seed: splitSeed, validation: heldoutShare)
+    CorpusSplit(
+      name: split, seed: splitSeed, validation: heldoutShare, groupWords: groupWords ?? 0,
+      blockBytes: blockBytes ?? 0)
   }
 
   package func check(_ reader: ConfigReader) throws {
@@ -91,6 +96,8 @@ package struct TextTokenizeParameters: StageParameters, KeyedParameters {
   @Key(in: 0...1) package var heldoutShare: Double
   @Key() package var split: String
   @Key() package var splitSeed: UInt64
+  @Key(in: 1...1000) package var groupWords: Int?
+  @Key(in: 64...1 << 40) package var blockBytes: Int?
   @Key() package var element: Element
   /// A shard ends with the document that reaches so many bytes of text.
   @Key(in: 1...1 << 40) package var shardBytes: Int
@@ -102,7 +109,9 @@ package struct TextTokenizeParameters: StageParameters, KeyedParameters {
   package init() {}
 
   package var corpusSplit: CorpusSplit {
-    CorpusSplit(name: split, seed: splitSeed, validation: heldoutShare)
+    CorpusSplit(
+      name: split, seed: splitSeed, validation: heldoutShare, groupWords: groupWords ?? 0,
+      blockBytes: blockBytes ?? 0)
   }
 }
 

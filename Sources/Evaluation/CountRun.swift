@@ -15,6 +15,8 @@ package struct CountRun {
   private let configuration: StageConfiguration
   private let data: TrainingData
   private let order: DataOrder
+  /// By set: of its tokens in the whole training part.
+  package let overlaps: [Overlap]
 
   /// What a model of one order has.
   package struct OrderScores: Sendable {
@@ -39,6 +41,9 @@ package struct CountRun {
         found: "kind \(data.kind.rawValue)",
         remedy: "A grammar's own probabilities are the baseline of its sentences.")
     }
+    sets = try TextSet.all(
+      of: configuration, beside: "data", text: text, layout: nil, threads: threads)
+    overlaps = Overlap.measure(of: sets, in: data)
     data.cut(context: parameters.context)
     guard parameters.batchSequences <= data.sentences else {
       throw UserError(
@@ -50,8 +55,6 @@ package struct CountRun {
     order = DataOrder(
       documents: data.sentences, batchSequences: parameters.batchSequences,
       seed: parameters.dataSeed)
-    sets = try TextSet.all(
-      of: configuration, beside: "data", text: text, layout: nil, threads: threads)
   }
 
   /// Windows that the run reads, each once, in the order of their numbers.
@@ -107,6 +110,9 @@ package struct CountRun {
       "kind": .string(DataKind.text.rawValue), "model": "Kneser-Ney, modified and interpolated",
       "windows": .integer(windows.count), "tokens": .integer(events),
       "sets": .array(sets.map { .string($0.name) }),
+      "overlap": .object(
+        Dictionary(
+          uniqueKeysWithValues: zip(sets, overlaps).map { ($0.name, $1.value) })),
       "orders": .array(
         orders.map { order in
           [

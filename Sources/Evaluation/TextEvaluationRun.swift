@@ -44,7 +44,7 @@ package struct TextEvaluationRun {
     }
     sets = try TextSet.all(
       of: configuration, beside: "run", text: trained.text, layout: model.overEncoding?.layout,
-      threads: threads)
+      lookBack: model.overEncoding?.lookBack ?? .document, threads: threads)
   }
 
   /// Scores the snapshots, writes the shards and last the index into `output`.

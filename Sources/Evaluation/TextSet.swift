@@ -15,11 +15,12 @@ package struct TextSet: Sendable {
   /// - Parameters:
   ///   - text: what the model's training data say of their text.
   ///   - layout: the model's tables; nil without over-encoding.
+  ///   - lookBack: of their n-grams.
   /// - Throws: `UserError` when the set is no text, of another tokenizer than the model's, does not fit
   ///   its tables, or has nothing to score.
   package init(
     name: String, _ input: StageConfiguration.Input, text: TextMap, layout: OverEncodingLayout?,
-    threads: Int
+    lookBack: LookBack = .document, threads: Int
   ) throws {
     let set = try ShardSet(input: input)
     let path = "\(input.path)/\(StageIndex.fileName)"
@@ -44,7 +45,8 @@ package struct TextSet: Sendable {
     self.name = name
     labelBytes = found.labelBytes
     rows = try MappedRows(
-      set.load(threads: threads), text: found, layout: layout, path: path)
+      set.load(threads: threads), text: found, layout: layout, lookBack: lookBack,
+      path: path)
   }
 
   /// The sets that a configuration names beside the input `other`, by name.
@@ -52,7 +54,7 @@ package struct TextSet: Sendable {
   /// - Throws: `UserError` where there is none, or one that `init` refuses.
   static func all(
     of configuration: StageConfiguration, beside other: String, text: TextMap,
-    layout: OverEncodingLayout?, threads: Int
+    layout: OverEncodingLayout?, lookBack: LookBack = .document, threads: Int
   ) throws -> [TextSet] {
     let names = configuration.inputs.keys.filter { $0 != other }.sorted()
     guard !names.isEmpty else {
@@ -67,7 +69,8 @@ package struct TextSet: Sendable {
     }
     return try names.map {
       try TextSet(
-        name: $0, configuration.input($0), text: text, layout: layout, threads: threads)
+        name: $0, configuration.input($0), text: text, layout: layout, lookBack: lookBack,
+        threads: threads)
     }
   }
 

@@ -17,8 +17,6 @@ package protocol Trunk: Sendable, Equatable {
   static var prefix: String { get }
   /// The name, behind the prefix, of the table of tokens; a table of order n > 1 is `<name>_n`.
   static var tokenTable: String { get }
-  /// Standard deviation at the start of the token tables and of an untied head.
-  static var deviation: Double { get }
 
   var size: TrunkSize { get }
   var settings: Settings { get }
@@ -87,8 +85,6 @@ extension TrunkSettings {
 }
 
 extension Trunk {
-  package static var deviation: Double { 0.02 }
-
   /// The default settings.
   package init(_ size: TrunkSize, prefix: String = Self.prefix) {
     self.init(size, settings: Settings(), prefix: prefix)
@@ -164,7 +160,7 @@ extension Trunk {
   ) -> Parameter {
     g.parameter(
       "\(prefix).\(Self.tokenTable)\(table.order == 1 ? "" : "_\(table.order)").weight",
-      [table.rows, size.width], .normal(Self.deviation), isShared: isShared)
+      [table.rows, size.width], .normal(size.deviation), isShared: isShared)
   }
 }
 
@@ -178,20 +174,33 @@ package struct TrunkSize: Sendable, Equatable {
   package var heads: Int
   /// T, positions of the longest sentence.
   package var context: Int
+  /// Standard deviation of weights at the start, of token tables and of an untied head.
+  package let deviation: Double
 
-  package init(layers: Int, width: Int, heads: Int, context: Int) {
+  /// GPT-2's and OLMo's.
+  package static let usualDeviation = 0.02
+
+  /// - Parameter deviation: 0 for 1/√width, which keeps the rows' sizes where the width is not in the
+  ///   thousands: at 64 columns products of weights of 0.02 are so small that the ε of norms counts.
+  package init(
+    layers: Int, width: Int, heads: Int, context: Int, deviation: Double = usualDeviation
+  ) {
     self.layers = layers
     self.width = width
     self.heads = heads
     self.context = context
+    self.deviation = deviation == 0 ? 1 / Double(width).squareRoot() : deviation
   }
 
-  /// Reads the keys `layers`, `width`, `heads` and `context`.
+  /// Reads the keys `layers`, `width`, `heads`, `context` and, where it is there, `deviation`.
   init(reader: inout ConfigReader) throws {
-    layers = try reader.int("layers", in: 1...1_000)
-    width = try reader.int("width", in: 1...1_000_000)
-    heads = try reader.int("heads", in: 1...100_000)
-    context = try reader.int("context", in: 1...10_000_000)
+    self.init(
+      layers: try reader.int("layers", in: 1...1_000),
+      width: try reader.int("width", in: 1...1_000_000),
+      heads: try reader.int("heads", in: 1...100_000),
+      context: try reader.int("context", in: 1...10_000_000),
+      deviation: reader.has("deviation")
+        ? try reader.double("deviation", in: 0...10) : Self.usualDeviation)
   }
 
   /// D, columns of a head.

@@ -7,10 +7,13 @@ package struct MappedRows: Sendable {
   package struct Input: Sendable {
     package let column: Int
     package let modulus: Modulus?
+    /// Taken before that of the first rows of a stretch, one each: see `TextMap.Source`.
+    package let cuts: [Modulus]
 
-    package init(column: Int, modulus: Modulus? = nil) {
+    package init(column: Int, modulus: Modulus? = nil, cuts: [Modulus] = []) {
       self.column = column
       self.modulus = modulus
+      self.cuts = cuts
     }
   }
 
@@ -30,18 +33,24 @@ package struct MappedRows: Sendable {
   /// - Parameter path: the index of the set, for messages.
   /// - Throws: `UserError` when the set does not fit the layout, lacks a column or holds wrong ids.
   package init(
-    _ columns: LoadedColumns, text: TextMap, layout: OverEncodingLayout?, path: String
+    _ columns: LoadedColumns, text: TextMap, layout: OverEncodingLayout?, lookBack: LookBack,
+    path: String
   ) throws {
     try self.init(columns, inputs: ["token"])
-    for source in try layout.map({ try text.sources(of: $0, in: path) }) ?? [] {
-      inputs.append(Input(column: try columns.column(source.column), modulus: source.modulus))
+    let sources = try layout.map { try text.sources(of: $0, lookBack: lookBack, in: path) }
+    for source in sources ?? [] {
+      inputs.append(
+        Input(
+          column: try columns.column(source.column), modulus: source.modulus,
+          cuts: source.cuts))
     }
     try check(
       [text.vocabulary] + (layout?.embedders.map(\.modulus) ?? []), labels: text.vocabulary,
       path: path)
   }
 
-  /// Calls `body` for each of `rows` in order with its label and its row id in each table.
+  /// Calls `body` for each of `rows`, the whole of a window or document, in order with its label and
+  /// its row id in each table.
   @inline(__always)
   package func forEach(
     in rows: Range<Int>, _ body: (_ label: Int32, _ input: (_ table: Int) -> Int32) -> Void
@@ -60,8 +69,19 @@ package struct MappedRows: Sendable {
     _ body: (_ label: Int32, _ input: (_ table: Int) -> Int32) -> Void
   ) {
     let labels = columns.buffer(label, as: type)
-    let sources = inputs.map { (ids: columns.buffer($0.column, as: type), modulus: $0.modulus) }
-    for row in rows {
+    let sources = inputs.map {
+      (ids: columns.buffer($0.column, as: type), modulus: $0.modulus, cuts: $0.cuts)
+    }
+    let cut = rows.prefix(inputs.map(\.cuts.count).max() ?? 0)
+    for row in cut {
+      body(Int32(truncatingIfNeeded: labels[row])) { table in
+        var id = UInt64(truncatingIfNeeded: sources[table].ids[row])
+        let (cuts, place) = (sources[table].cuts, row - rows.lowerBound)
+        if place < cuts.count { id = cuts[place].remainder(id) }
+        return Int32(truncatingIfNeeded: sources[table].modulus?.remainder(id) ?? id)
+      }
+    }
+    for row in cut.endIndex..<rows.upperBound {
       body(Int32(truncatingIfNeeded: labels[row])) { table in
         let id = sources[table].ids[row]
         guard let modulus = sources[table].modulus else { return Int32(truncatingIfNeeded: id) }

@@ -1,5 +1,13 @@
 import Support
 
+/// How far the n-grams of a window look back, which is cut from a longer document.
+package enum LookBack: String, CaseIterable, Sendable {
+  /// To tokens before the window, which a trunk does not see.
+  case document
+  /// To the window's first token: before it all are 0, as before the start of a document.
+  case window
+}
+
 /// What the metadata of a map set over byte-pair tokens says: the vocabulary, and what its columns can
 /// feed.
 package struct TextMap: Sendable, Equatable {
@@ -46,19 +54,21 @@ package struct TextMap: Sendable, Equatable {
     }
   }
 
-  /// The column that row ids of an embedder are read from, and the modulus still to be taken.
+  /// The column that row ids of an embedder are read from, and the moduli still to be taken.
   package struct Source: Sendable, Equatable {
     package let column: String
     package let modulus: Modulus?
+    /// Of the ids of a window's first rows, before that: V, V², …; none for ids that look further back.
+    package let cuts: [Modulus]
   }
 
   /// Where the rows of each embedder of `layout` come from.
   ///
   /// - Parameter path: the index of the set, for messages.
-  /// - Throws: `UserError` when the set is of another vocabulary, lacks an order, or holds the rows of
-  ///   other tables.
+  /// - Throws: `UserError` when the set is of another vocabulary, lacks an order, holds the rows of
+  ///   other tables, or rows where look-back is to be cut.
   package func sources(
-    of layout: OverEncodingLayout, in path: String
+    of layout: OverEncodingLayout, lookBack: LookBack = .document, in path: String
   ) throws(UserError) -> [Source] {
     guard layout.vocabulary == vocabulary else {
       throw UserError(
@@ -74,8 +84,13 @@ package struct TextMap: Sendable, Equatable {
           expected: "order \(layout.order) or more", found: "order \(order)",
           remedy: "Map with order \(layout.order).")
       }
-      return layout.embedders.map {
-        Source(column: "gram\($0.order)", modulus: Modulus($0.modulus))
+      // The oldest tokens of an id are its highest digits to base V.
+      let grams = try ExactGrams(vocabulary: vocabulary, order: order)
+      return layout.embedders.map { embedder in
+        let cuts = lookBack == .window ? 1..<embedder.order : 1..<1
+        return Source(
+          column: "gram\(embedder.order)", modulus: Modulus(embedder.modulus),
+          cuts: cuts.map { Modulus(grams.cardinality(order: $0)) })
       }
     case .rows(let mapped):
       guard mapped.hasSameRows(as: layout) else {
@@ -84,7 +99,17 @@ package struct TextMap: Sendable, Equatable {
           expected: Self.tables(layout), found: Self.tables(mapped),
           remedy: "Map with the model's order, slices, rows and moduli, or with content ngramIDs.")
       }
-      return layout.embedders.indices.map { Source(column: "input\($0 + 1)", modulus: nil) }
+      guard lookBack == .document else {
+        throw UserError(
+          "\(path): map set of rows of tables",
+          expected: "exact n-gram ids, which can be cut at the start of a window",
+          found: "content \(Content.overEncoding.rawValue)",
+          remedy: "Map with content \(Content.ngramIDs.rawValue), or set "
+            + "model.overEncoding.lookBack to \(LookBack.document.rawValue).")
+      }
+      return layout.embedders.indices.map {
+        Source(column: "input\($0 + 1)", modulus: nil, cuts: [])
+      }
     }
   }
 

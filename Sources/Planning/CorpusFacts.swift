@@ -6,6 +6,7 @@ import Tokenization
 ///     made: data/corpus/default/digest       make target that fetches it; none for text of the project
 ///     train: {path, digest, bytes, documents}
 ///     other: {…}                             another domain, only evaluated on
+///     domains: {papers: {…}, …}              more of them, by name; none may be given
 ///
 /// `digest` pins the content (`Corpus.digest`), so that ids are known before anything is fetched;
 /// `bytes` and `documents` are for estimates. All three are left out for text that lies in the project,
@@ -21,17 +22,25 @@ package struct CorpusFacts: Sendable, Equatable {
     package var input: StageConfiguration.Input { .init(id: id, path: path) }
   }
 
+  /// One more domain that is only evaluated on.
+  package struct Domain: Sendable, Equatable {
+    package let name: String
+    package let part: Part
+  }
+
   package let made: String?
   package let train: Part
   package let other: Part
+  /// In order of their names.
+  package let domains: [Domain]
 
   /// Reads `path`; it and the paths in it are relative to `directory`.
   package init(path: String, in directory: String = ".") throws {
     let full = directory == "." ? path : directory + "/" + path
     var reader = try ConfigReader(ConfigValue.load(path: full), source: path)
     made = try reader.optionalString("made")
-    func part(_ name: String) throws -> Part {
-      var part = try reader.object(name)
+    func part(_ reader: ConfigReader) throws -> Part {
+      var part = reader
       let place = try part.string("path")
       if part.has("digest") {
         let digest = try part.string("digest")
@@ -49,8 +58,26 @@ package struct CorpusFacts: Sendable, Equatable {
         path: place, id: String(try corpus.digest().prefix(12)), bytes: try corpus.byteCount(),
         documents: lines.documents)
     }
-    train = try part("train")
-    other = try part("other")
+    train = try part(reader.object("train"))
+    other = try part(reader.object("other"))
+    domains =
+      try reader.optionalObject("domains").map { reader in
+        var reader = reader
+        return try reader.keys.map { name in
+          guard name.utf8.allSatisfy({ Self.letters.contains($0) }), !Self.taken.contains(name)
+          else {
+            throw reader.fault(
+              name,
+              expected: "a name of a–z, 0–9 and -, none of \(Self.taken.joined(separator: ", "))",
+              found: "'\(name)'")
+          }
+          return Domain(name: name, part: try part(reader.object(name)))
+        }
+      } ?? []
     try reader.finish()
   }
+
+  private static let letters = Set("abcdefghijklmnopqrstuvwxyz0123456789-".utf8)
+  /// What other text of a figure is called.
+  private static let taken = ["train", "heldout", "other"]
 }

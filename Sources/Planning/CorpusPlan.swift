@@ -120,7 +120,7 @@ package struct CorpusPlan: Sendable {
     for name in names.sorted() {
       let facts = try CorpusFacts(path: "\(folder)/\(name)", in: directory)
       guard let made = facts.made else { continue }
-      for part in [facts.train, facts.other] {
+      for part in [facts.train, facts.other] + facts.domains.map(\.part) {
         if part.path == wanted { return (part.input, [made]) }
         guard !wanted.hasPrefix(part.path + "/") || FileBytes.exists(full) else {
           throw UserError(

@@ -22,8 +22,8 @@ package protocol DataPath: Sendable {
 }
 
 extension Settings {
-  /// The members of `model`, but for keys that only other trunks have, and for further heads of which
-  /// there are none.
+  /// The members of `model`, but for keys that only other trunks have, for further heads of which there
+  /// are none, and for a deviation that is the usual one.
   var model: [String: ConfigValue] {
     get throws {
       guard let architecture = Architecture(rawValue: try string("model.architecture")) else {
@@ -34,6 +34,9 @@ extension Settings {
       var members = try architecture.withoutKeysOfOthers(section("model"))
       for key in Registry.furtherHeads.map({ $0.key }) {
         if value("model.\(key).heads") == 1 { members[key] = nil }
+      }
+      if value("model.deviation") == .double(TrunkSize.usualDeviation) {
+        members["deviation"] = nil
       }
       return members
     }

@@ -93,6 +93,11 @@ package struct Settings: Sendable {
     return places
   }
 
+  /// The value at `path`; nil where it is the number 0.
+  func unlessZero(_ path: String) -> ConfigValue? {
+    value(path) == .integer(0) ? nil : value(path)
+  }
+
   package func string(_ path: String) throws -> String {
     guard case .string(let text)? = value(path) else { throw fault(path, expected: "a text") }
     return text

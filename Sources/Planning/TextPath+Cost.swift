@@ -9,6 +9,9 @@ extension TextPath {
   /// Compressed bytes of a token, and of a column of n-gram ids: zstd level 3, default corpus.
   private static let bytesPerToken = 1.14
   private static let bytesPerMapColumn = 1.55
+  /// Of the stage count: memory of a token of each order, and tokens of an order counted in a second.
+  private static let bytesPerGram = 30.0
+  private static let gramsPerSecond = 1.2e6
 
   /// English text and byte-pair vocabularies trained on it: 3.58 bytes a token with 4,096 tokens, 4.4
   /// with 50,000.
@@ -54,10 +57,11 @@ extension TextPath {
         elements: try bytes(of: tokens) / own.bytesPerToken, rate: model.rates.mapText,
         bytesPerElement: Self.bytesPerMapColumn * columns)
     case .train: return try training(node, in: model)
+    case .count: return try counting(node, in: model)
     case .evaluate: return try evaluation(node, in: model)
     case .downstream: return try downstream(node, in: model)
     case .report: return model.report
-    case .sample, .count: preconditionFailure("no part of a figure over text")
+    case .sample: preconditionFailure("no part of a figure over text")
     }
   }
 
@@ -92,6 +96,19 @@ extension TextPath {
         * model.rates.tableSeconds(input, rows: positions, steps: size.steps)
     }
     return cost
+  }
+
+  /// Tokens of the pass are counted and those of the sets scored, order by order; the whole training part
+  /// is searched for what the sets share with it.
+  private func counting(_ node: StageGraph.Node, in model: CostModel) throws -> Cost {
+    let own = runs[node.run]
+    let size = try size(of: node.run, in: model)
+    let order = Double(own.count?.order ?? 0)
+    return Cost(
+      memoryBytes: CostModel.processBytes + 8 * own.trainingPart.tokens
+        + Self.bytesPerGram * order * size.rows, diskBytes: 10e3,
+      seconds: model.rates.startSeconds
+        + order * size.rows / Self.gramsPerSecond + own.trainingPart.tokens / 30e6)
   }
 
   private func evaluation(_ node: StageGraph.Node, in model: CostModel) throws -> Cost {

@@ -18,6 +18,8 @@ package struct TextPath: DataPath {
     let map: TextMapParameters
     var train: TrainParameters
     let evaluate: TextEvaluateParameters
+    /// Models of n-grams of what the run reads; nil where none are wanted.
+    var count: CountParameters?
     let model: ModelConfiguration
     /// Of its tables; nil for the plain token embedding.
     let layout: OverEncodingLayout?
@@ -54,7 +56,8 @@ package struct TextPath: DataPath {
       [
         "corpus.file", "corpus.heldoutShare", "corpus.otherShare", "corpus.splitSeed",
         "tokenizer", "model.context", "training.steps", "training.batchSequences",
-        "training.logEverySteps", "downstream",
+        "training.logEverySteps", "counting", "evaluation.stride", "evaluation.finalPositions",
+        "downstream",
       ], because: "runs that are compared need equal batches and equal lines of metrics")
     let run = experiment.runs[0]
     switch figure.report {
@@ -105,6 +108,13 @@ package struct TextPath: DataPath {
       inputs[set.rawValue] = add(set.rawValue, tokens, of: own.corpus.part(of: set))
     }
     let map = add("train", own.tokenize, of: own.corpus.train)
+    // Of the baseline's runs: all runs of a seed read the same windows.
+    let isBaseline = run.variant == figure.baseline
+    let count = own.count.flatMap { isBaseline ? $0 : nil }.map { count in
+      graph.add(
+        count, inputs: inputs.merging(["data": map]) { $1 },
+        label: "counts of \(count.order)-grams, seed \(run.seed)", run: position)
+    }
     let train = graph.add(own.train, inputs: ["data": map], label: run.name, run: position)
     inputs["run"] = train
     let evaluate = graph.add(
@@ -112,7 +122,7 @@ package struct TextPath: DataPath {
     let downstream = own.downstream?.add(
       to: &graph, tokenizer: tokenizer, train: train, run: position)
     return StageGraph.Chain(
-      data: data, train: train, evaluate: evaluate, downstream: downstream)
+      data: data, count: count, train: train, evaluate: evaluate, downstream: downstream)
   }
 
   // MARK: - Report
@@ -126,6 +136,7 @@ package struct TextPath: DataPath {
       inputs["evaluate/\(run.name)"] = chain.evaluate
       inputs["train/\(run.name)"] = chain.train
       inputs["downstream/\(run.name)"] = chain.downstream
+      if let count = chain.count { inputs["count/\(run.seed)"] = count }
     }
     var report = TextFigureParameters()
     report.report = figure.report
@@ -182,6 +193,7 @@ extension TextPath.Run {
   func with(seed: Int) -> Self {
     var run = self
     (run.train.seed, run.train.dataSeed) = (UInt64(seed), UInt64(seed))
+    run.count?.dataSeed = UInt64(seed)
     return run
   }
 
@@ -190,7 +202,11 @@ extension TextPath.Run {
   ) throws {
     self.corpus = corpus
     downstream = try DownstreamPlan(settings, in: directory)
-    let split: [String: ConfigValue] = ["split": "split"]
+    // Left out where they are 0: the stage draws documents one by one then.
+    let split: [String: ConfigValue?] = [
+      "split": "split", "groupWords": settings.unlessZero("corpus.groupWords"),
+      "blockBytes": settings.unlessZero("corpus.blockBytes"),
+    ]
     let endOfText = try settings.string("tokenizer.endOfText")
     vocabulary = try settings.parameters(
       from: ["tokenizer", "corpus"],
@@ -247,6 +263,22 @@ extension TextPath.Run {
         "evaluation.stride",
         expected: "at most \(self.model.context), the context of the model")
     }
+    count = try Self.counting(settings, train, evaluate, context: self.model.context)
+  }
+
+  /// Stage count over what the run reads, scored on what the run is scored on; nil for order 1.
+  private static func counting(
+    _ settings: Settings, _ train: TrainParameters, _ evaluate: TextEvaluateParameters, context: Int
+  ) throws -> CountParameters? {
+    if settings.value("counting.order") == .integer(1) { return nil }
+    return try settings.parameters(
+      from: ["counting"],
+      adding: [
+        "context": .integer(context), "steps": .integer(train.plannedSteps.steps),
+        "batchSequences": .integer(train.training.batchSequences),
+        "dataSeed": .integer(Int(train.dataSeed)), "stride": .integer(evaluate.stride),
+        "positions": .integer(evaluate.finalPositions),
+      ])
   }
 
   /// `model.overEncoding` as the stage gets it: nil for order 1, rows by number.
@@ -300,7 +332,9 @@ extension CorpusFacts {
     _ tokens: TextTokenizeParameters, of corpus: Part, _ settings: Settings, _ share: String
   ) throws {
     let split = tokens.corpusSplit
-    let looked = min(corpus.documents, Self.draws)
+    // Drawn by their text, documents are known when it is read.
+    let looked =
+      split.groupWords == 0 && split.blockBytes == 0 ? min(corpus.documents, Self.draws) : 0
     let hasDocument = (0..<looked).contains { split.part(ofDocument: $0) == tokens.part }
     let own = tokens.part == .train ? 1 - tokens.heldoutShare : tokens.heldoutShare
     let isPossible = looked < corpus.documents && own * Double(corpus.documents) >= 1

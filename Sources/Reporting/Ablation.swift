@@ -87,16 +87,19 @@ package struct Ablation: Sendable {
   /// One run a row.
   package var csv: String {
     var text =
-      "model,seed,parameters,table_parameters,tokens,train_loss,eval_loss,eval_bits_per_byte,"
-      + "other_loss,other_bits_per_byte\n"
-    for bySeed in figure.runs {
+      ([
+        "model,seed,parameters,table_parameters,tokens,train_loss,eval_loss,eval_bits_per_byte",
+        "other_loss,other_bits_per_byte",
+      ] + (figure.counts.first?.names ?? [])).joined(separator: ",") + "\n"
+    for (seed, bySeed) in figure.runs.enumerated() {
       for (run, variant) in zip(bySeed, parameters.variants) {
-        let fields = [
-          variant.name, "\(run.seed)", "\(run.parameters)", "\(variant.tableParameters)",
-          "\(run.tokens)", "\(figure.loss(run, .train))", "\(figure.loss(run, .heldout))",
-          "\(run.scores[.heldout]?.bitsPerByte ?? .nan)", "\(figure.loss(run, .other))",
-          "\(run.scores[.other]?.bitsPerByte ?? .nan)",
-        ]
+        let fields =
+          [
+            variant.name, "\(run.seed)", "\(run.parameters)", "\(variant.tableParameters)",
+            "\(run.tokens)", "\(figure.loss(run, .train))", "\(figure.loss(run, .heldout))",
+            "\(run.scores[.heldout]?.bitsPerByte ?? .nan)", "\(figure.loss(run, .other))",
+            "\(run.scores[.other]?.bitsPerByte ?? .nan)",
+          ] + figure.countCells(seed: seed, variant)
         text += fields.joined(separator: ",") + "\n"
       }
     }
@@ -122,6 +125,7 @@ package struct Ablation: Sendable {
         uniqueKeysWithValues: TextFigure.Measure.allCases.map {
           ($0.rawValue, .number(RepeatedMeasures(figure.losses($0)).equalVariances))
         }))
+    members["counting"] = Counting(figure)?.value
     members["near"] = .array(
       comparisons.compactMap { judged in
         guard let near = judged.near, let p = judged.p[.train] else { return nil }
@@ -203,6 +207,16 @@ package struct Ablation: Sendable {
       ]
       text += "| " + cells.joined(separator: " | ") + " |\n"
     }
+    if let counting = Counting(figure) {
+      for order in counting.orders {
+        text += "| Kneser-Ney \(order)-gram | counts of the same text | | | | "
+        text += String(
+          format: "%.4f | %@ | | | | |\n", Summary(counting.losses(order, .heldout)).mean,
+          Figure.signed(
+            Summary(counting.losses(order, .heldout)).mean - heldout.means[baseline]))
+      }
+      text += "\nCounting: \(counting.summary).\n"
+    }
     text +=
       "\n| comparison | paper says | effect on train loss, 95 % interval | paper | in parts of the "
     text += "paper's | verdict | effect on held-out loss | by held-out loss |\n"
@@ -211,7 +225,8 @@ package struct Ablation: Sendable {
       let cells = [
         judged.name, judged.claim.says.rawValue, judged.differences[.train]?.text ?? "",
         judged.paper[.train].map(Figure.signed) ?? "", judged.ratio(.train),
-        "**\(judged.verdict(.train).rawValue)**", judged.differences[.heldout]?.text ?? "",
+        "**\(judged.verdict(.train).rawValue)**\(figure.trunkNote)",
+        judged.differences[.heldout]?.text ?? "",
         judged.verdict(.heldout).rawValue,
       ]
       text += "| " + cells.joined(separator: " | ") + " |\n"
@@ -223,7 +238,7 @@ package struct Ablation: Sendable {
     comparisons.map { judged in
       "\(judged.name): train loss "
         + "\(judged.differences[.train]?.text ?? ""), paper says \(judged.claim.says.rawValue): "
-        + judged.verdict(.train).rawValue
-    }
+        + judged.verdict(.train).rawValue + figure.trunkNote
+    } + [Counting(figure)?.summary].compactMap { $0 }
   }
 }

@@ -1,3 +1,4 @@
+import Contracts
 import Foundation
 import Statistics
 import Support
@@ -52,14 +53,25 @@ package struct PictureData: Sendable {
       throw UserError(
         table.source, expected: "a run for every size and seed, in one order", found: "others")
     }
-    let x = bySize.map { log10(sizes[$0.rows[0]]) }
-    let baseline = try table.numbers("m").firstIndex(of: 0) ?? 0
+    let m = try table.integers("m")
+    let distinct =
+      table.has(TextCounts.distinctColumn) ? try table.integers(TextCounts.distinctColumn) : nil
+    let fitted = ScalingLaw.fitted(
+      rows: bySize.map { m[$0.rows[0]] },
+      distinct: bySize.map { size in
+        distinct.flatMap { distinct in
+          m[size.rows[0]] == 0 ? nil : size.rows.map { distinct[$0] }.min()
+        }
+      })
+    let x = fitted.map { log10(sizes[bySize[$0].rows[0]]) }
+    let baseline = fitted.firstIndex { m[bySize[$0].rows[0]] == 0 } ?? 0
     var fits = "measure,input_vocabulary,fit,low,high\n"
     var means = "measure,input_vocabulary,mean\n"
     for measure in TextFigure.Measure.allCases {
       let losses = try table.numbers(measure.rawValue)
       let fit = try ScalingLaw.Fit(
-        x: x, losses: seeds.map { $0.rows.map { losses[$0] } }, baseline: baseline,
+        x: x, losses: seeds.map { seed in fitted.map { losses[seed.rows[$0]] } },
+        baseline: baseline,
         source: table.source)
       let (low, high) = (x.min() ?? 0, x.max() ?? 0)
       for step in 0...40 {
@@ -76,7 +88,20 @@ package struct PictureData: Sendable {
         means += "\(measure.rawValue),\(size.key[0]),\(mean)\n"
       }
     }
-    return PictureData(files: [("-fit.csv", fits), ("-means.csv", means)])
+    return PictureData(
+      files: [("-fit.csv", fits), ("-means.csv", means), ("-counts.csv", try counts(table))])
+  }
+
+  /// Mean losses of models of n-grams, by measure and order.
+  private static func counts(_ table: PublishedTable) throws -> String {
+    var text = "measure,order,mean\n"
+    for (measure, set) in [(TextFigure.Measure.heldout, ScoredSet.heldout), (.other, .other)] {
+      for order in 2...8 where table.has(TextCounts.column(order, set)) {
+        let losses = try table.numbers(TextCounts.column(order, set))
+        text += "\(measure.rawValue),\(order),\(Summary(losses).mean)\n"
+      }
+    }
+    return text
   }
 
   /// The data of whatever picture a CSV of this kind belongs to; nil for a table without a picture.

@@ -5,18 +5,38 @@ import Support
 /// Loss over the size of the input vocabulary: L = a − b·log₁₀(V + m), the baseline being m = 0.
 package struct ScalingLaw: Sendable {
   package let figure: TextFigure
+  /// Positions of the sizes that the law is fitted to: those whose m is not beyond the distinct n-grams
+  /// that the pass has, as rows beyond them are never read; all where fewer than four would be left.
+  package let fitted: [Int]
   private let x: [Double]
   private var fits: [TextFigure.Measure: Fit] = [:]
 
   package init(_ figure: TextFigure) throws {
     self.figure = figure
-    x = figure.parameters.variants.map { log10(Double($0.inputVocabulary)) }
+    let variants = figure.parameters.variants
+    let fitted = Self.fitted(
+      rows: variants.map(\.rows),
+      distinct: variants.map { variant in
+        let order = variant.tables.first?.order
+        return order.flatMap { order in figure.counts.compactMap { $0.distinct[order] }.min() }
+      })
+    self.fitted = fitted
+    x = fitted.map { log10(Double(variants[$0].inputVocabulary)) }
+    let baseline = figure.position(figure.parameters.baseline)
     for measure in TextFigure.Measure.allCases {
       fits[measure] = try Fit(
-        x: x, losses: figure.losses(measure),
-        baseline: figure.position(figure.parameters.baseline),
+        x: x, losses: figure.losses(measure).map { row in fitted.map { row[$0] } },
+        baseline: fitted.firstIndex(of: baseline) ?? 0,
         source: "\(figure.parameters.figure): variants")
     }
+  }
+
+  /// Positions of the sizes that are fitted; see `fitted`.
+  ///
+  /// - Parameter distinct: n-grams of the order of each size's tables, where they were counted.
+  static func fitted(rows: [Int], distinct: [Int?]) -> [Int] {
+    let within = rows.indices.filter { rows[$0] <= distinct[$0] ?? .max }
+    return within.count < 4 ? Array(rows.indices) : within
   }
 
   /// The fits of one measure.
@@ -160,16 +180,19 @@ package struct ScalingLaw: Sendable {
   /// One run a row. Numbers are in their shortest exact spelling.
   package var csv: String {
     var text =
-      "V,m,input_vocabulary,seed,tokens,train_loss,eval_loss,eval_bits_per_byte,other_loss,"
-      + "other_bits_per_byte\n"
-    for bySeed in figure.runs {
+      ([
+        "V,m,input_vocabulary,seed,tokens,train_loss,eval_loss,eval_bits_per_byte,other_loss",
+        "other_bits_per_byte",
+      ] + (figure.counts.first?.names ?? [])).joined(separator: ",") + "\n"
+    for (seed, bySeed) in figure.runs.enumerated() {
       for (run, variant) in zip(bySeed, figure.parameters.variants) {
-        let fields = [
-          "\(variant.vocabulary)", "\(variant.rows)", "\(variant.inputVocabulary)", "\(run.seed)",
-          "\(run.tokens)", "\(figure.loss(run, .train))", "\(figure.loss(run, .heldout))",
-          "\(run.scores[.heldout]?.bitsPerByte ?? .nan)", "\(figure.loss(run, .other))",
-          "\(run.scores[.other]?.bitsPerByte ?? .nan)",
-        ]
+        let fields =
+          [
+            "\(variant.vocabulary)", "\(variant.rows)", "\(variant.inputVocabulary)", "\(run.seed)",
+            "\(run.tokens)", "\(figure.loss(run, .train))", "\(figure.loss(run, .heldout))",
+            "\(run.scores[.heldout]?.bitsPerByte ?? .nan)", "\(figure.loss(run, .other))",
+            "\(run.scores[.other]?.bitsPerByte ?? .nan)",
+          ] + figure.countCells(seed: seed, variant)
         text += fields.joined(separator: ",") + "\n"
       }
     }
@@ -189,6 +212,7 @@ package struct ScalingLaw: Sendable {
       })
     members["paper"] = .object(
       figure.parameters.paper.mapValues { .object($0.mapValues(ConfigValue.double)) })
+    members["counting"] = Counting(figure)?.value
     members["fits"] = .object(
       Dictionary(
         uniqueKeysWithValues: TextFigure.Measure.allCases.map { ($0.rawValue, value($0)) }))
@@ -196,7 +220,8 @@ package struct ScalingLaw: Sendable {
   }
 
   package static let method = """
-    L = a - b*log10(V + m), least squares over the means of seeds, the baseline being m = 0. \
+    L = a - b*log10(V + m), least squares over the means of seeds, the baseline being m = 0; sizes whose \
+    m is beyond the distinct n-grams of the pass are shown and not fitted. \
     train_loss is the mean over the last stretch of a single pass; eval_loss and other_loss are of the \
     held-out documents of the same and of another domain, in nats a token. Intervals are 95 %. A seed \
     fixes initial weights and the order of the batches, the same for every m: what the runs of a seed \
@@ -221,7 +246,7 @@ package struct ScalingLaw: Sendable {
     let losses = figure.losses(measure)
     let repeated = RepeatedMeasures(losses)
     let baseline = figure.position(figure.parameters.baseline)
-    return [
+    var members: [String: ConfigValue] = [
       "a": fit.a.result, "b": fit.b.result, "rSquared": .number(fit.line.fit.rSquared),
       "lossPerFactor4": fit.lossPerFactor4.result,
       "ratioToPaper": paperB.flatMap { fit.b.ratio(to: $0) } ?? .null,
@@ -254,6 +279,10 @@ package struct ScalingLaw: Sendable {
         }),
       "claims": .array(claims(measure).map(\.value)),
     ]
+    if !figure.counts.isEmpty {
+      members["fitted"] = .array(fitted.map { .integer(figure.parameters.variants[$0].rows) })
+    }
+    return .object(members)
   }
 
   /// An estimate with, besides its own, an interval that holds for all of its kind at once.
@@ -277,7 +306,10 @@ package struct ScalingLaw: Sendable {
         b.interval?.high ?? .nan,
         fit.line.fit.rSquared, fit.lossPerFactor4.value)
       let beside = paperB.map { String(format: " (paper: b = %.4f)", $0) } ?? ""
-      return [numbers + beside] + claims(measure).map { "\($0.statement): \($0.verdict.rawValue)" }
-    }
+      return [numbers + beside]
+        + claims(measure).map {
+          "\($0.statement): \($0.verdict.rawValue)\(figure.trunkNote)"
+        }
+    } + [Counting(figure)?.summary].compactMap { $0 }
   }
 }

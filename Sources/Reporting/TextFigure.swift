@@ -7,13 +7,19 @@ package struct TextFigure: Sendable {
   package let parameters: TextFigureParameters
   /// By seed, then variant, in the order of the parameters.
   package let runs: [[TextRun]]
+  /// Of what the runs of each seed read; empty where nothing was counted.
+  package let counts: [TextCounts]
 
   /// Checks that the runs are one for every seed and variant, with equal steps and metrics at equal
   /// steps and tokens within a seed.
   ///
   /// - Throws: `UserError` naming the missing or deviating run.
-  package init(_ parameters: TextFigureParameters, runs: [TextRun]) throws {
+  package init(
+    _ parameters: TextFigureParameters, runs: [TextRun], counts: [TextCounts] = []
+  ) throws {
+    precondition(counts.isEmpty || counts.count == parameters.seeds.count, "counts of every seed")
     self.parameters = parameters
+    self.counts = counts
     self.runs = try parameters.seeds.map { seed in
       var first: TextRun?
       return try parameters.variants.map { variant in
@@ -51,7 +57,8 @@ package struct TextFigure: Sendable {
           try TextRun(variant: variant.name, seed: seed, train: train, evaluate: evaluate))
       }
     }
-    try self.init(parameters, runs: runs)
+    let counts = parameters.seeds.compactMap { configuration.inputs["count/\($0)"] }
+    try self.init(parameters, runs: runs, counts: counts.map(TextCounts.init))
   }
 
   private static func name(_ variant: String, _ size: String, _ seed: Int) -> String {
@@ -110,6 +117,16 @@ package struct TextFigure: Sendable {
           ]
         }),
     ]
+  }
+
+  /// The columns of a run's row that counting gives.
+  func countCells(seed: Int, _ variant: TextFigureParameters.Variant) -> [String] {
+    counts.isEmpty ? [] : counts[seed].cells(of: variant)
+  }
+
+  /// What stands behind the verdict of a trunk that counting beats.
+  package var trunkNote: String {
+    Counting(self)?.isUnderTrained == true ? " (\(Counting.note) trunk)" : ""
   }
 
   /// One run a row, or of curves one point of one run.

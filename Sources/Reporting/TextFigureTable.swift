@@ -22,6 +22,7 @@ extension TextFigure {
     let seeds = try table.integers("seed")
     let variants = try Self.variants(table, parameters)
     var runs: [TextRun] = []
+    var counted: [TextCounts] = []
     switch parameters.report {
     case .scalingLaw, .ablation:
       let tokens = try table.integers("tokens")
@@ -38,6 +39,11 @@ extension TextFigure {
             [.init(step: 1, tokens: tokens[row], loss: losses[0][row])],
             [.heldout: score(0), .other: score(1)]))
       }
+      counted = try parameters.seeds.compactMap { seed in
+        try TextCounts(table, rows: seeds.indices.filter { seeds[$0] == seed }) { row in
+          parameters.variants.first { $0.name == variants[row] }
+        }
+      }
     case .lossCurves:
       let (steps, tokens) = (try table.integers("step"), try table.integers("tokens"))
       let (own, base) = (try table.numbers("loss"), try table.numbers("baseline_loss"))
@@ -53,7 +59,7 @@ extension TextFigure {
         runs.append(run(variants[first], seeds[first], steps: steps[last], curve(own)))
       }
     }
-    try self.init(parameters, runs: runs)
+    try self.init(parameters, runs: runs, counts: counted)
   }
 
   /// The variant of every row: it stands there, or its m does.

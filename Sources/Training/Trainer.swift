@@ -87,7 +87,7 @@ package final class Trainer {
       modelValue, source: configuration.source, path: "parameters.model")
     model = try ModelConfiguration(reader: &reader)
     try reader.finish()
-    try data.fit(model.overEncoding?.layout)
+    try data.fit(model.overEncoding?.layout, lookBack: model.overEncoding?.lookBack ?? .document)
     if let heads = model.furtherHeads {
       try data.requireSingleTokens(for: type(of: heads).key)
     }

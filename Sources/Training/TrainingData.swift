@@ -9,7 +9,7 @@ import Support
 ///
 /// A *sentence* is what is laid into a lane and attends within itself: a whole document of a grammar's
 /// symbols; of text a window of at most `context` rows, cut from a document without overlap by
-/// `cut(context:)`. n-grams look back over the borders of windows, because they come from the map.
+/// `cut(context:)`. n-grams, which come from the map, look back over the borders of windows or not.
 ///
 /// Memory: the columns in their width on disk (1, 2, 4 or 8 bytes a row and column) and 8 bytes a
 /// sentence; `bytes` says how much.
@@ -112,14 +112,17 @@ package struct TrainingData: Sendable {
   ///
   /// - Throws: `UserError` when the set is no text, is of another vocabulary, has no n-grams of some
   ///   order, or holds rows of other tables.
-  package mutating func fit(_ layout: OverEncodingLayout?) throws {
+  package mutating func fit(
+    _ layout: OverEncodingLayout?, lookBack: LookBack = .document
+  ) throws {
     guard let text else {
       if layout == nil { return }
       throw UserError(
         "\(source): over-encoding", expected: "a map set of kind text",
         found: "kind grammar", remedy: "Map byte-pair tokens, or delete model.overEncoding.")
     }
-    mapped = try MappedRows(mapped.columns, text: text, layout: layout, path: source)
+    mapped = try MappedRows(
+      mapped.columns, text: text, layout: layout, lookBack: lookBack, path: source)
   }
 
   /// Checks that a label is a token, so that there is one a token further ahead.

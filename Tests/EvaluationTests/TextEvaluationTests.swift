@@ -326,6 +326,41 @@ private struct Workshop {
     #expect(orders.map { $0["order"] } == [.integer(2), .integer(3)])
   }
 
+  /// Tokens of stretches of 13 that both have, beside a search of every place.
+  @Test func overlapOfText() throws {
+    let shop = try Workshop()
+    defer { shop.remove() }
+    let (training, heldout) = (Workshop.documents(2), Workshop.documents(1))
+    let same = try count(shop, ["data": shop.writeMap(seed: 2), "same": shop.writeMap(seed: 2)])
+    #expect(same.overlaps[0].documentsInTraining == training.filter { $0.count >= 13 }.count)
+    #expect(
+      same.overlaps[0].tokensInTraining
+        == training.filter { $0.count >= 13 }.reduce(0) { $0 + $1.count })
+    // Behind a stretch of training text other tokens: of the first 20 tokens of the longest document.
+    let long = try #require(training.max { $0.count < $1.count })
+    let mixed = [Array(long[3..<23]) + heldout[0].prefix(9), Array(long[0..<12])]
+    let found = try count(
+      shop, ["data": shop.writeMap(seed: 2), "mixed": shop.writeMap(seed: 3, documents: mixed)]
+    ).overlaps[0]
+    let stretches = Set(
+      training.flatMap { document in
+        document.count < 13 ? [] : (0...document.count - 13).map { Array(document[$0..<$0 + 13]) }
+      })
+    var covered = 0
+    for document in mixed {
+      var marks = document.map { _ in false }
+      for start in document.indices where start + 13 <= document.count {
+        if stretches.contains(Array(document[start..<start + 13])) {
+          for i in start..<start + 13 { marks[i] = true }
+        }
+      }
+      covered += marks.filter(\.self).count
+    }
+    #expect(found.tokensInTraining == covered && covered >= 20)
+    #expect(found.tokens == mixed.reduce(0) { $0 + $1.count })
+    #expect(found.documents == 2 && found.documentsInTraining == 1)
+  }
+
   @Test func countsOfBadInput() throws {
     let shop = try Workshop()
     defer { shop.remove() }

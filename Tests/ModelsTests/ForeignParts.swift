@@ -50,14 +50,14 @@ struct ForeignTrunk: Trunk {
     let C = size.width
     let y = g.layerNorm(x, named: name + ".norm")
     let qkv = g.linear(
-      y, to: 3 * C, named: name + ".qkv", deviation: Self.deviation, bias: false)
+      y, to: 3 * C, named: name + ".qkv", deviation: size.deviation, bias: false)
     let attended = g.linear(
       g.attention(qkv: qkv, heads: size.heads), to: C, named: name + ".out",
-      deviation: Self.deviation, bias: false, residual: x)
+      deviation: size.deviation, bias: false, residual: x)
     let hidden = g.linear(
-      y, to: settings.expansion * C, named: name + ".up", deviation: Self.deviation, bias: false)
+      y, to: settings.expansion * C, named: name + ".up", deviation: size.deviation, bias: false)
     return g.linear(
-      hidden, activation: .gelu, to: C, named: name + ".down", deviation: Self.deviation,
+      hidden, activation: .gelu, to: C, named: name + ".down", deviation: size.deviation,
       bias: false, residual: attended)
   }
 

@@ -81,7 +81,7 @@ private func weights(_ store: ParameterStore) -> [Float] {
 
   /// The embedding by Algorithm 1 in Double, against a model without layers in between: the gradient
   /// of the projections is linear in it.
-  @Test(arguments: [OverEncoding.Reduction.mean, .sum], [true, false])
+  @Test(arguments: OverEncoding.Reduction.allCases, [true, false])
   func embeddingIsAlgorithmOne(reduction: OverEncoding.Reduction, token: Bool) throws {
     let configuration = try overEncoded(
       token: token, reduction: reduction, deviation: 0.5)
@@ -91,8 +91,8 @@ private func weights(_ store: ParameterStore) -> [Float] {
     let wpe = g.parameter("wpe", [40, 16], .normal(0.5))
     let x = g.overEncoding(
       tables: encoding.layout.embedders.map { ($0.modulus, $0.width) }, tokens: wte,
-      positions: wpe, columns: 16, scale: encoding.scale, deviation: 0.5, projectionDeviation: 0.5,
-      named: "t")
+      positions: wpe, columns: 16, scale: encoding.scale, tableScale: encoding.tableScale,
+      deviation: 0.5, projectionDeviation: 0.5, named: "t")
     let head = g.parameter("head", [14, 16], .normal(0.5))
     g.addLoss("next", g.labelHead(x, weight: head, labels: 14))
     let plan = Plan(g, limits: Limits(rows: 100, segment: 40))
@@ -113,7 +113,8 @@ private func weights(_ store: ParameterStore) -> [Float] {
       for (i, table) in store.tables.enumerated() {
         for j in 0..<4 {
           let value = Double(table.weights[ids[i + 1] * 4 + j])
-          for c in 0..<16 { row[c] += value * w[(4 * i + j) * 16 + c] }
+          let scale = reduction == .normalizedSum ? 0.5 : 1
+          for c in 0..<16 { row[c] += scale * value * w[(4 * i + j) * 16 + c] }
         }
       }
       if reduction == .mean { row = row.map { $0 / (token ? 5 : 4) } }
@@ -127,15 +128,16 @@ private func weights(_ store: ParameterStore) -> [Float] {
 
   @Test(
     arguments: [
-      (16, false, true, .none), (24, true, true, .rms), (20, false, false, .none),
-      (64, true, false, .rms),
-    ] as [(Int, Bool, Bool, OverEncoding.Normalization)])
+      (16, false, true, .mean, .none), (24, true, true, .normalizedSum, .rms),
+      (20, false, false, .normalizedSum, .none), (64, true, false, .sum, .rms),
+    ] as [(Int, Bool, Bool, OverEncoding.Reduction, OverEncoding.Normalization)])
   func finiteDifferences(
-    width: Int, tied: Bool, token: Bool, normalization: OverEncoding.Normalization
+    width: Int, tied: Bool, token: Bool, reduction: OverEncoding.Reduction,
+    normalization: OverEncoding.Normalization
   ) throws {
     let configuration = try overEncoded(
-      width: width, rows: 30, tied: tied, token: token, normalization: normalization,
-      deviation: 0.3)
+      width: width, rows: 30, tied: tied, token: token, reduction: reduction,
+      normalization: normalization, deviation: 0.3)
     let engine = engine(configuration, lanes: 2)
     let store = engine.parameters
     for slot in store.layout.slots {
@@ -358,6 +360,11 @@ private func weights(_ store: ParameterStore) -> [Float] {
     #expect(full.overEncoding?.scale == 1 && full.overEncoding?.token == false)
     #expect(full.overEncoding?.layout.embedders.map(\.modulus) == [100, 102, 104, 106])
     #expect(full.overEncoding?.projectionDeviation == 0.125)
+    #expect(full.overEncoding?.tableScale == 1 && full.overEncoding?.lookBack == .document)
+    let even = try configuration(
+      "order: 3, slices: 2, rows: 100, reduction: normalizedSum, lookBack: window")
+    #expect(even.overEncoding?.scale == 1 && even.overEncoding?.tableScale == 0.5)
+    #expect(even.overEncoding?.lookBack == .window)
   }
 
   @Test(arguments: [
@@ -366,6 +373,7 @@ private func weights(_ store: ParameterStore) -> [Float] {
     ("order: 2, slices: 1, rows: 100, row: 5", "unknown key"),
     ("order: 2, slices: 2, rows: 100, moduli: equal", "same order and modulus"),
     ("order: 2, slices: 1, rows: 100, reduction: max", "reduction"),
+    ("order: 2, slices: 1, rows: 100, lookBack: never", "lookBack"),
     ("order: 2, slices: 1, rows: 100, normalization: layer", "normalization"),
     ("order: 2, slices: 1, rows: 100, deviation: -1", "deviation"),
   ])

@@ -40,6 +40,7 @@ def table(rows, parameters):
         pair = names.index(claim["variant"]), names.index(claim["against"])
         comparisons.append((claim, {m: losses[m].difference(*pair) for m in MEASURES}))
     corrected = {m: holm([e[m].p for _, e in comparisons]) for m in MEASURES}
+    baseline = [r for r in rows if r["model"] == parameters["baseline"]]
     result = []
     for i, (claim, estimates) in enumerate(comparisons):
         judged = {"model": claim["variant"], "against": claim["against"], "statement": claim["says"]}
@@ -62,7 +63,44 @@ def table(rows, parameters):
             {m: {"mean": losses[m].means[i], "perSeed": losses[m].y[:, i].tolist()} for m in MEASURES}
             for i in range(len(names))
         ],
-    }
+    } | counting(baseline, rows, parameters, lambda r: r["model"])
+
+
+def counting(baseline, rows, parameters, name):
+    """The baseline beside Kneser-Ney models of the same text; {} for a CSV without them."""
+    orders = [n for n in range(2, 9) if f"kn{n}_eval_loss" in rows[0]]
+    if not orders:
+        return {}
+    first = {int(r["seed"]): r for r in reversed(baseline)}
+    each = [first[seed] for seed in parameters["seeds"]]
+
+    def column(key):
+        values = [float(r[key]) for r in each]
+        return {"mean": float(np.mean(values)), "perSeed": values}
+
+    reference = max((n for n in orders if n <= 4), default=orders[0])
+    losses = Losses([[float(r["eval_loss"]), float(r[f"kn{reference}_eval_loss"])] for r in each])
+    difference = losses.difference(0, 1)
+    high = difference.interval()[1]
+    tables = {v["name"]: v["tables"] for v in parameters["variants"]}
+    by_rows = {str(t[0]["rows"] if t else 0): t for t in tables.values()}
+    distinct = {}
+    for r in rows:
+        own = tables[name(r)] if "model" in r else by_rows[name(r)]
+        if own:
+            distinct.setdefault(own[0]["order"], {})[int(r["seed"])] = int(r["distinct_grams"])
+    return {"counting": {
+        "underTrained": not (high is not None and high < 0), "reference": reference,
+        "difference": difference.json(),
+        "orders": [
+            {"order": n, "eval_loss": column(f"kn{n}_eval_loss"), "other_loss": column(f"kn{n}_other_loss")}
+            for n in orders
+        ],
+        "distinct": [
+            {"order": n, "perSeed": [distinct[n][s] for s in parameters["seeds"]]} for n in sorted(distinct)
+        ],
+        "overlap": {s: column(f"{s}_overlap")["mean"] for s in ("eval", "other")},
+    }}
 
 
 def regression(columns, losses):
@@ -100,17 +138,27 @@ def law(rows, parameters):
     m = [v["tables"][0]["rows"] if v["tables"] else 0 for v in variants]
     size = [v["tokenRows"] + r for v, r in zip(variants, m)]
     paper = {k: v for group in parameters["paper"].values() for k, v in group.items()}
+    # Rows beyond the distinct n-grams of the pass are never read: such sizes are not fitted.
+    counted = "distinct_grams" in rows[0]
+    beyond = {int(r["m"]) for r in rows if counted and int(r["m"]) > int(r["distinct_grams"])}
+    fitted = [i for i in range(len(m)) if m[i] not in beyond]
+    fitted = fitted if len(fitted) >= 4 else list(range(len(m)))
+    baseline = [r for r in rows if r["m"] == "0"]
     return {
         "fits": {
             measure: law_of(
                 Losses(by_seed(rows, parameters["seeds"], m, measure, lambda r: int(r["m"]))),
-                m, size, paper.get("b"), len(parameters["seeds"]), m.index(0))
+                m, size, fitted, paper.get("b"), len(parameters["seeds"]), m.index(0))
+            | ({"fitted": [m[i] for i in fitted]} if counted else {})
             for measure in MEASURES
         }
-    }
+    } | counting(baseline, rows, parameters, lambda r: r["m"])
 
 
-def law_of(losses, m, size, paper_b, seeds, baseline):
+def law_of(everything, m, size, fitted, paper_b, seeds, baseline):
+    every_m, every_size, every_baseline = m, size, baseline
+    losses = Losses(everything.y[:, fitted])
+    m, size, baseline = [m[i] for i in fitted], [size[i] for i in fitted], fitted.index(baseline)
     x = np.log10(np.array(size, float))
     ones, extent = np.ones_like(x), x.max() - x.min()
     design, inverse, residuals, scatter, free, widest = regression([ones, x], losses)
@@ -157,7 +205,7 @@ def law_of(losses, m, size, paper_b, seeds, baseline):
         "lossPerFactor4": b.times(-math.log10(4)).json(), "ratioToPaper": b.ratio(paper_b),
         "curvature": {"quadratic": widest_bent(bent[2]).json(), "sag": sag.json()},
         "lackOfFit": {"f": lack, "p": lack_p, "degreesOfFreedom": [free, losses.degrees]},
-        "equalVariances": losses.bartlett,
+        "equalVariances": everything.bartlett,
         "departures": [d.at_once(at_once[0]) for d in departures],
         "steps": [s.at_once(at_once[1]) for s in steps],
         "range": [min(size), max(size)],
@@ -167,10 +215,11 @@ def law_of(losses, m, size, paper_b, seeds, baseline):
         },
         "points": [
             {
-                "m": m[i], "inputVocabulary": size[i], "mean": losses.means[i],
-                "perSeed": losses.y[:, i].tolist(),
-                "difference": None if i == baseline else losses.difference(i, baseline).json(),
-            } for i in range(len(x))
+                "m": every_m[i], "inputVocabulary": every_size[i], "mean": everything.means[i],
+                "perSeed": everything.y[:, i].tolist(),
+                "difference": None if i == every_baseline
+                else everything.difference(i, every_baseline).json(),
+            } for i in range(len(every_m))
         ],
         "claims": [
             {"estimate": b.json(), "p": p[0], "pHolm": corrected[0],
@@ -270,6 +319,9 @@ def judge(folder, name):
     else:
         claims = computed.get("claims") or [c for f in computed["fits"].values() for c in f["claims"]]
     found = []
+    for key in ("counting",):
+        if key in published and key not in computed:
+            found.append(f"{path}.json:{key}: published alone")
     for key, value in computed.items():
         words = ROW_WORDS if key == "rows" or (compute is curves and key == "curves") else WORDS
         found += differences(value, published.get(key), f"{path}.json:{key}", words)

@@ -85,8 +85,14 @@ import Testing
   func pinnedCorporaNeedNotBeThere(path: String) throws {
     let plan = try plan(path, vocabulary: 8192, validation: 0.01)
     #expect(plan.nodes.allSatisfy { $0.sources == ["data/corpus/default/digest"] })
-    #expect(plan.nodes[0].configuration.inputs["corpus"]?.id == "88559de1d0db")
+    #expect(plan.nodes[0].configuration.inputs["corpus"]?.id == "7a79354a5737")
     #expect(plan.rules.contains("| data/corpus/default/digest\n"))
+  }
+
+  @Test func domainsArePinnedToo() throws {
+    let plan = try plan("data/corpus/default/domains/papers.jsonl")
+    #expect(plan.nodes.allSatisfy { $0.sources == ["data/corpus/default/digest"] })
+    #expect(plan.nodes[0].configuration.inputs["corpus"]?.id == "7e1674b0b39b")
   }
 
   @Test func statesAreThoseOfFigures() throws {

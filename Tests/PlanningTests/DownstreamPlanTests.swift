@@ -52,7 +52,7 @@ import Testing
     let report = graph.nodes[graph.report].configuration.inputs
     let name = graph.experiment.runs[0].name
     #expect(report["downstream/\(name)"]?.id == node.id)
-    #expect(report.count == 3 * runs)
+    #expect(report.keys.count { $0.hasPrefix("downstream/") } == runs)
   }
 
   @Test func whatItTakes() throws {

@@ -129,6 +129,7 @@ import Testing
     "model.layers": ["0", "1001"],
     "model.width": ["0", "1000001", "13*"],
     "model.heads": ["0", "100001", "3*"],
+    "model.deviation": ["-0.1", "10.5"],
     "model.overDecoding.heads": ["0", "65", "3*"],
     "model.overDecoding.weights": ["[]", "[-1.0]", "[1001.0]", "[0.5, 0.5]"],
     "model.overDecoding.rank": ["-1", "1000001", "1000*"],
@@ -190,6 +191,9 @@ import Testing
       "evaluation.batchPositions": ["0", "16777217"],
       "evaluation.positions": ["-1", "1125899906842625"],
       "evaluation.finalPositions": ["-1", "1125899906842625"],
+      "counting.order": ["0", "9"],
+      "corpus.groupWords": ["-1", "1001"],
+      "corpus.blockBytes": ["-1", "63"],
       "report.stretch": ["0.0", "1.1", "-0.1"],
     ]) { $1 },
   ]
@@ -248,6 +252,7 @@ import Testing
       "sum", "cl100k", "32V", "<|other|>", "pipeline/corpora/default.yaml",
       "data/grammars/cfg3b.grammar", "true", "false", "[1, 2]", "[2]", "own", "shared",
       "embeddingFirst", "hiddenFirst", "beforeNorm", "afterNorm",
+      "document",
     ]
     let settings = try probe.plan("training.lanes", "4").graph.experiment.runs[0]
     for (path, entry) in settings.settings.entries.sorted(by: { $0.key < $1.key }) {

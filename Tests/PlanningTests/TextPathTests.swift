@@ -53,8 +53,8 @@ import Testing
     #expect(
       ids(graph).mapValues(\.count)
         == [
-          .vocabulary: 1, .tokenize: 3, .map: 3, .train: 7 * seeds, .evaluate: 7 * seeds,
-          .report: 1,
+          .vocabulary: 1, .tokenize: 3, .map: 3, .count: seeds, .train: 7 * seeds,
+          .evaluate: 7 * seeds, .report: 1,
         ])
     let chain = graph.chains[0]
     let train = graph.nodes[chain.train].configuration
@@ -100,7 +100,7 @@ import Testing
     #expect(before[.report] != rate[.report])
 
     try project.replace(
-      "digest: 88559de1", by: "digest: 98559de1", in: "pipeline/corpora/default.yaml")
+      "digest: 7a79354a", by: "digest: 8a79354a", in: "pipeline/corpora/default.yaml")
     let corpus = ids(try graph())
     for stage in [Stage.vocabulary, .tokenize, .map, .train, .evaluate] {
       #expect(rate[stage]?.isDisjoint(with: corpus[stage] ?? []) == true)
@@ -143,7 +143,8 @@ import Testing
     // Exactly 64 V, and the nearest modulus of the rule.
     #expect(rows == [nil, 262_144, 262_401])
     #expect(report.parameters["paper"]?["multiple"]?["train_loss"] == 2.702)
-    #expect(report.inputs.count == 2 * graph.experiment.runs.count)
+    #expect(
+      report.inputs.count == 2 * graph.experiment.runs.count + graph.experiment.seeds.count)
     let law = try self.graph().nodes.last?.configuration.parameters
     #expect(law?["paper"]?["L = a - b*log10(V+m)"] == ["a": 2.6754, "b": 0.0256])
   }
@@ -195,6 +196,7 @@ import Testing
     #expect(
       model == [
         "architecture": "gpt2", "layers": 2, "width": 32, "heads": 2, "context": 64, "tied": false,
+        "deviation": 0.0,
       ])
   }
 
@@ -259,7 +261,33 @@ import Testing
     #expect(try ids(graph("table4", "smoke"))[.vocabulary] != before[.vocabulary])
   }
 
-  @Test(arguments: [("digest: 88559de1", "digest: 88559DE1"), ("bytes: 45560552", "bytes: 0")])
+  @Test func domainsArePinned() throws {
+    let facts = try CorpusFacts(path: "pipeline/corpora/default.yaml", in: project.directory)
+    #expect(
+      facts.domains.count >= 8 && facts.domains.map(\.name) == facts.domains.map(\.name).sorted())
+    let essays = try #require(facts.domains.first { $0.name == "essays" }).part
+    #expect(essays.path == "data/corpus/default/domains/essays.jsonl" && essays.id.count == 12)
+    #expect(facts.domains.allSatisfy { (300_000...2_000_000).contains($0.part.bytes) })
+    #expect(Set(facts.domains.map(\.part.id)).count == facts.domains.count)
+    let none = try CorpusFacts(path: "pipeline/corpora/sample.yaml", in: project.directory)
+    #expect(none.domains.isEmpty)
+  }
+
+  @Test(arguments: [
+    ("  essays:", "  Essays:", "domains.Essays: expected a name"),
+    ("  essays:", "  other:", "domains.other: expected a name"),
+    ("essays.jsonl\n    digest: 9", "essays.jsonl\n    digest: g", "domains.essays.digest"),
+    ("essays.jsonl\n", "essays.jsonl\n    share: 1\n", "share"),
+  ])
+  func badDomains(old: String, new: String, words: String) throws {
+    try project.replace(old, by: new, in: "pipeline/corpora/default.yaml")
+    let error = #expect(throws: UserError.self) {
+      try CorpusFacts(path: "pipeline/corpora/default.yaml", in: project.directory)
+    }
+    #expect(error?.description.contains(words) == true, "\(error?.description ?? "")")
+  }
+
+  @Test(arguments: [("digest: 7a79354a", "digest: 7A79354A"), ("bytes: 144140522", "bytes: 0")])
   func badCorpora(old: String, new: String) throws {
     try project.replace(old, by: new, in: "pipeline/corpora/default.yaml")
     let error = #expect(throws: UserError.self) { try graph() }

@@ -95,6 +95,32 @@ final class TemporaryRuns {
     return .init(id: configuration.id, path: path)
   }
 
+  /// Counts of orders 2 and 4 whose held-out losses are 4.5 and 4 + seed / 10.
+  func count(seed: Int) throws -> StageConfiguration.Input {
+    let configuration = StageConfiguration(
+      stage: "count", version: 1, parameters: ["dataSeed": .integer(seed)])
+    let path = directory + "/count-" + configuration.id
+    try AtomicFile.makeDirectory(path)
+    func order(_ order: Int, _ loss: Double) -> ConfigValue {
+      [
+        "order": .integer(order), "distinct": 100_000,
+        "sets": [
+          "heldout": ["natsPerToken": .double(loss)],
+          "other": ["natsPerToken": .double(loss + 1)],
+        ],
+      ]
+    }
+    try StageIndex.write(
+      to: path, configuration: configuration,
+      content: [
+        "metadata": [
+          "orders": [order(2, 4.5), order(4, 4 + Double(seed) / 10)],
+          "overlap": ["heldout": ["tokens": 0.25], "other": ["tokens": 0.0]],
+        ]
+      ])
+    return .init(id: configuration.id, path: path)
+  }
+
   func configuration(
     kind: String, seeds: [Int] = TemporaryRuns.seeds, comparisons: ConfigValue = [],
     change: (inout [String: StageConfiguration.Input]) throws -> Void = { _ in }
@@ -197,12 +223,77 @@ final class TemporaryRuns {
       TextFigure(law.figure.parameters, table, trains: [:], evaluates: [:]))
     #expect(again.json["fits"] == json["fits"] && again.csv == law.csv)
     let data = try PictureData.law(PublishedTable(Array(law.csv.utf8), source: "law.csv"))
-    #expect(data.files.map(\.ending) == ["-fit.csv", "-means.csv"])
+    #expect(data.files.map(\.ending) == ["-fit.csv", "-means.csv", "-counts.csv"])
+    #expect(data.files[2].text == "measure,order,mean\n" && json["counting"] == nil)
     let fits = data.files[0].text.split(separator: "\n")
     #expect(fits.count == 1 + 3 * 41)
     let value = fit.line.value(at: [1, 3])
     let band = try #require(value.interval)
     #expect(fits.contains("eval_loss,1000.0,\(value.value),\(band.low),\(band.high)"))
+  }
+
+  @Test func countsStandBesideTheRuns() throws {
+    let figure = try runs.figure("scalingLaw") { inputs in
+      for seed in TemporaryRuns.seeds { inputs["count/\(seed)"] = try runs.count(seed: seed) }
+    }
+    let counting = try #require(Counting(figure))
+    #expect(counting.orders == [2, 4] && counting.losses(4, .heldout) == [4.1, 4.2, 4.3])
+    // The baseline's held-out loss is 4.35 + 0.02·seed and some noise: some 0.19 above.
+    let baseline = figure.losses(.heldout).map { $0[0] }
+    let mean = (baseline.reduce(0, +) - 4.1 - 4.2 - 4.3) / 3
+    #expect(abs(counting.difference.value - mean) < 1e-12 && counting.isUnderTrained)
+    let law = try ScalingLaw(figure)
+    #expect(law.summaries.count == 9)
+    #expect(law.summaries.filter { $0.hasSuffix("(under-trained trunk)") }.count == 6)
+    #expect(law.json["counting"]?["underTrained"] == .bool(true))
+    let table = try PublishedTable(Array(law.csv.utf8), source: "law.csv")
+    #expect(
+      table.columns.suffix(7) == [
+        "kn2_eval_loss", "kn2_other_loss", "kn4_eval_loss", "kn4_other_loss", "distinct_grams",
+        "eval_overlap", "other_overlap",
+      ])
+    let again = try ScalingLaw(TextFigure(figure.parameters, table, trains: [:], evaluates: [:]))
+    #expect(again.json["counting"] == law.json["counting"] && again.csv == law.csv)
+    let lines = try PictureData.law(table).files[2].text.split(separator: "\n")
+    #expect(lines[1] == "eval_loss,2,4.5" && lines[2].hasPrefix("eval_loss,4,4."))
+    // A trunk that does better is called nothing.
+    let low = TextCounts(
+      orders: [.init(order: 4, losses: [.heldout: 4.6, .other: 5])], distinct: [2: 1], overlap: [:])
+    let good = try TextFigure(
+      figure.parameters, runs: Array(figure.runs.joined()), counts: [low, low, low])
+    #expect(Counting(good)?.isUnderTrained == false && good.trunkNote.isEmpty)
+  }
+
+  /// Rows that no n-gram of the pass reads are no part of the law.
+  @Test(arguments: [(99_000, 5), (98_999, 4), (8_999, 5)])
+  func sizesBeyondTheGramsAreNotFitted(distinct: Int, fitted: Int) throws {
+    var parameters = try runs.figure("scalingLaw").parameters
+    var more = parameters.variants[1]
+    more.name = "m3"
+    more.tables[0].rows = 3000
+    parameters.variants.append(more)
+    let counts = TextCounts(
+      orders: [.init(order: 4, losses: [.heldout: 3, .other: 3])], distinct: [2: distinct],
+      overlap: [:])
+    let figure = try TextFigure(
+      parameters,
+      runs: parameters.variants.flatMap { variant in
+        parameters.seeds.map { seed in
+          let loss = runs.loss(variant.rows, seed: seed, share: 1)
+          return TextRun(
+            variant: variant.name, seed: seed, parameters: 1, steps: 1,
+            curve: [.init(step: 1, tokens: 10, loss: loss)],
+            scores: [.heldout: .init(natsPerToken: loss, bitsPerByte: 1, tokens: 1)])
+        }
+      }, counts: [counts, counts, counts])
+    let law = try ScalingLaw(figure)
+    #expect(law.fitted.count == fitted)
+    #expect(law.fitted == (fitted == 4 ? [0, 1, 2, 4] : [0, 1, 2, 3, 4]))
+    guard case .array(let points)? = law.json["fits"]?["train_loss"]?["points"] else {
+      Issue.record("no points")
+      return
+    }
+    #expect(points.count == 5)
   }
 
   /// The sag of a parabola c·z² over a range R is c·R²/4.

@@ -18,16 +18,17 @@ import Training
 
   /// Lanes of all windows, as (token, row in each table …, label) of every document.
   private func expected(
-    context: Int, _ layout: OverEncodingLayout?
+    context: Int, _ layout: OverEncodingLayout?, _ lookBack: LookBack
   ) -> [(inputs: [Int32], labels: [Int32])] {
     TextFixture.documents.flatMap { tokens -> [(inputs: [Int32], labels: [Int32])] in
       let positions = max(0, tokens.count - 1)
       return stride(from: 0, to: positions, by: context).map { start in
         let window = start..<min(start + context, positions)
+        let seen = lookBack == .document ? 0 : start
         let inputs = window.flatMap { t in
           [tokens[t]]
             + (layout?.embedders ?? []).map {
-              TextFixture.gram(tokens, t, order: $0.order) % $0.modulus
+              TextFixture.gram(Array(tokens[seen...]), t - seen, order: $0.order) % $0.modulus
             }
         }
         return (inputs.map(Int32.init), window.map { Int32(tokens[$0 + 1]) })
@@ -36,9 +37,10 @@ import Training
   }
 
   private func check(
-    _ data: TrainingData, context: Int, _ layout: OverEncodingLayout?
+    _ data: TrainingData, context: Int, _ layout: OverEncodingLayout?,
+    lookBack: LookBack = .document
   ) throws {
-    let windows = expected(context: context, layout)
+    let windows = expected(context: context, layout, lookBack)
     #expect(data.sentences == windows.count)
     #expect(data.inputColumns == 1 + (layout?.embedders.count ?? 0))
     #expect(data.lengths == windows.map(\.labels.count))
@@ -70,6 +72,8 @@ import Training
       ] {
         try data.fit(tables)
         try check(data, context: context, tables)
+        try data.fit(tables, lookBack: .window)
+        try check(data, context: context, tables, lookBack: .window)
       }
       try data.fit(nil)
       try check(data, context: context, nil)
@@ -93,16 +97,22 @@ import Training
   }
 
   private func fault(
-    _ tables: OverEncodingLayout, mapped: OverEncodingLayout? = nil
+    _ tables: OverEncodingLayout, mapped: OverEncodingLayout? = nil,
+    lookBack: LookBack = .document
   ) throws -> String {
     try withTemporaryDirectory { directory in
       var data = try TrainingData(TextFixture.write(in: directory, layout: mapped), threads: 1)
-      let error = #expect(throws: UserError.self) { try data.fit(tables) }
+      let error = #expect(throws: UserError.self) {
+        try data.fit(tables, lookBack: lookBack)
+      }
       return try #require(error).description
     }
   }
 
   @Test func refusesSetsMappedForSomethingElse() throws {
+    #expect(
+      try fault(layout(), mapped: layout(), lookBack: .window).contains(
+        "expected exact n-gram ids, which can be cut at the start of a window"))
     #expect(
       try fault(layout(vocabulary: 301)).contains("expected 301 tokens, as the model, found 300"))
     #expect(
@@ -172,7 +182,7 @@ import Training
       }
       #expect(identities[0] == identities[1])
       #expect(identities[0] == identities[2])
-      let windows = expected(context: 9, nil)
+      let windows = expected(context: 9, nil, .document)
       let index = try TrainingRunIndex(directory: "\(directory)/run1")
       #expect(index.steps == (2 * windows.count + 3) / 4)
       #expect(index.snapshots.map(\.kind) == [.text])
@@ -233,7 +243,7 @@ import Training
   @Test func onePassIsAllThatStepsGive() throws {
     try withTemporaryDirectory { directory in
       let input = try TextFixture.write(in: directory)
-      let windows = expected(context: 9, nil).count
+      let windows = expected(context: 9, nil, .document).count
       func configuration(_ steps: Int, batch: Int = 4) -> StageConfiguration {
         TrainerTests.configuration(
           input,

@@ -12,14 +12,14 @@ extension GraphBuilder {
     return output
   }
 
-  /// scale · (Σ over tables of (one row)·W + one row of `tokens`) + one row of `positions`, for
-  /// over-encoding. Tables are `<name>.oe_embedders.<i>.weight` (rows, width); their projections lie
+  /// scale · (tableScale · Σ over tables of (one row)·W + one row of `tokens`) + one row of `positions`,
+  /// for over-encoding. Tables are `<name>.oe_embedders.<i>.weight` (rows, width); their projections lie
   /// stacked in `<name>.oe_proj.weight` (Σ widths, columns), table i's below those of the tables
   /// before it. Normalized rows pass an RMSNorm `<name>.oe_norm` in between.
   package mutating func overEncoding(
     tables: [(rows: Int, width: Int)], tokens: Parameter?, positions: Parameter?, columns: Int,
-    scale: Double, isNormalized: Bool = false, deviation: Double, projectionDeviation: Double,
-    named name: String
+    scale: Double, tableScale: Double = 1, isNormalized: Bool = false, deviation: Double,
+    projectionDeviation: Double, named name: String
   ) -> Tensor {
     let declared = tables.enumerated().map { i, table in
       self.table(
@@ -35,7 +35,7 @@ extension GraphBuilder {
     append(
       OverEncodingSum(
         rows: rows, projection: projection, tokens: tokens, positions: positions,
-        scale: Float(scale), output: output))
+        scale: Float(scale), tableScale: Float(tableScale), output: output))
     return output
   }
 

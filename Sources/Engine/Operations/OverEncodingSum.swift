@@ -1,7 +1,9 @@
-/// X[n] = scale · (R[n]·W + E[token n]) + P[position n]: the projections of all looked up rows R (N, K)
-/// as one product with the stacked W (K, C), which is their sum; E and P where there are any.
+/// X[n] = scale · (tableScale · R[n]·W + E[token n]) + P[position n]: the projections of all looked up
+/// rows R (N, K) as one product with the stacked W (K, C), which is their sum; E and P where there are
+/// any.
 ///
-/// Source: Over-Tokenized Transformer, equation 4 and Algorithm 1, with scale = 1/(1 + k(n − 1)).
+/// Source: Over-Tokenized Transformer, equation 4 and Algorithm 1, with scale = 1/(1 + k(n − 1)) and no
+/// scale of the tables alone.
 struct OverEncodingSum: Operation {
   /// R.
   let rows: Tensor
@@ -9,6 +11,7 @@ struct OverEncodingSum: Operation {
   let tokens: Parameter?
   let positions: Parameter?
   let scale: Float
+  let tableScale: Float
   let output: Tensor
 
   var K: Int { rows.columns }

@@ -73,8 +73,9 @@ package struct DownstreamRun {
       return Task(
         task: task, documents: documents,
         tokenized: try TokenizedTask(
-          documents, encoder: encoder, mapper: mapper, context: trained.model.context,
-          task: task.name))
+          documents, encoder: encoder, mapper: mapper,
+          lookBack: trained.model.overEncoding?.lookBack ?? .document,
+          context: trained.model.context, task: task.name))
     }
   }
 

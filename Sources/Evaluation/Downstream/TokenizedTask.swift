@@ -38,8 +38,7 @@ package struct ChoicePiece: Sendable, Equatable {
 ///
 /// Context and continuation are tokenized each by itself, without special tokens: nothing stands in front
 /// of a context, as nothing stands in front of a document that models are trained on. N-grams are those of
-/// both together, from the first token of the whole context on, cut or not, as windows of training have
-/// those of their documents.
+/// both together, and look back over a cut as they do over that of a window in training.
 struct TokenizedTask {
   /// What became of a choice.
   struct Choice: Sendable {
@@ -59,19 +58,20 @@ struct TokenizedTask {
 
   /// - Parameters:
   ///   - mapper: of the model's tables; nil without.
+  ///   - lookBack: of their n-grams.
   ///   - context: rows of a query.
   ///   - task: for messages.
   /// - Throws: `UserError` for a text that the tokenizer has no token for.
   init(
     _ documents: [TaskDocument], encoder: BytePairEncoder, mapper: OverEncodingMapper?,
-    context limit: Int, task: String
+    lookBack: LookBack, context limit: Int, task: String
   ) throws {
     let tables = 1 + (mapper?.layout.embedders.count ?? 0)
     var choices: [[Choice]] = []
     var requests: [ContinuationEngine.Request] = []
     var owners: [[(document: Int, choice: Int)]] = []
     for (number, document) in documents.enumerated() {
-      let first = requests.count
+      let firstOwn = requests.count
       var own: [Choice] = []
       for (c, choice) in document.choices.enumerated() {
         let context = encoder.encode(choice.context)
@@ -83,7 +83,8 @@ struct TokenizedTask {
             found: "\(context.count) and \(continuation.count)",
             remedy: "The tokenizer has no token for these bytes; leave the task out.")
         }
-        let rows = Self.rows(of: context + continuation, mapper)
+        let tokens = context + continuation
+        let whole = Self.rows(of: tokens, mapper)
         own.append(
           Choice(
             tokens: continuation.count,
@@ -92,13 +93,19 @@ struct TokenizedTask {
           context: context.count, continuation: continuation.count, limit: limit)
         var scored = 0
         for piece in pieces {
-          let split = piece.rows.upperBound - piece.scored
-          let beginning = Array(rows[piece.rows.lowerBound * tables..<split * tables])
+          let (first, end) = (piece.rows.lowerBound, piece.rows.upperBound)
+          let rows =
+            switch lookBack {
+            case .document: Array(whole[first * tables..<end * tables])
+            case .window: Self.rows(of: Array(tokens[first...end]), mapper)
+            }
+          let split = (piece.rows.count - piece.scored) * tables
+          let beginning = Array(rows[..<split])
           let piecewise = ContinuationEngine.Continuation(
-            inputs: Array(rows[split * tables..<piece.rows.upperBound * tables]),
+            inputs: Array(rows[split...]),
             labels: continuation[scored..<scored + piece.scored].map { Int32(bitPattern: $0) })
           scored += piece.scored
-          let same = requests[first...].firstIndex { $0.beginning == beginning }
+          let same = requests[firstOwn...].firstIndex { $0.beginning == beginning }
           if let same {
             requests[same].continuations.append(piecewise)
             owners[same].append((number, c))

@@ -7,14 +7,19 @@ import Support
 ///
 ///     X[n] = (E₁[x_n] + Σ_e G_e[row_e[n]]·W_e) / (1 + k(n − 1))
 ///
+/// is the paper's `mean`; other reductions do not shrink the token's own embedding.
+///
 /// Source: Over-Tokenized Transformer, section 3 and Algorithm 1, without the biases that `nn.Linear`
 /// would have there (equation 4 has none).
 package struct OverEncoding: Input {
   /// How the terms make up the embedding.
   package enum Reduction: String, CaseIterable, Sendable {
-    /// Divided by their number, the 1-gram table included.
+    /// Divided by their number, the 1-gram table included: the more tables, the smaller the token's part.
     case mean
     case sum
+    /// The token's embedding, and the tables' terms divided by the root of their number: at the start
+    /// neither part's size depends on n and k.
+    case normalizedSum
   }
 
   /// What is done to looked up rows before they are projected.
@@ -25,6 +30,8 @@ package struct OverEncoding: Input {
   }
 
   package let layout: OverEncodingLayout
+  /// How far the n-grams of a window of text look back.
+  package let lookBack: LookBack
   package let reduction: Reduction
   package let normalization: Normalization
   /// Whether the 1-gram table is one of the terms.
@@ -37,11 +44,12 @@ package struct OverEncoding: Input {
   /// - Parameter projectionDeviation: 1/√(width of a table) unless given, times `deviation` where rows
   ///   are normalized, so that a projected row starts as large as the row.
   package init(
-    layout: OverEncodingLayout, reduction: Reduction = .mean,
+    layout: OverEncodingLayout, lookBack: LookBack = .document, reduction: Reduction = .mean,
     normalization: Normalization = .none, token: Bool = true, deviation: Double = 0.02,
     projectionDeviation: Double? = nil
   ) {
     self.layout = layout
+    self.lookBack = lookBack
     self.reduction = reduction
     self.normalization = normalization
     self.token = token
@@ -54,7 +62,7 @@ package struct OverEncoding: Input {
   // MARK: - Configuration
 
   /// Reads the object `overEncoding`: the members of the layout (order, slices, rows, moduli, …) and
-  /// `reduction` (mean), `normalization` (none), `token` (true), `deviation` (0.02) and
+  /// `lookBack` (document), `reduction` (mean), `normalization` (none), `token` (true), `deviation` (0.02) and
   /// `projectionDeviation` (see `init(layout:…)`).
   package static func read(
     _ reader: inout ConfigReader, tables: [InputTable], width: Int
@@ -74,6 +82,8 @@ package struct OverEncoding: Input {
 
   private init(reader: inout ConfigReader, vocabulary: Int, width: Int) throws {
     let layout = try OverEncodingLayout(reader: &reader, vocabulary: vocabulary, width: width)
+    let lookBack =
+      reader.has("lookBack") ? try reader.choice("lookBack", LookBack.self) : .document
     let reduction = try reader.choice("reduction", Reduction.self, default: .mean)
     let normalization = try reader.choice(
       "normalization", Normalization.self, default: Normalization.none)
@@ -84,8 +94,8 @@ package struct OverEncoding: Input {
       reader.has("projectionDeviation")
       ? try reader.double("projectionDeviation", in: 0...1e3) : nil
     self.init(
-      layout: layout, reduction: reduction, normalization: normalization, token: token,
-      deviation: deviation, projectionDeviation: projection)
+      layout: layout, lookBack: lookBack, reduction: reduction, normalization: normalization,
+      token: token, deviation: deviation, projectionDeviation: projection)
   }
 
   package func validate(width: Int) throws {
@@ -133,10 +143,12 @@ package struct OverEncoding: Input {
 
   /// Multiplies the sum of the terms.
   package var scale: Double {
-    switch reduction {
-    case .mean: 1 / Double((token ? 1 : 0) + layout.embedders.count)
-    case .sum: 1
-    }
+    reduction == .mean ? 1 / Double((token ? 1 : 0) + layout.embedders.count) : 1
+  }
+
+  /// Multiplies the tables' terms alone.
+  package var tableScale: Double {
+    reduction == .normalizedSum ? 1 / Double(layout.embedders.count).squareRoot() : 1
   }
 
   package func callAsFunction(
@@ -146,6 +158,7 @@ package struct OverEncoding: Input {
     g.overEncoding(
       tables: layout.embedders.map { ($0.modulus, $0.width) },
       tokens: token ? declared[0] : nil, positions: positions, columns: width, scale: scale,
+      tableScale: tableScale,
       isNormalized: normalization == .rms, deviation: deviation,
       projectionDeviation: projectionDeviation, named: name)
   }

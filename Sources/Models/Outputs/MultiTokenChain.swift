@@ -113,7 +113,7 @@ package struct MultiTokenChain: FurtherHeads {
     let h = g.rmsNorm(x, named: name + ".hnorm", epsilon: Self.epsilon)
     let joined = order == .embeddingFirst ? g.sideBySide(e, h) : g.sideBySide(h, e)
     let projected = g.linear(
-      joined, to: x.columns, named: name + ".eh_proj", deviation: type(of: trunk).deviation,
+      joined, to: x.columns, named: name + ".eh_proj", deviation: trunk.size.deviation,
       bias: false)
     let block = trunk.block(projected, named: name + ".block", in: &g)
     let normed = trunk.norm(block, named: norm == .own ? name + ".norm" : nil, in: &g)

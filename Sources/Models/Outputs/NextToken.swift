@@ -69,7 +69,7 @@ package struct NextToken: Output {
     isTied
       ? trunk.table(InputTable(order: 1, rows: labels), isShared: true, in: &g)
       : g.parameter(
-        "lm_head.weight", [labels, trunk.size.width], .normal(type(of: trunk).deviation),
+        "lm_head.weight", [labels, trunk.size.width], .normal(trunk.size.deviation),
         isShared: true)
   }
 }

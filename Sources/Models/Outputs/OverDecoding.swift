@@ -82,7 +82,7 @@ package struct OverDecoding: FurtherHeads {
         x, to: rank, named: name + ".proj", deviation: 1 / Double(x.columns).squareRoot(),
         bias: false)
     let table = g.parameter(
-      name + ".weight", [labels, rows.columns], .normal(type(of: trunk).deviation))
+      name + ".weight", [labels, rows.columns], .normal(trunk.size.deviation))
     return FurtherHead(rows: rows, unembedding: table, passedOn: x)
   }
 }

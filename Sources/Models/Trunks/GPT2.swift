@@ -50,7 +50,7 @@ package struct GPT2: Trunk {
   // MARK: - Model
 
   package func positions(in g: inout GraphBuilder) -> Parameter? {
-    g.parameter("\(prefix).wpe.weight", [size.context, size.width], .normal(Self.deviation))
+    g.parameter("\(prefix).wpe.weight", [size.context, size.width], .normal(size.deviation))
   }
 
   package func blocks(_ x: Tensor, in g: inout GraphBuilder) -> Tensor {
@@ -66,18 +66,18 @@ package struct GPT2: Trunk {
   /// Projections into the residual stream start with a deviation that is divided by √(2L).
   package func block(_ x: Tensor, named name: String, in g: inout GraphBuilder) -> Tensor {
     let C = size.width
-    let residualDeviation = Self.deviation / Double(2 * size.layers).squareRoot()
+    let residualDeviation = size.deviation / Double(2 * size.layers).squareRoot()
 
     let qkv = g.linear(
       g.layerNorm(x, named: name + ".ln_1"), to: 3 * C, named: name + ".attn.c_attn",
-      deviation: Self.deviation)
+      deviation: size.deviation)
     let attended = g.linear(
       g.attention(qkv: qkv, heads: size.heads), to: C, named: name + ".attn.c_proj",
       deviation: residualDeviation, residual: x)
 
     let hidden = g.linear(
       g.layerNorm(attended, named: name + ".ln_2"), to: hiddenWidth, named: name + ".mlp.c_fc",
-      deviation: Self.deviation, addsBiasLast: true)
+      deviation: size.deviation, addsBiasLast: true)
     return g.linear(
       hidden, activation: .gelu, to: C, named: name + ".mlp.c_proj", deviation: residualDeviation,
       residual: attended)

@@ -115,7 +115,7 @@ package struct OLMo2: Trunk {
     _ x: Tensor, _ name: String, _ angles: RotaryAngles, in g: inout GraphBuilder
   ) -> Tensor {
     let attention = g.rotaryAttention(
-      x, heads: size.heads, angles: angles, named: name + ".self_attn", deviation: Self.deviation,
+      x, heads: size.heads, angles: angles, named: name + ".self_attn", deviation: size.deviation,
       epsilon: settings.normEpsilon)
     let attended = norm(attention, name + ".post_attention_layernorm", residual: x, in: &g)
     return norm(
@@ -138,6 +138,6 @@ package struct OLMo2: Trunk {
   private func project(
     _ x: Tensor, to columns: Int, _ name: String, in g: inout GraphBuilder
   ) -> Tensor {
-    g.linear(x, to: columns, named: name, deviation: Self.deviation, bias: false)
+    g.linear(x, to: columns, named: name, deviation: size.deviation, bias: false)
   }
 }

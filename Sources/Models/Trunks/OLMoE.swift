@@ -10,7 +10,7 @@ import Support
 /// `mlp.gate.weight` is stored (in, out), the transpose of Hugging Face's; tables and `lm_head.weight`
 /// are as there.
 ///
-/// All matrices start as normal draws with the deviation 0.02, which OLMoE cuts off at three deviations;
+/// All matrices start as normal draws with `size.deviation`, which OLMoE cuts off at three deviations;
 /// the optimizer decays matrices and tables alone, where OLMoE decays norms too.
 package struct OLMoE: Trunk {
   package struct Settings: TrunkSettings {
@@ -187,14 +187,14 @@ package struct OLMoE: Trunk {
   ) -> (Tensor, Routing) {
     let attended = g.rotaryAttention(
       norm(x, name + ".input_layernorm", in: &g), heads: size.heads, angles: angles,
-      named: name + ".self_attn", deviation: Self.deviation, epsilon: settings.normEpsilon,
+      named: name + ".self_attn", deviation: size.deviation, epsilon: settings.normEpsilon,
       residual: x)
     let y = norm(attended, name + ".post_attention_layernorm", in: &g)
     let routing = g.router(
       y, experts: settings.experts, chosen: settings.topK, normalizes: settings.normalizeTopK,
-      named: name + ".mlp.gate", deviation: Self.deviation)
+      named: name + ".mlp.gate", deviation: size.deviation)
     let mixed = g.experts(
-      y, routing, hidden: expertWidth, named: name + ".mlp.experts", deviation: Self.deviation,
+      y, routing, hidden: expertWidth, named: name + ".mlp.experts", deviation: size.deviation,
       residual: attended)
     return (mixed, routing)
   }

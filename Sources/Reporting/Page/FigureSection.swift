@@ -1,3 +1,4 @@
+import Contracts
 import Foundation
 import Support
 
@@ -125,7 +126,7 @@ struct FigureSection {
         verdicts.append(text(claim["verdict"]))
         claims.append([
           text(claim["statement"]), Self.name(measure), estimate(claim["estimate"]),
-          p(claim), strong(claim["verdict"]),
+          p(claim), strong(claim["verdict"]) + trunkNote,
           address("fits/\(measure.rawValue)/claims/\(number)/estimate/value"),
         ])
       }
@@ -138,6 +139,7 @@ struct FigureSection {
     addTable(
       ["claim", "of the", "value, 95 %", "p by Holm", "verdict", "address"], "llrrll", claims)
     addNear()
+    addCounting()
     let paper = json["paper"]?.members.values.reduce(into: [:]) { all, row in
       all.merge(row.members) { first, _ in first }
     }
@@ -231,12 +233,13 @@ struct FigureSection {
         return [
           "\(text(comparison["model"])) vs \(text(comparison["against"]))",
           text(comparison["statement"]), estimate(train), times(train?["ratioToPaper"]),
-          train.map(p) ?? "", strong(comparison["verdict"]), estimate(heldout),
+          train.map(p) ?? "", strong(comparison["verdict"]) + trunkNote, estimate(heldout),
           text(heldout?["verdict"]),
           address("comparisons/\(number)/train_loss/value"),
         ]
       })
     addNear()
+    addCounting()
     addTable(
       [
         "model", "what", "parameters", "of tables", "training loss", "held-out loss",
@@ -248,6 +251,36 @@ struct FigureSection {
           text(row["tableParameters"]), fixed(row["train_loss"]?["mean"], 4),
           fixed(row["eval_loss"]?["mean"], 4), fixed(row["other_loss"]?["mean"], 4),
           fixed(row["paper"]?["train_loss"], 3), address("rows/\(number)/train_loss/mean"),
+        ]
+      })
+  }
+
+  /// Behind the verdict on a trunk that counting beats.
+  private var trunkNote: String {
+    json["counting"]?["underTrained"] == .bool(true) ? " (\(Counting.note) trunk)" : ""
+  }
+
+  /// What counting the n-grams of the same text gives, and what that says of the trunk.
+  private mutating func addCounting() {
+    guard let counting = json["counting"] else { return }
+    let overlap = counting["overlap"]
+    blocks.append(
+      .paragraph(
+        "The baseline's held-out loss minus that of a Kneser-Ney \(text(counting["reference"]))-gram of "
+          + "the same text: \(estimate(counting["difference"])) nats a token"
+          + (trunkNote.isEmpty
+            ? "."
+            : ": the trunk is \(Counting.note), so gains of n-gram tables may be what counting gains.")
+          + " In 13 tokens running that the training part has too lie "
+          + "\(percent(overlap?["eval"])) of the held-out tokens and \(percent(overlap?["other"])) of "
+          + "the other domain's."))
+    addTable(
+      ["Kneser-Ney model", "held-out loss", "other domain", "address"], "lrrl",
+      (counting["orders"]?.items ?? []).enumerated().map { number, order in
+        [
+          "\(text(order["order"]))-gram", fixed(order["eval_loss"]?["mean"], 4),
+          fixed(order["other_loss"]?["mean"], 4),
+          address("counting/orders/\(number)/eval_loss/mean"),
         ]
       })
   }
@@ -271,7 +304,7 @@ struct FigureSection {
   /// What the figure was made of, by stage, as its evidence has it.
   private mutating func addOrigin() {
     let records = figure.evidence.history + [.object(figure.evidence.members)]
-    let order = ["sample", "vocabulary", "tokenize", "map", "train", "evaluate", "report"]
+    let order = Stage.allCases.map(\.rawValue)
     var rows: [[String]] = []
     for stage in order {
       let own = records.filter { $0["stage"] == .string(stage) }

@@ -116,6 +116,9 @@ package struct Corpus: Sendable {
 
 /// Which documents are for training and which are held out: each by its own draw, so a document
 /// stays where it is when others are appended to the corpus.
+///
+/// Documents that begin alike, such as questions about one text, can be drawn together, and long ones
+/// be cut into blocks that are drawn apart, so that no few documents decide what a part is made of.
 package struct CorpusSplit: Equatable, Sendable {
   package enum Part: String, CaseIterable, Sendable { case train, validation }
 
@@ -123,11 +126,52 @@ package struct CorpusSplit: Equatable, Sendable {
   package var seed: UInt64
   /// Expected share of validation documents, 0…1.
   package var validation: Double
+  /// Documents whose first words, so many, are equal are in one part; 0: each is drawn by its number.
+  package var groupWords: Int
+  /// Longer documents are cut into blocks of at most so many bytes, each a document; 0: never.
+  package var blockBytes: Int
 
-  package init(name: String = "split", seed: UInt64 = 0, validation: Double) {
+  package init(
+    name: String = "split", seed: UInt64 = 0, validation: Double, groupWords: Int = 0,
+    blockBytes: Int = 0
+  ) {
     self.name = name
     self.seed = seed
     self.validation = validation
+    self.groupWords = groupWords
+    self.blockBytes = blockBytes
+  }
+
+  /// What a document is drawn by: its number, or a hash of its first words.
+  func place(ofDocument number: Int, _ text: ArraySlice<UInt8>) -> UInt64 {
+    if groupWords == 0 { return UInt64(number) }
+    var hash: UInt64 = 0
+    var (words, isInWord) = (0, false)
+    for byte in text {
+      let isSpace = byte == 0x20 || (0x09...0x0D).contains(byte)
+      if isSpace {
+        if isInWord && words == groupWords { break }
+      } else {
+        if !isInWord {
+          words += 1
+          hash = Permutation.mix(hash ^ 0x20)
+        }
+        hash = Permutation.mix(hash ^ UInt64(byte))
+      }
+      isInWord = !isSpace
+    }
+    return hash
+  }
+
+  /// Where a document of text ends that starts at `start` of `text`: at its end, or where a block is
+  /// full, behind a line end if its second half has one, and never within a character.
+  func end(ofBlockAt start: Int, in text: ArraySlice<UInt8>) -> Int {
+    guard blockBytes > 0, text.endIndex - start > blockBytes else { return text.endIndex }
+    let limit = start + blockBytes
+    if let line = text[(start + blockBytes / 2)..<limit].lastIndex(of: 0x0A) { return line + 1 }
+    var end = limit
+    while end > start + 1, text[end] & 0xC0 == 0x80, limit - end < 3 { end -= 1 }
+    return end
   }
 
   /// The stream that draws, to be moved to each document's number.

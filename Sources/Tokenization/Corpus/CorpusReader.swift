@@ -152,23 +152,30 @@ private struct GatheredDocuments {
     return DocumentBlock(bytes: bytes, offsets: offsets)
   }
 
-  /// Makes a document of what stands behind the last one, or removes it again when it is empty or of
-  /// the other part.
+  /// Makes a document of what stands behind the last one, or several where the split has blocks, or
+  /// removes it again when it is empty or of the other part.
   mutating func endDocument() {
-    let start = offsets[offsets.count - 1]
-    let end = bytes.count
-    if start == end { return }
-    let number = documents
-    documents += 1
-    if let split, let draws {
-      let drawn = split.part(drawnBy: draws.at(index: UInt64(number)))
+    guard let split, let draws else {
+      if bytes.count > offsets[offsets.count - 1] {
+        documents += 1
+        offsets.append(bytes.count)
+      }
+      return
+    }
+    var start = offsets[offsets.count - 1]
+    while start < bytes.count {
+      let end = split.end(ofBlockAt: start, in: bytes[start...])
+      let place = split.place(ofDocument: documents, bytes[start..<end])
+      documents += 1
+      let drawn = split.part(drawnBy: draws.at(index: place))
       if drawn == .validation { validationDocuments += 1 }
-      if drawn != part {
-        bytes.removeLast(end - start)
-        return
+      if drawn == part {
+        offsets.append(end)
+        start = end
+      } else {
+        bytes.removeSubrange(start..<end)
       }
     }
-    offsets.append(end)
   }
 
   /// Takes the lines of `text` that end in it, from `start` on, until there are `limit` bytes; none ends

@@ -4,6 +4,7 @@ import Engine
 import Evaluation
 import Foundation
 import Models
+import NGrams
 import Shards
 import Support
 import Testing
@@ -16,7 +17,9 @@ import Tokenization
   init() throws { shop = try DownstreamShop() }
 
   /// Every token of a continuation behind what the rule puts in front of it, through full distributions.
-  private func slow(_ step: Int, rows: Int) throws -> [(sum: Double, tokens: Int, cut: Int)] {
+  private func slow(
+    _ step: Int, rows: Int, lookBack: LookBack
+  ) throws -> [(sum: Double, tokens: Int, cut: Int)] {
     let limit = DownstreamShop.context
     let engine = ScoringEngine(
       try shop.model(rows: rows), parameters: try shop.weights(step, rows: rows),
@@ -40,7 +43,7 @@ import Tokenization
           lane.appendRow(label: 0) { c in
             if c == 0 { return Int32(all[row]) }
             let gram = (0..<tables[c - 1].order).reversed().reduce(0) {
-              $0 * V + (row >= $1 ? all[row - $1] : 0)
+              $0 * V + (row - $1 >= (lookBack == .window ? start : 0) ? all[row - $1] : 0)
             }
             return Int32(gram % tables[c - 1].modulus)
           }
@@ -55,17 +58,20 @@ import Tokenization
 
   /// Without tables, and with four of 50 or 5000 rows each. Some contexts are cut, and one continuation
   /// is longer than the model's context.
-  @Test(arguments: [0, 50, 5000])
-  func scoresAreThoseOfOneTokenAtATime(rows: Int) throws {
+  @Test(
+    arguments: [(0, .document), (50, .document), (5000, .document), (5000, .window)]
+      as [(Int, LookBack)])
+  func scoresAreThoseOfOneTokenAtATime(rows: Int, lookBack: LookBack) throws {
     defer { shop.remove() }
     let inputs = try [
-      "run": shop.writeRun(rows: rows), "tokenizer": shop.tokenizer, "some": shop.task(),
+      "run": shop.writeRun(rows: rows, lookBack: lookBack), "tokenizer": shop.tokenizer,
+      "some": shop.task(),
     ]
     let scores = try shop.write(DownstreamRun(shop.configuration(inputs)), to: "out")
     #expect(scores.map(\.snapshot.step) == [1, 2])
     for score in scores {
       let found = score.tasks[0].scores.documents.flatMap(\.choices)
-      let expected = try slow(score.snapshot.step, rows: rows)
+      let expected = try slow(score.snapshot.step, rows: rows, lookBack: lookBack)
       #expect(found.map(\.tokens) == expected.map(\.tokens))
       #expect(found.map(\.cut) == expected.map(\.cut))
       for (a, b) in zip(found, expected) { #expect(abs(a.logP - b.sum) < 1e-5 * -b.sum) }

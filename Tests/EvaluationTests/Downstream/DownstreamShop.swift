@@ -53,10 +53,10 @@ struct DownstreamShop {
         vocabulary: vocabulary, order: 3, slices: 2, rows: rows, width: 16, moduli: .coprime)
   }
 
-  func model(rows: Int) throws -> ModelConfiguration {
+  func model(rows: Int, lookBack: LookBack = .document) throws -> ModelConfiguration {
     let input: any Input =
       if let layout = try layout(rows: rows) {
-        OverEncoding(layout: layout, deviation: 1)
+        OverEncoding(layout: layout, lookBack: lookBack, deviation: 1)
       } else {
         TableSum([.init(order: 1, rows: vocabulary)])
       }
@@ -78,7 +78,9 @@ struct DownstreamShop {
     return store
   }
 
-  func writeRun(rows: Int = 0, data: ConfigValue? = nil) throws -> StageConfiguration.Input {
+  func writeRun(
+    rows: Int = 0, lookBack: LookBack = .document, data: ConfigValue? = nil
+  ) throws -> StageConfiguration.Input {
     let snapshots = try [1, 2].map { step in (step, try weights(step, rows: rows)) }
     var members: [String: ConfigValue] = [
       "architecture": "gpt2", "layers": 2, "width": 16, "heads": 2,
@@ -88,6 +90,7 @@ struct DownstreamShop {
     if rows > 0 {
       members["overEncoding"] = [
         "order": 3, "slices": 2, "rows": .integer(rows), "deviation": 1.0,
+        "lookBack": .string(lookBack.rawValue),
       ]
     }
     return try writeRun(

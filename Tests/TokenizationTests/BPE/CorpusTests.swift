@@ -101,6 +101,56 @@ import Tokenization
     #expect(try Self.read(corpus, split: all, part: .validation).isEmpty)
   }
 
+  /// Questions about one text stay together, wherever they stand and whatever their spaces.
+  @Test(arguments: [1, 2, 3]) func splitsByTheFirstWords(seed: UInt64) throws {
+    let lines = (0..<600).map { i in
+      let gap = i % 3 == 0 ? " " : "  \\n"
+      return "{\"text\": \"context number\(gap)\(i / 3) is this one: question \(i)\"}"
+    }
+    let folder = try Fixtures.directory(["c.jsonl": lines.joined(separator: "\n")])
+    let split = CorpusSplit(seed: seed, validation: 0.25, groupWords: 4)
+    let parts = try CorpusSplit.Part.allCases.map { part in
+      try Self.read(Corpus([folder]), split: split, part: part)
+    }
+    #expect(parts.map(\.count).reduce(0, +) == 600)
+    let groups = parts.map { part in
+      Set(part.map { $0.split(whereSeparator: \.isWhitespace)[2] })
+    }
+    #expect(groups[0].isDisjoint(with: groups[1]) && groups.map(\.count).reduce(0, +) == 200)
+    #expect((25...75).contains(groups[1].count))
+    // Fewer words than that are all there are: "context number" alone puts all into one part.
+    let all = CorpusSplit(seed: seed, validation: 0.25, groupWords: 2)
+    let train = try Self.read(Corpus([folder]), split: all, part: .train)
+    #expect(train.isEmpty || train.count == 600)
+  }
+
+  /// Blocks put together are the document; they end behind lines or between characters.
+  @Test(arguments: [(64, true), (100, true), (64, false), (1 << 20, false)])
+  func longDocumentsAreBlocks(bytes: Int, hasLines: Bool) throws {
+    let text = (0..<300).map { "ж€😀\($0)" + (hasLines && $0 % 4 == 3 ? "\n" : ";") }.joined()
+    let folder = try Fixtures.directory(["a.txt": text, "b.txt": "short", "c.txt": text + "!"])
+    func read(_ part: CorpusSplit.Part, _ share: Double) throws -> [String] {
+      try Self.read(
+        Corpus([folder]), split: CorpusSplit(seed: 5, validation: share, blockBytes: bytes),
+        part: part)
+    }
+    let whole = try read(.train, 0)
+    #expect(whole.joined() == text + "short" + text + "!")
+    #expect(whole.allSatisfy { $0.utf8.count <= bytes })
+    #expect(hasLines ? whole.filter { $0.hasSuffix("\n") }.count > whole.count / 2 : true)
+    #expect(bytes > 1 << 16 ? whole.count == 3 : whole.count > 2 * text.utf8.count / bytes)
+    // Blocks keep their order, each in one part.
+    let parts = try [read(.train, 0.3), read(.validation, 0.3)]
+    var rest = parts
+    for block in whole {
+      let part = rest[0].first == block ? 0 : 1
+      #expect(rest[part].first == block)
+      rest[part].removeFirst()
+    }
+    #expect(rest == [[], []])
+    #expect(bytes > 1 << 16 || parts.allSatisfy { $0.count > 10 })
+  }
+
   // MARK: As they lie on disks
 
   @Test func linksHiddenNamesAndDirectoriesCalledLikeFiles() throws {

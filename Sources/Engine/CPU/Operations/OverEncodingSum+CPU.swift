@@ -6,6 +6,7 @@ extension OverEncodingSum: CPUOperation {
   func forward(_ w: borrowing Workspace) {
     w.linear(into: output, rows, weight: projection)
     var x = w.value(output).mutableSpan
+    if tableScale != 1 { multiply(&x, by: tableScale) }
     let (ids, width) = w.ids(of: output)
     if let tokens {
       embedding(
@@ -29,7 +30,7 @@ extension OverEncodingSum: CPUOperation {
         into: &dPositions, dX.span, IDColumn(w.positions(of: output).span), C: C,
         adding: accumulation.addsParameter(tokens == nil ? 1 : 2))
     }
-    // The last use of dX: from here on it is the gradient of the sum.
+    // Nothing else reads dX: from here on it is the gradient of the sum, then that of the product.
     if scale != 1 {
       var dSum = dX.mutableSpan
       multiply(&dSum, by: scale)
@@ -39,6 +40,10 @@ extension OverEncodingSum: CPUOperation {
       embeddingBackward(
         into: &dTokens, dX.span, IDColumn(ids.span, width: width), C: C,
         adding: accumulation.addsParameter(1))
+    }
+    if tableScale != 1 {
+      var dProduct = dX.mutableSpan
+      multiply(&dProduct, by: tableScale)
     }
     w.linearBackward(
       output, input: rows, weight: projection, addsInput: accumulation.addsInput(0),
