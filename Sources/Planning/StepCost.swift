@@ -85,6 +85,25 @@ extension Rates {
       + rows * Double(model.labels) * lossSeconds
   }
 
+  /// Thread-seconds of scoring continuations: `rows` in sequences of `length`, of which `scored` have a
+  /// head.
+  ///
+  ///     pass(rows) − head(rows − scored) + scored · labels · lossSeconds
+  package func continuationSeconds(
+    _ model: ModelConfiguration, rows: Double, scored: Double, length: Double
+  ) -> Double {
+    let head = model.headFLOPs / (productShare * product(Self.runTogether, model.width, .float32))
+    return passSeconds(model.scored, rows: rows, length: length, together: Self.runTogether)
+      - (rows - scored) * head + scored * Double(model.labels) * lossSeconds
+  }
+
+  /// Rows of continuations that run together.
+  private static let runTogether = 128
   /// Rows of a grammar's sentences that the stage scores in one pass.
   private static let scoredTogether = 1024
+}
+
+extension ModelConfiguration {
+  /// Those of the head that scores, of one row.
+  var headFLOPs: Double { outputs[0].productFLOPs(on: trunk) }
 }

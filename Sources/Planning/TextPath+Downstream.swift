@@ -43,17 +43,18 @@ struct DownstreamPlan: Sendable {
       sources: sources, label: graph.experiment.runs[run].name, run: run)
   }
 
-  /// Rows that a model of so much context runs to score a snapshot. Documents are taken to be as long as
-  /// the mean: choices of those that are cut have nothing in common.
-  func rows(bytesPerToken: Double, context: Int) -> Double {
-    tasks.reduce(0) { sum, task in
+  /// Rows that a model of so much context runs to score a snapshot, and those of them that are scored.
+  /// Documents are taken to be as long as the mean: choices of those that are cut have nothing in common.
+  func rows(bytesPerToken: Double, context: Int) -> (all: Double, scored: Double) {
+    tasks.reduce((0, 0)) { sum, task in
       let documents = Double(task.documents)
       let choices = Double(task.choices) / documents
       let before = Double(task.contextBytes) / documents / bytesPerToken
       let answer = Double(task.continuationBytes) / Double(task.choices) / bytesPerToken
       let rows =
         before + answer <= Double(context) ? before + choices * answer : choices * Double(context)
-      return sum + documents * rows * share(of: task)
+      let scored = documents * share(of: task)
+      return (sum.0 + scored * rows, sum.1 + scored * min(rows, choices * answer))
     }
   }
 
@@ -70,23 +71,23 @@ extension TextPath {
     guard let plan = own.downstream else { preconditionFailure("a stage that nobody planned") }
     let size = try size(of: node.run, in: model)
     let snapshots = Double(plan.parameters.onlyLast ? 1 : size.snapshots)
-    let rows =
-      snapshots
-      * plan.rows(
-        bytesPerToken: TextPath.bytesPerToken(vocabulary: own.vocabulary.vocabulary),
-        context: own.model.context)
+    let rows = plan.rows(
+      bytesPerToken: TextPath.bytesPerToken(vocabulary: own.vocabulary.vocabulary),
+      context: own.model.context)
     // A file has the context in front of every choice.
     let read = plan.tasks.reduce(0) { sum, task in
       let choices = Double(task.choices) / Double(task.documents)
       return sum + choices * Double(task.contextBytes) + Double(task.continuationBytes)
     }
     return Cost(
-      flops: rows * size.forwardFlopsPerRow,
+      flops: snapshots
+        * (rows.all * size.forwardFlopsPerRow - (rows.all - rows.scored) * own.model.headFLOPs),
       memoryBytes: 4 * Double(size.parameters) + CostModel.processBytes + 2 * read,
       diskBytes: snapshots
         * plan.tasks.reduce(0) { $0 + 16 * Double($1.choices) * plan.share(of: $1) },
       seconds: model.rates.startSeconds + read / model.rates.requests
-        + model.rates.scoringSeconds(
-          own.model, rows: rows, batch: 128, length: Double(own.model.context) / 2))
+        + snapshots
+        * model.rates.continuationSeconds(
+          own.model, rows: rows.all, scored: rows.scored, length: Double(own.model.context) / 2))
   }
 }
