@@ -7,7 +7,7 @@
 `fixture` writes Tests/EvaluationTests/Fixtures/downstream: a random OLMo 2 of transformers, and what both make
 of data/texts/questions.jsonl with the tokenizer that lies there. `compare` does the same with the weights, the
 tokenizer and the tasks of a finished output of stage downstream (of a plain OLMo 2) and prints the largest
-difference of log-likelihoods and the accuracies.
+difference of log-likelihoods and the accuracies: results/bench/downstream.csv.
 
 OLMo: `OEEvalTask` makes the samples and `ICLMetric` scores them (package ai2-olmo-eval 0.9.0, whose `_v1` of
 accuracies is its `_v2`; version 1 is the same metric given the lengths without the space, as ai2-olmo 0.6.0
@@ -161,8 +161,8 @@ def compare(arguments):
     weights = load_file(f"{inputs['run']}/{run['snapshots'][-1]['file']}")
     net = network(model | {"hiddenWidth": weights["model.layers.0.mlp.gate_proj.weight"].shape[1]})
     net.load_state_dict(turned(weights), strict=not model["tied"])
-    print("task,documents,choices,olmo: largest difference,harness: largest difference,"
-          "acc ours,acc olmo,acc harness,lenNormV1 ours,len_norm olmo,acc_norm harness,bitsPerByteV1 ours,bpb olmo")
+    print("task,documents,choices,olmo_difference,harness_difference,acc,olmo_acc,harness_acc,"
+          "lenNormV1,olmo_len_norm,harness_acc_norm,bitsPerByteV1,olmo_bpb")
     for task in configuration["parameters"]["tasks"]:
         folder = f"{arguments.stage}/scores-{task['name']}"
         own = {name: column(arguments, folder, name)
@@ -183,7 +183,7 @@ def compare(arguments):
                  ours[0], scores["acc_v1"], harness[1]["acc"] if harness else "",
                  ours[1], scores["len_norm_v1"], harness[1]["acc_norm"] if harness else "",
                  f"{ours[2]:.5f}", f"{scores['bpb_v1']:.5f}"]
-        print(",".join(str(cell) for cell in cells), flush=True)
+        print(",".join(f"{cell:.6g}" if isinstance(cell, float) else str(cell) for cell in cells), flush=True)
 
 
 def metrics(documents, gold, sums, characters, sizes):
