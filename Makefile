@@ -23,7 +23,7 @@ export OPENBLAS_NUM_THREADS := 1
 
 PRESET ?= laptop## scale of the experiment: smoke, laptop, evening, workstation, paper
 FIGURE ?= figure2## figure or table that plan, rerun and verify speak of: a file pipeline/FIGURE.yaml
-STAGE ?= train## stage of rerun: sample, vocabulary, tokenize, map, count, train, evaluate, report
+STAGE ?= train## stage of rerun: sample, vocabulary, tokenize, map, count, train, evaluate, downstream, report
 RUN ?= first## of rerun: `first` output of the stage, `all`, or the name of a run in the plan
 JOBS ?=## stages at a time (default: as the preset says; `make -jN` does the same)
 PRECISION ?=## of the matrix products in training: float32, bfloat16 (default: as the preset says)
@@ -44,9 +44,9 @@ alias = $(patsubst figure5,scaling-law,$(1))
 # All figures and tables of "Over-Tokenized Transformer" that there are.
 PAPER := figure1 figure2 figure4 scaling-law figure7a figure7b figure7c figure9 figure13 figure14 \
   table1 table2 table3 table4 table5 table6
-STAGES := sample vocabulary tokenize map count train evaluate report
+STAGES := sample vocabulary tokenize map count train evaluate downstream report
 # Those that LAUNCH is for: the others have nothing to gain from other machines.
-LAUNCHED := train evaluate
+LAUNCHED := train evaluate downstream
 CORES := $(shell nproc)
 VARIABLES = PRESET PRECISION FIGURE STAGE RUN JOBS THREADS LAUNCH \
   $(TOKENIZER_VARIABLES) $(BENCH_VARIABLES) $(RELIABILITY_VARIABLES)

@@ -115,6 +115,7 @@ let package = Package(
     stage("ott-count", ["Contracts", "Evaluation", "Shards", "Support"]),
     stage("ott-train", ["Contracts", "Training", "Kernels", "Support"]),
     stage("ott-evaluate", ["Contracts", "Evaluation", "Kernels", "Shards", "Support"]),
+    stage("ott-downstream", ["Contracts", "Evaluation", "Shards", "Support"]),
     stage("ott-plan", ["Contracts", "Planning", "Support", "Tokenization"]),
     stage("ott-report", ["Contracts", "Reporting", "Support"]),
     stage("ott-shards", ["Shards", "Support"]),
@@ -163,7 +164,7 @@ let package = Package(
       [
         "Contracts", "DataStages", "Evaluation", "Models", "Engine", "Checkpoints", "Grammar",
         "Parallel", "Shards", "Tokenization", "NGrams", "Statistics", "Support",
-      ]),
+      ], resources: [.copy("Fixtures")]),
     tests("Planning", ["Contracts", "Planning", "Models", "NGrams", "Support"]),
     tests("Reporting", ["Contracts", "Reporting", "Statistics", "Support"]),
     tests(
@@ -182,7 +183,8 @@ let package = Package(
         "Contracts", "Support", "Shards", "NGrams", "Tokenization", "Planning", "Fuzzing",
         "ott-sample",
         "ott-vocabulary",
-        "ott-tokenize", "ott-map", "ott-train", "ott-evaluate", "ott-plan", "ott-report",
+        "ott-tokenize", "ott-map", "ott-train", "ott-evaluate", "ott-downstream", "ott-plan",
+        "ott-report",
         "ott-shards", "ott-provenance", "ott-bench", "ott-fuzz",
       ], swiftSettings: settings),
   ]

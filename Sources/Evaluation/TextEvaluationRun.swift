@@ -32,21 +32,10 @@ package struct TextEvaluationRun {
   ) throws {
     self.configuration = configuration
     self.parameters = parameters
-    let input = try configuration.input("run")
-    let source = "\(input.path)/\(StageIndex.fileName)"
-    run = try TrainingRunIndex(directory: input.path)
-    guard run.id == input.id else {
-      throw UserError(
-        "\(source): id", expected: input.id, found: run.id, remedy: StageIndex.remedy(input.path))
-    }
-    guard let text = try TextMap(run.data, source: source) else {
-      throw UserError(
-        "\(source): data", expected: "a run on byte-pair tokens", found: "another",
-        remedy: "Evaluate a run on a grammar's sentences with kind \(DataKind.grammar.rawValue).")
-    }
-    var modelReader = try ConfigReader(run.model, source: source, path: "model")
-    model = try ModelConfiguration(reader: &modelReader)
-    try modelReader.finish()
+    let trained = try TextRun(
+      configuration,
+      remedy: "Evaluate a run on a grammar's sentences with kind \(DataKind.grammar.rawValue).")
+    (run, model) = (trained.index, trained.model)
     guard parameters.stride <= model.context else {
       throw UserError(
         "\(configuration.source): parameters.stride",
@@ -54,7 +43,7 @@ package struct TextEvaluationRun {
         found: "\(parameters.stride)")
     }
     sets = try TextSet.all(
-      of: configuration, beside: "run", text: text, layout: model.overEncoding?.layout,
+      of: configuration, beside: "run", text: trained.text, layout: model.overEncoding?.layout,
       lookBack: model.overEncoding?.lookBack ?? .document, threads: threads)
   }
 

@@ -66,18 +66,22 @@ package struct TextScores: Sendable, Equatable {
   /// As the index holds them; numbers that are not finite (a standard error of one document, bits of no
   /// byte) are null.
   var value: ConfigValue {
-    func number(_ value: Double) -> ConfigValue { value.isFinite ? .double(value) : .null }
     let (loss, bits) = (natsPerToken(documents), bitsPerByte(documents))
     return [
       "documents": .integer(documents.count), "windows": .integer(windows.count),
-      "tokens": .integer(tokens), "bytes": .integer(bytes), "nats": number(nats),
-      "natsPerToken": number(loss.ratio),
-      "natsPerTokenStandardError": number(loss.standardError),
-      "natsPerTokenWindowStandardError": number(natsPerToken(windows).standardError),
-      "perplexity": number(perplexity),
-      "bitsPerByte": number(bits.ratio),
-      "bitsPerByteStandardError": number(bits.standardError),
-      "bitsPerByteWindowStandardError": number(bitsPerByte(windows).standardError),
+      "tokens": .integer(tokens), "bytes": .integer(bytes), "nats": .finite(nats),
+      "natsPerToken": .finite(loss.ratio),
+      "natsPerTokenStandardError": .finite(loss.standardError),
+      "natsPerTokenWindowStandardError": .finite(natsPerToken(windows).standardError),
+      "perplexity": .finite(perplexity),
+      "bitsPerByte": .finite(bits.ratio),
+      "bitsPerByteStandardError": .finite(bits.standardError),
+      "bitsPerByteWindowStandardError": .finite(bitsPerByte(windows).standardError),
     ]
   }
+}
+
+extension ConfigValue {
+  /// A number; null where it is not finite.
+  static func finite(_ value: Double) -> ConfigValue { value.isFinite ? .double(value) : .null }
 }

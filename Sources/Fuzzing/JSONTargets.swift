@@ -1,4 +1,5 @@
 import Checkpoints
+import Contracts
 import Shards
 import Support
 import Training
@@ -62,6 +63,31 @@ enum JSONTargets {
       try file.put(bytes)
       let evidence = try EvidenceFile(directory: directory, id: "0123456789ab")
       for record in evidence.history { _ = try? evidence.environment(of: record, remedy: "") }
+    }
+  }
+
+  static func requests() -> FuzzTarget {
+    let rows = (0..<7).map { row in
+      #"{"doc_id": \#(row / 2), "idx": \#(row % 2), "label": \#(row / 2 % 2), "question": \#(row / 4),"#
+        + #" "request": {"context": "Q: \u00e9?", "continuation": " \#(row)"}}"# + "\n"
+    }
+    let words = [
+      "\"doc_id\": ", "\"idx\": ", "\"label\": ", "\"question\": ", "1000000", "\"request_type\": ",
+      "\n",
+      "\"continuation\": \" ", "\"context\": ",
+    ]
+    return FuzzTarget(
+      "requests", seeds: [Array(rows.dropLast().joined().utf8)], words: words
+    ) { bytes in
+      let file = try RequestFile(bytes, source: "x.jsonl")
+      let isWhole = file.documents.allSatisfy { document in
+        document.choices.indices.contains(document.gold)
+          && document.choices.allSatisfy { !$0.context.isEmpty && $0.characters > 1 }
+      }
+      let sample = file.sample(1, seed: 1, task: "x")
+      guard isWhole, !sample.isEmpty else {
+        throw Finding(target: "requests", problem: "a document that cannot be scored")
+      }
     }
   }
 

@@ -179,7 +179,7 @@ package enum FuzzTargets {
       try BinaryTargets.shard(scratch), try BinaryTargets.safeTensors(scratch),
       try JSONTargets.index(scratch), try JSONTargets.evidence(scratch),
       JSONTargets.configuration(), JSONTargets.yaml(), try JSONTargets.state(scratch),
-      try JSONTargets.metrics(scratch),
+      try JSONTargets.metrics(scratch), JSONTargets.requests(),
     ] + (try TextTargets.tokenizers(scratch)) + (try TextTargets.corpora(scratch)) + [
       TextTargets.grammar(), try TextTargets.texts(scratch),
     ]

@@ -105,6 +105,25 @@ extension DraftingEngine {
   }
 }
 
+extension ContinuationEngine {
+  /// Floats of the caches that all requests of a call take, and rows that run together.
+  private static let cachedFloats = 1 << 24
+  private static let rows = 128
+
+  /// As many requests at a time as their caches take 64 MB, 16 at most: neither changes a bit.
+  ///
+  /// - Parameter parameters: weights of this configuration.
+  package convenience init(_ configuration: ModelConfiguration, parameters: ParameterStore) {
+    let sequence = configuration.trunk.cacheColumns * configuration.context
+    self.init(
+      trunk: configuration.trunkPlan(rows: Self.rows),
+      scoring: configuration.plan(.decoding(context: configuration.context), rows: Self.rows),
+      parameters: parameters, tables: configuration.inputColumns, columns: configuration.width,
+      attentionHeads: configuration.heads,
+      capacity: max(1, min(16, Self.cachedFloats / max(1, sequence))))
+  }
+}
+
 extension ModelConfiguration {
   private func decodingPlan(
     rows: Int, _ trace: (inout GraphBuilder) -> Void
@@ -120,6 +139,14 @@ extension ModelConfiguration {
       let rows = self.rows(in: &g, for: [next])
       g.takeRows(heads.source(rows))
       next(rows, labelColumn: 0, in: &g)
+    }
+  }
+
+  /// The model without a head.
+  fileprivate func trunkPlan(rows: Int) -> Plan {
+    decodingPlan(rows: rows) { g in
+      let (embedding, _) = trunk.embed(input, declaring: tables(for: []), in: &g)
+      g.takeRows(trunk.blocks(embedding, in: &g))
     }
   }
 

@@ -60,6 +60,7 @@ package struct Rates: Sendable {
   /// Bytes of text a second.
   package var vocabulary = 60e6
   package var encode = 45e6
+  package var requests = 20e6
   /// Tokens a second.
   package var mapText = 10e6
   /// Seconds to start a process and to open and close its files.

@@ -79,7 +79,7 @@ package struct Plan {
     for (position, run) in graph.experiment.runs.enumerated() {
       let size = try model.size(of: position)
       let chain = graph.chains[position]
-      let cost = costs[chain.train] + costs[chain.evaluate]
+      let cost = chain.scores.reduce(costs[chain.train]) { $0 + costs[$1] }
       let active =
         size.activeParameters < size.parameters
         ? " (\(Quantity.count(size.activeParameters)) a token)" : ""
@@ -95,11 +95,12 @@ package struct Plan {
 
   /// What a run still has to do, the stage that matters most first.
   private func state(of chain: StageGraph.Chain) -> String {
-    switch (states[chain.train], states[chain.evaluate]) {
-    case (.stale(let reason), _): "train: \(reason)"
-    case (_, .stale(let reason)): "evaluate: \(reason)"
-    default: "cached"
+    for node in [chain.train] + chain.scores {
+      if case .stale(let reason) = states[node] {
+        return "\(graph.nodes[node].stage.rawValue): \(reason)"
+      }
     }
+    return "cached"
   }
 
   private func stageTable() -> String {

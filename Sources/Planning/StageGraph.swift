@@ -32,11 +32,15 @@ package struct StageGraph: Sendable {
     /// Counts of what the run is trained on, where they are wanted of it.
     var count: Int?
     package let train, evaluate: Int
+    /// Where a run is scored on tasks.
+    package var downstream: Int?
 
     /// What the run is trained on.
     package var map: Int { data[data.count - 1] }
     /// All nodes, inputs before outputs.
-    package var nodes: [Int] { data + [count].compactMap(\.self) + [train, evaluate] }
+    package var nodes: [Int] { data + [count].compactMap(\.self) + [train] + scores }
+    /// What scores the run.
+    package var scores: [Int] { [evaluate, downstream].compactMap(\.self) }
   }
 
   package let experiment: Experiment

@@ -59,6 +59,7 @@ extension TextPath {
     case .train: return try training(node, in: model)
     case .count: return try counting(node, in: model)
     case .evaluate: return try evaluation(node, in: model)
+    case .downstream: return try downstream(node, in: model)
     case .report: return model.report
     case .sample: preconditionFailure("no part of a figure over text")
     }

@@ -23,6 +23,8 @@ package struct TextPath: DataPath {
     let model: ModelConfiguration
     /// Of its tables; nil for the plain token embedding.
     let layout: OverEncodingLayout?
+    /// The tasks that it is scored on; nil for none.
+    let downstream: DownstreamPlan?
   }
 
   package let figure: TextFigure
@@ -41,7 +43,7 @@ package struct TextPath: DataPath {
       let path = try run.settings.string("corpus.file")
       let corpus = try facts[path] ?? CorpusFacts(path: path, in: directory)
       facts[path] = corpus
-      return try Run(run.settings, corpus, seed: run.seed)
+      return try Run(run.settings, corpus, seed: run.seed, in: directory)
     } reseed: {
       $0.with(seed: $1)
     }
@@ -55,6 +57,7 @@ package struct TextPath: DataPath {
         "corpus.file", "corpus.heldoutShare", "corpus.otherShare", "corpus.splitSeed",
         "tokenizer", "model.context", "training.steps", "training.batchSequences",
         "training.logEverySteps", "counting", "evaluation.stride", "evaluation.finalPositions",
+        "downstream",
       ], acrossSizes: true,
       because: "runs that are compared need equal batches and equal lines of metrics")
     let run = experiment.runs[0]
@@ -117,7 +120,10 @@ package struct TextPath: DataPath {
     inputs["run"] = train
     let evaluate = graph.add(
       EvaluateParameters.text(own.evaluate), inputs: inputs, label: run.name, run: position)
-    return StageGraph.Chain(data: data, count: count, train: train, evaluate: evaluate)
+    let downstream = own.downstream?.add(
+      to: &graph, tokenizer: tokenizer, train: train, run: position)
+    return StageGraph.Chain(
+      data: data, count: count, train: train, evaluate: evaluate, downstream: downstream)
   }
 
   // MARK: - Report
@@ -130,6 +136,7 @@ package struct TextPath: DataPath {
     for (run, chain) in zip(experiment.runs, graph.chains) {
       inputs["evaluate/\(run.name)"] = chain.evaluate
       inputs["train/\(run.name)"] = chain.train
+      inputs["downstream/\(run.name)"] = chain.downstream
       if let count = chain.count { inputs["count/\(run.seed)"] = count }
     }
     var report = TextFigureParameters()
@@ -193,8 +200,11 @@ extension TextPath.Run {
     return run
   }
 
-  init(_ settings: Settings, _ corpus: CorpusFacts, seed: Int) throws {
+  init(
+    _ settings: Settings, _ corpus: CorpusFacts, seed: Int, in directory: String
+  ) throws {
     self.corpus = corpus
+    downstream = try DownstreamPlan(settings, in: directory)
     // Left out where they are 0: the stage draws documents one by one then.
     let split: [String: ConfigValue?] = [
       "split": "split", "groupWords": settings.unlessZero("corpus.groupWords"),

@@ -81,6 +81,11 @@ enum Samples {
     "onlyLast": true,
   ]
 
+  static let downstream: ConfigValue = [
+    "tasks": [["name": "piqa", "metric": "lenNorm"], ["name": "copa", "metric": "acc"]],
+    "questions": 500, "seed": 3, "onlyLast": true,
+  ]
+
   static let figure: ConfigValue = [
     "kind": "grammar", "figure": "figure2", "preset": "smoke", "title": "A title",
     "drawing": "a.gnuplot", "drawingDigest": "ab",
@@ -109,7 +114,8 @@ enum Samples {
   static let all: [(Stage, ConfigValue)] = [
     (.sample, sample), (.vocabulary, vocabulary), (.tokenize, symbols), (.tokenize, text),
     (.map, rows), (.map, ids), (.map, tables), (.count, count), (.train, train), (.train, other),
-    (.evaluate, accuracy), (.evaluate, loss), (.report, figure), (.report, law),
+    (.evaluate, accuracy), (.evaluate, loss), (.downstream, downstream), (.report, figure),
+    (.report, law),
   ]
 
   static func read(_ stage: Stage, _ value: ConfigValue) throws -> any StageParameters {
@@ -123,6 +129,7 @@ enum Samples {
     case .count: return try CountParameters(configuration)
     case .train: return try TrainParameters(configuration)
     case .evaluate: return try EvaluateParameters(configuration)
+    case .downstream: return try DownstreamParameters(configuration)
     case .report: return try ReportParameters(configuration)
     }
   }
@@ -264,6 +271,22 @@ enum Samples {
     let keys = path.split(separator: ".").map(String.init)
     let error = #expect(throws: UserError.self) {
       _ = try Samples.read(.train, Self.changed(Samples.train, at: keys, to: value))
+    }
+    #expect(error?.description.contains(message) == true, "\(error?.description ?? "")")
+  }
+
+  @Test(
+    arguments: [
+      ("tasks", [], "tasks: expected one or more tasks, all different, found []"),
+      ("tasks.1.name", "piqa", "all different, found [\"piqa\", \"piqa\"]"),
+      ("tasks.1.name", "run", "tasks[1].name: expected letters, digits, - and _"),
+      ("tasks.0.name", "a/b", "found 'a/b'"),
+      ("tasks.0.metric", "f1", "tasks[0].metric: expected one of acc, lenNorm"),
+    ] as [(String, ConfigValue, String)])
+  func tasksHaveNamesOfTheirOwn(path: String, value: ConfigValue, message: String) throws {
+    let keys = path.split(separator: ".").map(String.init)
+    let error = #expect(throws: UserError.self) {
+      _ = try Samples.read(.downstream, Self.changed(Samples.downstream, at: keys, to: value))
     }
     #expect(error?.description.contains(message) == true, "\(error?.description ?? "")")
   }

@@ -6,7 +6,7 @@ import Testing
 /// The quick version of `make fuzz`, in this process: a trap here ends the tests.
 @Suite(.serialized) struct FuzzingTests {
   static let names = [
-    "shard", "safetensors", "index", "evidence", "config", "yaml", "state", "metrics",
+    "shard", "safetensors", "index", "evidence", "config", "yaml", "state", "metrics", "requests",
     "tokenizer.json", "vocab.json", "merges.txt", "tiktoken", "corpus.jsonl", "corpus.gz",
     "corpus.zst", "grammar", "text",
   ]

@@ -1,4 +1,3 @@
-import Contracts
 import Support
 import Tokenization
 

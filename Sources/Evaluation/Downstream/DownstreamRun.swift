@@ -1,0 +1,201 @@
+import Checkpoints
+import Contracts
+import Engine
+import Models
+import NGrams
+import Parallel
+import Shards
+import Support
+import Synchronization
+import Tokenization
+
+/// The scores of one snapshot on each task.
+package struct DownstreamSnapshotScores: Sendable {
+  package let snapshot: TrainingRunIndex.Snapshot
+  /// In the order of the tasks.
+  package let tasks: [(task: DownstreamTask, scores: TaskScores)]
+}
+
+/// Scores the weight snapshots of a training run over text on tasks: questions with several answers, ranked
+/// by the probability that the next-token head gives them.
+///
+/// Inputs: `run`, `tokenizer`, the one that made the run's tokens, and under the name of each task its file
+/// of requests. What choices of a document have in front of them runs once. Results depend on
+/// configuration and weights, not on threads.
+package struct DownstreamRun {
+  package let parameters: DownstreamParameters
+  private let configuration: StageConfiguration
+  private let trained: TextRun
+  private let tasks: [Task]
+
+  /// A task whose documents are drawn and tokenized.
+  fileprivate struct Task {
+    let task: DownstreamTask
+    let documents: [TaskDocument]
+    let tokenized: TokenizedTask
+  }
+
+  /// Opens and checks the run, the tokenizer and the tasks.
+  ///
+  /// - Throws: `UserError` when a parameter is wrong, an input is missing, another than its id says or not
+  ///   asked for, the run was not trained on text or with another tokenizer, or a task cannot be scored.
+  package init(_ configuration: StageConfiguration) throws {
+    self.configuration = configuration
+    let parameters = try DownstreamParameters(configuration)
+    self.parameters = parameters
+    let names = parameters.tasks.map(\.name) + DownstreamTask.otherInputs
+    if let other = configuration.inputs.keys.sorted().first(where: { !names.contains($0) }) {
+      throw UserError(
+        "\(configuration.source): inputs.\(other)",
+        expected: "\(names.sorted().joined(separator: ", "))", found: "'\(other)'",
+        remedy: "Name it among parameters.tasks, or delete it.")
+    }
+    let trained = try TextRun(
+      configuration,
+      remedy: "Tasks are texts: only a run over text can score them.")
+    self.trained = trained
+    let tokenizer = try configuration.input("tokenizer")
+    let model = try BytePairModel.load(input: tokenizer, pattern: parameters.pattern)
+    guard tokenizer.id == trained.text.tokenizer, model.vocabularySize == trained.text.vocabulary
+    else {
+      throw UserError(
+        "\(configuration.source): inputs.tokenizer",
+        expected: "\(trained.text.tokenizer) with \(trained.text.vocabulary) tokens, the run's",
+        found: "\(tokenizer.id) with \(model.vocabularySize)",
+        remedy: "Name the tokenizer that the run's tokens were made with.")
+    }
+    let encoder = BytePairEncoder(model, findsSpecialTokens: false)
+    let mapper = trained.model.overEncoding.map { OverEncodingMapper($0.layout) }
+    tasks = try parameters.tasks.map { task in
+      let file = try RequestFile(configuration.input(task.name))
+      let documents = file.sample(parameters.questions, seed: parameters.seed, task: task.name)
+      try Interruption.check()
+      return Task(
+        task: task, documents: documents,
+        tokenized: try TokenizedTask(
+          documents, encoder: encoder, mapper: mapper,
+          lookBack: trained.model.overEncoding?.lookBack ?? .document,
+          context: trained.model.context, task: task.name))
+    }
+  }
+
+  /// Scores the snapshots, writes the shards and last the index into `output`.
+  ///
+  /// - Parameter progress: called after each snapshot that was scored.
+  package func write(
+    to output: String, threads: Int, progress: (DownstreamSnapshotScores) -> Void
+  ) throws -> [DownstreamSnapshotScores] {
+    let model = EngineModel(trained.model)
+    let pool = WorkerPool(threads: threads)
+    let engines = WorkerEngines(model, threads: pool.threads)
+    var scores: [DownstreamSnapshotScores] = []
+    for snapshot in trained.index.snapshots {
+      if parameters.onlyLast && snapshot.step != trained.index.steps { continue }
+      try Interruption.check()
+      try trained.index.verify(snapshot)
+      try model.load(trained.index.path(of: snapshot))
+      let found = try tasks.map { ($0.task, try $0.scores(engines, pool)) }
+      scores.append(DownstreamSnapshotScores(snapshot: snapshot, tasks: found))
+      progress(scores[scores.count - 1])
+    }
+    var files = ScoreSets(output: output, configuration: configuration)
+    for (i, task) in tasks.enumerated() {
+      try files.write(scores.map { $0.tasks[i].scores }, ofTask: task.task.name)
+    }
+    try files.finish(metadata: metadata(scores))
+    return scores
+  }
+
+  private func metadata(_ scores: [DownstreamSnapshotScores]) -> ConfigValue {
+    let run = trained.index
+    return [
+      "kind": .string(DataKind.text.rawValue), "model": run.model,
+      "parameters": .integer(run.parameterCount), "seed": .integer(run.seed),
+      "steps": .integer(run.steps), "context": .integer(trained.model.context),
+      "tasks": .array(tasks.map { .string($0.task.name) }),
+      "snapshots": .array(
+        scores.map { score in
+          [
+            "step": .integer(score.snapshot.step),
+            DataKind.text.sequences: .integer(score.snapshot.sequences),
+            "rows": .integer(score.snapshot.rows),
+            DataKind.text.symbols: .integer(score.snapshot.symbols),
+            "tasks": .object(
+              Dictionary(
+                uniqueKeysWithValues: score.tasks.map { ($0.name, $1.value($0.metric)) })),
+          ]
+        }),
+    ]
+  }
+}
+
+/// An engine for each worker of a pool.
+///
+/// Unchecked because an engine is used by one worker at a time, which the compiler does not see.
+private struct WorkerEngines: @unchecked Sendable {
+  private let engines: [ContinuationEngine]
+
+  init(_ model: EngineModel, threads: Int) {
+    engines = (0..<threads).map { _ in model.continuationEngine() }
+  }
+
+  subscript(worker: Int) -> ContinuationEngine { engines[worker] }
+
+  var capacity: Int { engines[0].capacity }
+}
+
+extension DownstreamRun.Task {
+  /// Answers the requests, as many at a time as an engine takes, in parallel.
+  func scores(_ engines: WorkerEngines, _ pool: WorkerPool) throws -> TaskScores {
+    let requests = tokenized.requests
+    let starts = Array(stride(from: 0, to: requests.count, by: engines.capacity))
+    let answers = Mutex([[Double]](repeating: [], count: requests.count))
+    try pool.forEach(0..<starts.count) { worker, part in
+      try Interruption.check()
+      let range = starts[part]..<min(starts[part] + engines.capacity, requests.count)
+      let sums = engines[worker].score(Array(requests[range]))
+      answers.withLock { answers in
+        for (request, sum) in zip(range, sums) { answers[request] = sum }
+      }
+    }
+    var logP = documents.map { [Double](repeating: 0, count: $0.choices.count) }
+    for (sums, owners) in zip(answers.withLock { $0 }, tokenized.owners) {
+      for (sum, owner) in zip(sums, owners) { logP[owner.document][owner.choice] += sum }
+    }
+    return TaskScores(
+      documents: documents.indices.map { number in
+        let document = documents[number]
+        return TaskScores.Document(
+          id: document.id, question: document.question, gold: document.gold,
+          choices: document.choices.indices.map { c in
+            let (choice, own) = (document.choices[c], tokenized.choices[number][c])
+            return TaskScores.Choice(
+              logP: logP[number][c], tokens: own.tokens, characters: choice.characters,
+              bytes: choice.continuation.count, cut: own.cut)
+          })
+      }, chance: TaskScores.Chance(documents))
+  }
+}
+
+extension ScoreSets {
+  /// Writes `scores-<task>`: for each of several scores of a task, by document and choice.
+  mutating func write(_ scores: [TaskScores], ofTask name: String) throws {
+    let columns = [
+      "document", "choice", "gold", "logP", "tokens", "characters", "bytes", "cut",
+    ].map { Column($0) }
+    try write("scores-\(name)", .f64, columns) { sink in
+      for score in scores {
+        let rows = score.documents.flatMap { document in
+          document.choices.enumerated().map { (document, $0.offset, $0.element) }
+        }
+        let values: [[Double]] = [
+          rows.map { Double($0.0.id) }, rows.map { Double($0.1) },
+          rows.map { $0.0.gold == $0.1 ? 1 : 0 }, rows.map(\.2.logP),
+          rows.map { Double($0.2.tokens) }, rows.map { Double($0.2.characters) },
+          rows.map { Double($0.2.bytes) }, rows.map { Double($0.2.cut) },
+        ]
+        try sink.append(document: values.flatMap { $0 })
+      }
+    }
+  }
+}

@@ -1,0 +1,36 @@
+import Checkpoints
+import Contracts
+import Models
+import NGrams
+import Support
+
+/// A finished training run over text: the input `run` of stages that score it.
+struct TextRun {
+  let index: TrainingRunIndex
+  /// What the run's training data say of their text.
+  let text: TextMap
+  let model: ModelConfiguration
+
+  /// - Parameter remedy: what to do with a run over anything else.
+  /// - Throws: `UserError` when the run is missing, unfinished, another than its id says, or not over
+  ///   text.
+  init(_ configuration: StageConfiguration, remedy: String) throws {
+    let input = try configuration.input("run")
+    let source = "\(input.path)/\(StageIndex.fileName)"
+    index = try TrainingRunIndex(directory: input.path)
+    guard index.id == input.id else {
+      throw UserError(
+        "\(source): id", expected: input.id, found: index.id,
+        remedy: StageIndex.remedy(input.path))
+    }
+    guard let text = try TextMap(index.data, source: source) else {
+      throw UserError(
+        "\(source): data", expected: "a run on byte-pair tokens", found: "another",
+        remedy: remedy)
+    }
+    self.text = text
+    var reader = try ConfigReader(index.model, source: source, path: "model")
+    model = try ModelConfiguration(reader: &reader)
+    try reader.finish()
+  }
+}
