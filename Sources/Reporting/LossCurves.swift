@@ -171,7 +171,8 @@ package struct LossCurves: Sendable {
           return measures.difference(i, baseline).result
         }
         return [
-          "model": .string(variant.name), "m": .integer(variant.rows), "inputVocabulary": .integer(variant.inputVocabulary),
+          "model": .string(variant.name), "m": .integer(variant.rows),
+          "inputVocabulary": .integer(variant.inputVocabulary),
           "differenceByTenth": .array(tenths), "growth": growth.difference(i, baseline).result,
           "growthLate": late.difference(i, baseline).result,
           "speed": .object(ratio(i).members(times(i).variant, baseline: times(i).baseline)),

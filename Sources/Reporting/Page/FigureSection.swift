@@ -204,13 +204,15 @@ struct FigureSection {
     addNear()
     addTable(
       [
-        "model", "m", "V + m", "difference, first tenth of the pass", "fifth tenth", "last tenth", "growth",
+        "model", "m", "V + m", "difference, first tenth of the pass", "fifth tenth", "last tenth",
+        "growth",
         "growth since the eighth tenth", "tokens for the same loss, of the baseline's", "address",
       ], "lrrrrrrrrl",
       (json["curves"]?.items ?? []).enumerated().map { number, curve in
         let tenths = curve["differenceByTenth"]?.items ?? []
         return [
-          text(curve["model"]), text(curve["m"]), text(curve["inputVocabulary"]), tenth(tenths, 1), tenth(tenths, 5),
+          text(curve["model"]), text(curve["m"]), text(curve["inputVocabulary"]), tenth(tenths, 1),
+          tenth(tenths, 5),
           tenth(tenths, 10),
           estimate(curve["growth"]), estimate(curve["growthLate"]), ratio(curve["speed"]),
           address("curves/\(number)/growth/value"),
