@@ -69,7 +69,7 @@ struct Together: ParsableCommand {
   }
 
   func run() throws {
-    let rates = try Calibration.rates()
+    let rates = Calibration.rates()
     let plans = try figures.map {
       try Plan(
         StageGraph(Experiment(figure: $0, preset: preset)), rates: rates, cores: threads)
