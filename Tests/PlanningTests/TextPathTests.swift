@@ -90,7 +90,7 @@ import Testing
   @Test func aParameterChangesOnlyWhatDependsOnIt() throws {
     let before = ids(try graph())
     try project.replace(
-      "learningRateMultiplier: 0.25", by: "learningRateMultiplier: 0.5",
+      "overEncoding: {deviation: 0.125}", by: "overEncoding: {deviation: 0.25}",
       in: "pipeline/text/presets/laptop.yaml")
     let rate = ids(try graph())
     for stage in [Stage.vocabulary, .tokenize, .map] { #expect(before[stage] == rate[stage]) }
@@ -177,11 +177,13 @@ import Testing
     #expect(abs(try training("m=256V") - training("m=1V") - added) < 0.2)
   }
 
-  /// The size of the corpus that the two measurements were made with.
+  /// The sizes of corpus and held-out part that the two measurements were made with.
   private func writeMeasuredCorpus() throws {
     let path = "pipeline/corpora/default.yaml"
     try project.replace("bytes: 144140522", by: "bytes: 45560552", in: path)
     try project.replace("documents: 414942", by: "documents: 89722", in: path)
+    try project.replace(
+      "heldoutShare: 0.005", by: "heldoutShare: 0.02", in: "pipeline/text/presets/laptop.yaml")
   }
 
   /// One of the 21 evaluations of `make scaling-law` took 5.0 CPU seconds, load and all.

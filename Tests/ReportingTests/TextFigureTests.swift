@@ -383,7 +383,7 @@ final class TemporaryRuns {
     let lines = LossCurves(long).csv.split(separator: "\n")
     #expect(lines.count == 1 + 3 * 3 * LossCurves.largestCount)
     let sum = lines.dropFirst().prefix(50).reduce(0.0) {
-      $0 + (Double($1.split(separator: ",")[7]) ?? .nan)
+      $0 + (Double($1.split(separator: ",")[8]) ?? .nan)
     }
     // Groups of two or three lines; every line counts once.
     let average = sum / 50
