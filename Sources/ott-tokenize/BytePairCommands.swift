@@ -11,13 +11,28 @@ struct SplitOptions: ParsableArguments {
   @Option(help: "Share of the documents held out for validation.") var validation = 0.01
   @Option(help: "Name of the random stream that draws them.") var split = "split"
   @Option(help: "Seed of that stream.") var seed: UInt64 = 0
+  @Option(
+    help: "Documents that begin with the same words, so many, are drawn together; 0: one by one.")
+  var groupWords = 0
+  @Option(help: "Longer documents are cut into blocks of so many bytes, drawn apart; 0: whole.")
+  var blockBytes = 0
 
   func validate() throws {
     if !(0...1).contains(validation) { throw ValidationError("--validation must be in 0...1.") }
+    if !(0...1000).contains(groupWords) {
+      throw ValidationError("--group-words must be in 0...1000.")
+    }
+    if blockBytes != 0 && blockBytes < 64 {
+      throw ValidationError("--block-bytes must be 0 or at least 64.")
+    }
     if seed > UInt64(Int.max) { throw ValidationError("--seed must be below 2^63.") }
   }
 
-  var value: CorpusSplit { CorpusSplit(name: split, seed: seed, validation: validation) }
+  var value: CorpusSplit {
+    CorpusSplit(
+      name: split, seed: seed, validation: validation, groupWords: groupWords,
+      blockBytes: blockBytes)
+  }
 }
 
 /// A tokenizer file.

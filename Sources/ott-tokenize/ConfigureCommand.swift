@@ -37,6 +37,8 @@ struct ConfigureCommand: ParsableCommand {
     parameters.part = part
     (parameters.heldoutShare, parameters.split) = (split.validation, split.split)
     parameters.splitSeed = split.seed
+    parameters.groupWords = split.groupWords == 0 ? nil : split.groupWords
+    parameters.blockBytes = split.blockBytes == 0 ? nil : split.blockBytes
     parameters.element = element ?? .init(vocabulary: model.vocabularySize)
     parameters.shardBytes = shardBytes
     parameters.endOfText = endOfText

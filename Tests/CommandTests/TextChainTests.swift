@@ -132,6 +132,7 @@ import Testing
       "ott-tokenize",
       [
         "train", "--vocabulary", "300", "--special", "<|endoftext|>", "--validation", "0.1",
+        "--group-words", "8", "--block-bytes", "65536",
         "--output", "byHand", "data/texts/treasury.jsonl",
       ])
     #expect(other.status == 0, "\(other.all)")
