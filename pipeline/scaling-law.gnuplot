@@ -27,7 +27,7 @@ set border 3 linecolor "#808080"
 set tics nomirror textcolor "#404040"
 set xlabel "input vocabulary, V + m" textcolor "#404040" offset 0,0.2
 set style fill solid noborder
-set key top right textcolor "#202020" font ",12" samplen 2
+set key top right opaque textcolor "#202020" font ",12" samplen 2
 
 do for [i = 1:2] {
   measure = word(measures, i)
@@ -39,6 +39,6 @@ do for [i = 1:2] {
     csv using "input_vocabulary":measure with points pointtype 7 pointsize 0.3 linecolor rgb "#909090" title "runs", \
     means skip 1 using (x(measure)):3 with points pointtype 7 pointsize 0.7 linecolor rgb "#d55e00" title "means over seeds", \
     counts skip 1 using (strcol(1) eq measure ? SIZES_min / 1.3 : NaN):3:(SIZES_max / SIZES_min * 1.69 * SIZES_min):(0) with vectors nohead dashtype 2 linecolor rgb "#009e73" title (i == 2 ? "Kneser-Ney 2-gram and more" : ""), \
-    counts skip 1 using (strcol(1) eq measure ? SIZES_min * 1.5 : NaN):3:(sprintf("%d", column(2))) with labels offset 0,0.5 font ",10" textcolor rgb "#009e73" notitle
+    counts skip 1 using (strcol(1) eq measure ? SIZES_min * 1.6 ** (column(2) - 1) : NaN):3:(sprintf("%d", column(2))) with labels offset 0,0.5 font ",10" textcolor rgb "#009e73" notitle
 }
 unset multiplot
