@@ -89,8 +89,11 @@ struct CommittedPictureTests {
       defer { try? FileManager.default.removeItem(atPath: place) }
       let (csv, svg) = ("\(place)/\(figure.name).csv", "\(place)/\(figure.name).svg")
       try AtomicFile.write(FileBytes.read("\(path)/\(figure.name).csv"), to: csv)
-      let drawing = try Drawing(
-        script: "\(CommittedPictures.project)/pipeline/\(figure.name).gnuplot")
+      guard case .string(let script)? = figure.evidence.members["parameters"]?["drawing"] else {
+        Issue.record("\(figure.name) names no script")
+        continue
+      }
+      let drawing = try Drawing(script: "\(CommittedPictures.project)/\(script)")
       _ = try drawing.writeData(of: figure.table, beside: csv)
       try drawing.draw(csv: csv, svg: svg)
       #expect(
