@@ -18,10 +18,11 @@ package struct TextSnapshotScores: Sendable {
 /// on configuration and weights, not on threads.
 package struct TextEvaluationRun {
   package let parameters: TextEvaluateParameters
-  package let run: TrainingRunIndex
+  package var run: TrainingRunIndex { trained.index }
   package let sets: [TextSet]
   private let configuration: StageConfiguration
-  private let model: ModelConfiguration
+  private let trained: TextRun
+  private var model: ModelConfiguration { trained.model }
 
   /// Opens and checks the run and the sets.
   ///
@@ -32,10 +33,10 @@ package struct TextEvaluationRun {
   ) throws {
     self.configuration = configuration
     self.parameters = parameters
-    let trained = try TextRun(
+    trained = try TextRun(
       configuration,
       remedy: "Evaluate a run on a grammar's sentences with kind \(DataKind.grammar.rawValue).")
-    (run, model) = (trained.index, trained.model)
+    let model = trained.model
     guard parameters.stride <= model.context else {
       throw UserError(
         "\(configuration.source): parameters.stride",
@@ -84,23 +85,13 @@ package struct TextEvaluationRun {
   }
 
   private func metadata(_ scores: [TextSnapshotScores]) -> ConfigValue {
-    [
-      "kind": .string(DataKind.text.rawValue), "model": run.model,
-      "parameters": .integer(run.parameterCount),
-      "seed": .integer(run.seed), "steps": .integer(run.steps),
-      "context": .integer(model.context), "stride": .integer(parameters.stride),
-      "sets": .array(sets.map { .string($0.name) }),
-      "snapshots": .array(
-        scores.map { score in
-          [
-            "step": .integer(score.snapshot.step),
-            DataKind.text.sequences: .integer(score.snapshot.sequences),
-            "rows": .integer(score.snapshot.rows),
-            DataKind.text.symbols: .integer(score.snapshot.symbols),
-            "sets": .object(
-              Dictionary(uniqueKeysWithValues: score.sets.map { ($0.name, $0.scores.value) })),
-          ]
-        }),
-    ]
+    .object(
+      trained.members.merging([
+        "stride": .integer(parameters.stride), "sets": .array(sets.map { .string($0.name) }),
+        "snapshots": .array(
+          scores.map { score in
+            score.snapshot.members("sets", score.sets.map { ($0.name, $0.scores.value) })
+          }),
+      ]) { $1 })
   }
 }

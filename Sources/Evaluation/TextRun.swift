@@ -33,4 +33,24 @@ struct TextRun {
     model = try ModelConfiguration(reader: &reader)
     try reader.finish()
   }
+
+  /// What the index of every stage that scores the run says of it.
+  var members: [String: ConfigValue] {
+    [
+      "kind": .string(DataKind.text.rawValue), "model": index.model,
+      "parameters": .integer(index.parameterCount), "seed": .integer(index.seed),
+      "steps": .integer(index.steps), "context": .integer(model.context),
+    ]
+  }
+}
+
+extension TrainingRunIndex.Snapshot {
+  /// Where in the run it was taken, and `scores` under their name.
+  func members(_ name: String, _ scores: [(name: String, value: ConfigValue)]) -> ConfigValue {
+    [
+      "step": .integer(step), DataKind.text.sequences: .integer(sequences), "rows": .integer(rows),
+      DataKind.text.symbols: .integer(symbols),
+      name: .object(Dictionary(uniqueKeysWithValues: scores)),
+    ]
+  }
 }

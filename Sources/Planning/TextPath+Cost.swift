@@ -11,7 +11,9 @@ extension TextPath {
   private static let bytesPerMapColumn = 1.55
   /// Of the stage count: memory of a token of each order, and tokens of an order counted in a second.
   private static let bytesPerGram = 30.0
-  private static let gramsPerSecond = 1.2e6
+  private static let gramsPerSecond = 1.0e6
+  /// Tokens of the training part that are searched in a second.
+  private static let searchedPerSecond = 10e6
 
   /// English text and byte-pair vocabularies trained on it: 3.58 bytes a token with 4,096 tokens, 4.4
   /// with 50,000.
@@ -108,7 +110,8 @@ extension TextPath {
       memoryBytes: CostModel.processBytes + 8 * own.trainingPart.tokens
         + Self.bytesPerGram * order * size.rows, diskBytes: 10e3,
       seconds: model.rates.startSeconds
-        + order * size.rows / Self.gramsPerSecond + own.trainingPart.tokens / 30e6)
+        + order * size.rows / Self.gramsPerSecond + own.trainingPart.tokens / Self.searchedPerSecond
+    )
   }
 
   private func evaluation(_ node: StageGraph.Node, in model: CostModel) throws -> Cost {

@@ -89,25 +89,23 @@ package struct LossCurves: Sendable {
     }
   }
 
-  private func ratio(_ variant: Int) -> TimeRatio {
+  private func speed(_ variant: Int) -> (ratio: TimeRatio, value: ConfigValue) {
     let (own, baseline) = times(variant)
-    return TimeRatio(own, baseline: baseline)
+    let ratio = TimeRatio(own, baseline: baseline)
+    return (ratio, .object(ratio.members(own, baseline: baseline)))
   }
 
   /// The paper of Figure 4, where one variant is compared: the baseline's final loss is reached with fewer
   /// tokens.
-  private func speedClaim(_ variant: Int) -> (p: AdjustedP, value: ConfigValue, text: String) {
-    let (own, baseline) = times(variant)
-    let ratio = TimeRatio(own, baseline: baseline)
+  private func speedClaim(_ variant: Int) -> (value: ConfigValue, text: String) {
+    let (ratio, speed) = speed(variant)
     let p = AdjustedP.family([ratio.pValue])[0]
     let verdict = Verdict.direction(pHolm: p.holm, agrees: ratio.direction < 0)
     let statement = "with tables fewer tokens are needed for the loss at which the baseline ends"
     return (
-      p,
       .object(
         [
-          "statement": .string(statement), "speed": .object(ratio.members(own, baseline: baseline)),
-          "verdict": .string(verdict.rawValue),
+          "statement": .string(statement), "speed": speed, "verdict": .string(verdict.rawValue),
         ].merging(p.members) { $1 }),
       "\(statement): \(ratio.text): \(verdict.rawValue)"
     )
@@ -157,9 +155,9 @@ package struct LossCurves: Sendable {
       the additive model seed + m, pooled over all m, or on the number's own scatter over seeds where \
       Bartlett's test over the m, or an F test of that scatter, gives p < 0.25. speed: tokens at which the \
       mean over a stretch first is the loss at which the one of the two that ended worse has ended, over the \
-      baseline's; geometric mean over seeds, its interval no narrower than the distance of the points. A claim compares the growth \
-      of the largest m with that of the smallest; its verdict is by Holm over the claims. All from the \
-      points of the CSV.
+      baseline's; geometric mean over seeds, its interval no narrower than the distance of the points. A \
+      claim compares the growth of the largest m with that of the smallest; its verdict is by Holm over the \
+      claims. All from the points of the CSV.
       """)
     members["curves"] = .array(
       figure.parameters.variants.enumerated().filter { $0.offset != baseline }.map { i, variant in
@@ -175,7 +173,7 @@ package struct LossCurves: Sendable {
           "inputVocabulary": .integer(variant.inputVocabulary),
           "differenceByTenth": .array(tenths), "growth": growth.difference(i, baseline).result,
           "growthLate": late.difference(i, baseline).result,
-          "speed": .object(ratio(i).members(times(i).variant, baseline: times(i).baseline)),
+          "speed": speed(i).value,
         ]
       })
     members["claims"] = .array(

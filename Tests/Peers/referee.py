@@ -343,7 +343,7 @@ def judge(folder, name):
     if compute is not curves and compute is not law:
         claims = [c for c in computed.get("claims", []) + computed.get("comparisons", []) if "verdict" in c]
     else:
-        claims = computed.get("claims") or [c for f in computed["fits"].values() for c in f["claims"]]
+        claims = computed.get("claims") or [c for f in computed.get("fits", {}).values() for c in f["claims"]]
     found = []
     for key in ("counting",):
         if key in published and key not in computed:

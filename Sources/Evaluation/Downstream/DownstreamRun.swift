@@ -107,25 +107,14 @@ package struct DownstreamRun {
   }
 
   private func metadata(_ scores: [DownstreamSnapshotScores]) -> ConfigValue {
-    let run = trained.index
-    return [
-      "kind": .string(DataKind.text.rawValue), "model": run.model,
-      "parameters": .integer(run.parameterCount), "seed": .integer(run.seed),
-      "steps": .integer(run.steps), "context": .integer(trained.model.context),
-      "tasks": .array(tasks.map { .string($0.task.name) }),
-      "snapshots": .array(
-        scores.map { score in
-          [
-            "step": .integer(score.snapshot.step),
-            DataKind.text.sequences: .integer(score.snapshot.sequences),
-            "rows": .integer(score.snapshot.rows),
-            DataKind.text.symbols: .integer(score.snapshot.symbols),
-            "tasks": .object(
-              Dictionary(
-                uniqueKeysWithValues: score.tasks.map { ($0.name, $1.value($0.metric)) })),
-          ]
-        }),
-    ]
+    .object(
+      trained.members.merging([
+        "tasks": .array(tasks.map { .string($0.task.name) }),
+        "snapshots": .array(
+          scores.map { score in
+            score.snapshot.members("tasks", score.tasks.map { ($0.name, $1.value($0.metric)) })
+          }),
+      ]) { $1 })
   }
 }
 
