@@ -12,6 +12,12 @@ package struct PackedRows: Sendable {
 
   package var longestSegment: Int { longest(segmentOffsets) }
 
+  /// Makes room for so many segments of up to `longest` rows.
+  mutating func reserve(segments: Int, of longest: Int) {
+    inputs.reserveCapacity(segments * longest * tables)
+    segmentOffsets.reserveCapacity(segments + 1)
+  }
+
   package mutating func removeAll() {
     inputs.removeAll(keepingCapacity: true)
     rows = 0
@@ -61,6 +67,8 @@ package struct PackedLane: Sendable {
   package var spaces: [PackedRows]
   /// (rows of its first space) each: see `RowLink`.
   package var links: [[Int32]]
+  /// Of a lane whose second column of inputs says how long a run of tokens each position stands for.
+  private var runs: DistinctRuns?
   /// Rows with a label, by column.
   private var labelled: [Int]
 
@@ -69,9 +77,11 @@ package struct PackedLane: Sendable {
   ///   - ahead: how many tokens ahead the labels of each further head are, the first one's being 1
   ///     ahead: their columns then follow from the first.
   ///   - spaces: columns of ids of each space whose rows the lane brings.
+  ///   - longestMatch: if given, the second column of inputs is the number of tokens, up to this one, of
+  ///     the run that ends at a position; see `endSegment()`. The lane then has one space and one link.
   package init(
     tables: Int, capacity: Int = 0, labelColumns: Int = 1, ahead: [Int] = [], spaces: [Int] = [],
-    links: Int = 0
+    links: Int = 0, longestMatch: Int? = nil
   ) {
     let labelColumns = max(labelColumns, ahead.count + 1)
     precondition(tables >= 1 && labelColumns >= 1, "a lane needs an input table and labels")
@@ -81,8 +91,16 @@ package struct PackedLane: Sendable {
     self.tables = tables
     self.ahead = ahead
     furtherLabels = Array(repeating: [], count: labelColumns - 1)
-    self.spaces = spaces.map { PackedRows(tables: $0) }
-    self.links = Array(repeating: [], count: links)
+    precondition(
+      longestMatch == nil || tables >= 2 && spaces.isEmpty && links == 0,
+      "runs of tokens in a lane of \(tables) columns, \(spaces.count) spaces and \(links) links")
+    self.spaces = (longestMatch == nil ? spaces : [1]).map { PackedRows(tables: $0) }
+    self.links = Array(repeating: [], count: longestMatch == nil ? links : 1)
+    if let longestMatch {
+      runs = DistinctRuns(longest: longestMatch, capacity: capacity)
+      self.spaces[0].reserve(segments: capacity, of: longestMatch)
+      self.links[0].reserveCapacity(capacity)
+    }
     labelled = Array(repeating: 0, count: labelColumns)
     inputs.reserveCapacity(capacity * tables)
     labels.reserveCapacity(capacity)
@@ -102,6 +120,7 @@ package struct PackedLane: Sendable {
     for i in furtherLabels.indices { furtherLabels[i].removeAll(keepingCapacity: true) }
     for i in spaces.indices { spaces[i].removeAll() }
     for i in links.indices { links[i].removeAll(keepingCapacity: true) }
+    runs?.removeAll()
     for i in labelled.indices { labelled[i] = 0 }
     segmentOffsets.removeAll(keepingCapacity: true)
     segmentOffsets.append(0)
@@ -122,9 +141,14 @@ package struct PackedLane: Sendable {
 
   /// Ends the sentence being written; an empty one is dropped. The label of a token i ahead is the first
   /// head's label i − 1 rows on, and none where that row is not of the sentence.
+  ///
+  /// A lane of runs links each position to the last row of the run of so many tokens, as its second
+  /// input says, that ends there, cut at the sentence's first token: each distinct run of two tokens or
+  /// more is one segment of the lane's space, the token itself is none.
   package mutating func endSegment() {
     let first = segmentOffsets[segments]
     if first == rows { return }
+    if runs != nil { linkRuns(from: first) }
     for (column, distance) in ahead.enumerated() {
       for row in first..<rows {
         let source = row + distance - 1
@@ -132,6 +156,18 @@ package struct PackedLane: Sendable {
       }
     }
     segmentOffsets.append(rows)
+  }
+
+  private mutating func linkRuns(from first: Int) {
+    for row in first..<rows {
+      let length = min(Int(inputs[row * tables + 1]), row + 1 - first)
+      links[0].append(
+        length < 2
+          ? RowLink.none
+          : runs?.lastRow(
+            of: inputs, width: tables, in: row + 1 - length..<row + 1, among: &spaces[0])
+            ?? RowLink.none)
+    }
   }
 
   /// Adds a whole sentence: one array of ids per table, and the labels, all of one length.

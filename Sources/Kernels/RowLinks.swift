@@ -44,6 +44,41 @@ package func scatterSum(
   }
 }
 
+/// X[n] = Y[rows[n]], or E[ids[n]] where rows[n] is −1, for X (rows.count, C), Y (M, C) and E (V, C).
+package func gather(
+  into x: inout MutableSpan<Float>, _ y: Span<Float>, _ rows: Span<Int32>,
+  orElse table: Span<Float>, _ ids: borrowing IDColumn, C: Int
+) {
+  let (M, V) = (y.count / max(C, 1), table.count / max(C, 1))
+  precondition(
+    x.count == rows.count * C && ids.count == rows.count,
+    "gather: x \(x.count) for \(rows.count) rows of \(C), \(ids.count) ids")
+  let (target, linked, tokens) = (x.base, y.base, table.base)
+  for n in 0..<rows.count {
+    let from =
+      linkedRow(rows[n], below: M).map { linked + $0 * C } ?? tokens + ids.row(n, below: V) * C
+    (target + n * C).update(from: from, count: C)
+  }
+}
+
+/// dE = or += Σ of dX[n] into row ids[n] over the n with rows[n] = −1, ascending: the same bits every
+/// time.
+package func embeddingBackward(
+  into dTable: inout MutableSpan<Float>, _ dX: Span<Float>, _ ids: borrowing IDColumn,
+  unless rows: Span<Int32>, C: Int, adding: Bool
+) {
+  let (N, V) = (ids.count, dTable.count / max(C, 1))
+  precondition(
+    dX.count == N * C && rows.count == N,
+    "embeddingBackward: dX \(dX.count), \(rows.count) links for N \(N), C \(C)")
+  let (target, source) = (dTable.base, dX.base)
+  if !adding { target.update(repeating: 0, count: dTable.count) }
+  for n in 0..<N where rows[n] == -1 {
+    let (from, to) = (source + n * C, target + ids.row(n, below: V) * C)
+    forEachVector(C) { to.store(to.load($0, $1) + from.load($0, $1), $0, $1) }
+  }
+}
+
 @inline(__always)
 private func linkedRow(_ row: Int32, below M: Int) -> Int? {
   if row == -1 { return nil }

@@ -63,15 +63,18 @@ package final class Executor: @unchecked Sendable {
   /// - Parameters:
   ///   - labelLogProbabilities: (rows) or empty.
   ///   - logProbabilities: (rows, V) or empty.
+  ///   - taken: (rows, columns), of plans that leave rows; or empty.
   func score(
     _ lane: borrowing PackedLane, _ weights: Weights,
     labelLogProbabilities: UnsafeMutableBufferPointer<Float> = .init(start: nil, count: 0),
-    logProbabilities: UnsafeMutableBufferPointer<Float> = .init(start: nil, count: 0)
+    logProbabilities: UnsafeMutableBufferPointer<Float> = .init(start: nil, count: 0),
+    taken: UnsafeMutableBufferPointer<Float> = .init(start: nil, count: 0)
   ) {
     lanes.load(lane, plan) { view, inputs in
       view.tableView = weights.tables?.view(inputs, width: lane.tables)
       view.labelLogProbabilities = labelLogProbabilities
       view.logProbabilities = logProbabilities
+      view.taken = taken
       forward(workspace(view, weights))
     }
   }

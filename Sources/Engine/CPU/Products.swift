@@ -48,7 +48,7 @@ extension Workspace {
     matmul(
       into: &y, activated(input, activation).span, self.weight(weight).span, bias: shift.span,
       N: rows(of: input), K: K, M: M, adding: residual != nil, addsBiasLast: addsBiasLast,
-      isRowwise: isDecoding)
+      isRowwise: isRowwise(input))
   }
 
   /// f(X), behind what the products themselves need of the scratch.

@@ -29,6 +29,12 @@ package struct Workspace: ~Copyable {
   /// Whether each row is a sequence of its own, whose bits may not depend on the others.
   package var isDecoding: Bool { lane.slots.count > 0 }
 
+  /// Whether the bits of the rows of `tensor` may not depend on those of other segments: when decoding,
+  /// and without gradients also in spaces behind the positions, whose segments may come in any company.
+  func isRowwise(_ tensor: Tensor) -> Bool {
+    isDecoding || gradients == nil && tensor.space != .positions
+  }
+
   /// Rows of this lane in the space of `tensor`, N.
   package func rows(of tensor: Tensor) -> Int { spaces[tensor.space.id].rows }
 

@@ -39,14 +39,28 @@ extension GraphBuilder {
     return output
   }
 
-  /// - Parameter isShared: whether several tensors pass the norm of that name.
+  /// A row of `table` for each position that has one, else its token's row of `tokens`; plus, where there
+  /// is one, a row of the position table. The table's column of ids has 1 + the row, or 0 for none.
+  package mutating func storedRows(
+    of table: Table, orElse tokens: Parameter, positions: Parameter?
+  ) -> Tensor {
+    let output = tensor(columns: table.width)
+    append(StoredRows(table: table, tokens: tokens, positions: positions, output: output))
+    return output
+  }
+
+  /// - Parameters:
+  ///   - gain: what the weights start as.
+  ///   - isShared: whether several tensors pass the norm of that name.
   package mutating func layerNorm(
-    _ x: Tensor, named name: String, isShared: Bool = false
+    _ x: Tensor, named name: String, gain: Double = 1, isShared: Bool = false
   ) -> Tensor {
     let output = tensor(columns: x.columns, space: x.space)
     append(
       Normalization(
-        input: x, weight: parameter(name + ".weight", [x.columns], .ones, isShared: isShared),
+        input: x,
+        weight: parameter(
+          name + ".weight", [x.columns], gain == 1 ? .ones : .constant(gain), isShared: isShared),
         bias: parameter(name + ".bias", [x.columns], .zeros, isShared: isShared), output: output,
         statistics: tensor(columns: 2, space: x.space)))
     return output
@@ -54,15 +68,19 @@ extension GraphBuilder {
 
   /// Gain without bias: RMSNorm(X) (+ residual).
   ///
-  /// - Parameter isShared: whether several tensors pass the norm of that name.
+  /// - Parameters:
+  ///   - gain: what the weights start as.
+  ///   - isShared: whether several tensors pass the norm of that name.
   package mutating func rmsNorm(
-    _ x: Tensor, named name: String, epsilon: Double, residual: Tensor? = nil,
+    _ x: Tensor, named name: String, epsilon: Double, residual: Tensor? = nil, gain: Double = 1,
     isShared: Bool = false
   ) -> Tensor {
     let output = tensor(columns: x.columns, space: x.space)
     append(
       RMSNormalization(
-        input: x, weight: parameter(name + ".weight", [x.columns], .ones, isShared: isShared),
+        input: x,
+        weight: parameter(
+          name + ".weight", [x.columns], gain == 1 ? .ones : .constant(gain), isShared: isShared),
         residual: residual, epsilon: Float(epsilon), output: output,
         scales: tensor(columns: 1, space: x.space)))
     return output
@@ -167,6 +185,20 @@ extension GraphBuilder {
     precondition(x.space == link.to, "gather from space \(x.space.id) by a link to \(link.to.id)")
     let output = tensor(columns: x.columns, space: link.from)
     append(Gather(input: x, link: link, output: output))
+    return output
+  }
+
+  /// One row for each position: that of x that it stands for, or its token's row of `table` where it
+  /// stands for none; plus, where there is one, a row of the position table.
+  package mutating func linkedRows(
+    _ x: Tensor, _ link: RowLink, orElse table: Parameter, positions: Parameter?
+  ) -> Tensor {
+    precondition(
+      x.space == link.to && link.from == .positions,
+      "rows of space \(x.space.id) by a link from \(link.from.id) to \(link.to.id)")
+    let output = tensor(columns: x.columns)
+    append(
+      LinkedRows(input: x, link: link, table: table, positions: positions, output: output))
     return output
   }
 

@@ -27,3 +27,25 @@ struct ScatterSum: Operation {
 
   func flops(position: Double) -> Double { Double(input.columns) }
 }
+
+/// X[n] = Y[link n], or E[token n] where position n stands for no row; plus P[position n] where positions
+/// are learned. The tokens are the first column of the lane's inputs.
+struct LinkedRows: Operation {
+  /// Y.
+  let input: Tensor
+  let link: RowLink
+  /// E.
+  let table: Parameter
+  let positions: Parameter?
+  let output: Tensor
+
+  var name: String { "linked rows or tokens" + (positions == nil ? "" : " + positions") }
+  var inputs: [Tensor] { [input] }
+  var outputs: [Tensor] { [output] }
+  var parameters: [Parameter] { [table] + (positions.map { [$0] } ?? []) }
+  var saved: [Tensor] { [] }
+
+  func flops(position: Double) -> Double {
+    positions == nil ? 0 : Double(output.columns)
+  }
+}

@@ -9,6 +9,7 @@ package struct Parameter: Hashable, Sendable {
 package enum Initializer: Sendable, Equatable {
   case zeros
   case ones
+  case constant(Double)
   /// Independent normal draws of mean 0 and this standard deviation, from a stream named after the
   /// parameter: adding a layer changes no other draw.
   case normal(Double)

@@ -50,6 +50,7 @@ package final class ParameterStore: @unchecked Sendable {
       switch slot.initializer {
       case .zeros: target.update(repeating: 0, count: slot.count)
       case .ones: target.update(repeating: 1, count: slot.count)
+      case .constant(let value): target.update(repeating: Float(value), count: slot.count)
       case .normal(let deviation):
         var stream = RandomStream(seed: seed, name: "weights/" + slot.name)
         for i in 0..<slot.count { target[i] = Float(stream.normal() * deviation) }

@@ -38,6 +38,30 @@ package func gatherRows(
   }
 }
 
+/// Y[n] = F[ids[n] − 1] for N rows of table F (rows, C), or E[tokens[n]] where ids[n] is 0: ids is column
+/// `idColumn` of (N, `idWidth`), tokens is column 0.
+package func gatherRows(
+  into y: inout MutableSpan<Float>, C: Int, table: UnsafePointer<Float>, rows: Int,
+  ids: UnsafeBufferPointer<Int32>, idWidth: Int, idColumn: Int, orElse tokens: Span<Float>
+) {
+  let N = idWidth == 0 ? 0 : ids.count / idWidth
+  let V = tokens.count / max(C, 1)
+  precondition(
+    y.count == N * C && idColumn < idWidth, "gatherRows: y \(y.count) of \(C), \(N) ids")
+  let (target, own) = (y.base, tokens.base)
+  for n in 0..<N {
+    let (id, token) = (Int(ids[n &* idWidth &+ idColumn]), Int(ids[n &* idWidth]))
+    precondition(
+      id >= 0 && id <= rows && token >= 0 && token < V,
+      "id \(id) of a table of \(rows) rows, token \(token) of \(V)")
+    if n &+ lookahead < N {
+      let next = Int(ids[(n &+ lookahead) &* idWidth &+ idColumn])
+      if next > 0 { prefetch(table + (next &- 1) &* C, bytes: 4 &* C) }
+    }
+    (target + n &* C).update(from: id > 0 ? table + (id &- 1) &* C : own + token &* C, count: C)
+  }
+}
+
 // MARK: - Gradients of rows
 
 /// G[u] = Σ over the members i of group u of dY[i, column ..< column + w], in their order, for the

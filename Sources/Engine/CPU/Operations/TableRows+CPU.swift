@@ -22,6 +22,26 @@ extension TableRows: CPUOperation {
   }
 }
 
+extension StoredRows: CPUOperation {
+  func forward(_ w: borrowing Workspace) {
+    let view = w.tableView
+    var x = w.value(output).mutableSpan
+    gatherRows(
+      into: &x, C: output.columns, table: view.bases[table.id], rows: view.rows[table.id],
+      ids: view.ids, idWidth: view.idWidth, idColumn: view.firstColumn + table.id,
+      orElse: w.weight(tokens).span)
+    if let positions {
+      embedding(
+        into: &x, w.weight(positions).span, IDColumn(w.positions(of: output).span),
+        C: output.columns, adding: true)
+    }
+  }
+
+  func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
+    preconditionFailure("stored rows have no backward pass")
+  }
+}
+
 extension Workspace {
   fileprivate var tableView: TableView {
     guard let view = lane.tableView else { preconditionFailure("a lane without its tables") }
