@@ -28,25 +28,22 @@ package struct MappedRows: Sendable {
     label = try columns.column("label")
   }
 
-  /// Token and, behind it, the row in each table of `layout`; nil for the token alone.
+  /// Token and, behind it, what `wanted` says.
   ///
   /// - Parameter path: the index of the set, for messages.
-  /// - Throws: `UserError` when the set does not fit the layout, lacks a column or holds wrong ids.
+  /// - Throws: `UserError` when the set does not have that, lacks a column or holds wrong ids.
   package init(
-    _ columns: LoadedColumns, text: TextMap, layout: OverEncodingLayout?, lookBack: LookBack,
-    path: String
+    _ columns: LoadedColumns, text: TextMap, wanted: TextColumns, path: String
   ) throws {
     try self.init(columns, inputs: ["token"])
-    let sources = try layout.map { try text.sources(of: $0, lookBack: lookBack, in: path) }
-    for source in sources ?? [] {
+    let sources = try text.sources(of: wanted, in: path)
+    for (source, _) in sources {
       inputs.append(
         Input(
           column: try columns.column(source.column), modulus: source.modulus,
           cuts: source.cuts))
     }
-    try check(
-      [text.vocabulary] + (layout?.embedders.map(\.modulus) ?? []), labels: text.vocabulary,
-      path: path)
+    try check([text.vocabulary] + sources.map(\.rows), labels: text.vocabulary, path: path)
   }
 
   /// Calls `body` for each of `rows`, the whole of a window or document, in order with its label and

@@ -8,6 +8,20 @@ package enum LookBack: String, CaseIterable, Sendable {
   case window
 }
 
+/// What a model's lanes hold of a map set of text behind the token.
+package enum TextColumns: Sendable, Equatable {
+  /// Nothing.
+  case tokens
+  /// The row in each table of over-encoding, whose n-grams look back so far.
+  case tables(OverEncodingLayout, LookBack)
+  /// The length of the longest f-gram that ends there, up to so many tokens; 1 where there is none.
+  case matches(longest: Int)
+
+  package var longestMatch: Int? {
+    if case .matches(let longest) = self { longest } else { nil }
+  }
+}
+
 /// What the metadata of a map set over byte-pair tokens says: the vocabulary, and what its columns can
 /// feed.
 package struct TextMap: Sendable, Equatable {
@@ -17,12 +31,16 @@ package struct TextMap: Sendable, Equatable {
     case ngramIDs
     /// "input1" …: the rows of one choice of tables.
     case overEncoding
+    /// "match": the length of the longest f-gram that ends there, 1 where there is none.
+    case fGrams
   }
 
   package enum Columns: Sendable, Equatable {
     case grams(order: Int)
     /// The widths of the layout mean nothing.
     case rows(OverEncodingLayout)
+    /// Of a set of f-grams up to so many tokens, the `size` most frequent ones of the discover set `id`.
+    case matches(longest: Int, size: Int, id: String)
   }
 
   /// V.
@@ -51,6 +69,10 @@ package struct TextMap: Sendable, Equatable {
     case .ngramIDs: columns = .grams(order: try reader.int("order", in: 2...64))
     case .overEncoding:
       columns = .rows(try OverEncodingLayout(rowsOf: &reader, vocabulary: vocabulary))
+    case .fGrams:
+      columns = .matches(
+        longest: try reader.int("longest", in: 2...8),
+        size: try reader.int("size", in: 0...Int(Int32.max)), id: try reader.string("fgrams"))
     }
   }
 
@@ -60,6 +82,31 @@ package struct TextMap: Sendable, Equatable {
     package let modulus: Modulus?
     /// Of the ids of a window's first rows, before that: V, V², …; none for ids that look further back.
     package let cuts: [Modulus]
+  }
+
+  /// Where what lanes hold behind the token comes from, and the number of its rows or lengths.
+  ///
+  /// - Parameter path: the index of the set, for messages.
+  /// - Throws: `UserError` when the set does not have it.
+  package func sources(
+    of wanted: TextColumns, in path: String
+  ) throws(UserError) -> [(source: Source, rows: Int)] {
+    switch wanted {
+    case .tokens: return []
+    case .tables(let layout, let lookBack):
+      return zip(
+        try sources(of: layout, lookBack: lookBack, in: path), layout.embedders.map(\.modulus)
+      ).map { ($0, $1) }
+    case .matches(let longest):
+      guard case .matches(longest, _, _) = columns else {
+        throw UserError(
+          "\(path): map set without the model's f-grams",
+          expected: "content \(Content.fGrams.rawValue) with longest \(longest)",
+          found: columns.description,
+          remedy: "Map with content \(Content.fGrams.rawValue), and model.fGrams.longest as there.")
+      }
+      return [(Source(column: "match", modulus: nil, cuts: []), longest + 1)]
+    }
   }
 
   /// Where the rows of each embedder of `layout` come from.
@@ -110,11 +157,28 @@ package struct TextMap: Sendable, Equatable {
       return layout.embedders.indices.map {
         Source(column: "input\($0 + 1)", modulus: nil, cuts: [])
       }
+    case .matches:
+      throw UserError(
+        "\(path): map set without n-grams", expected: "order \(layout.order) or more",
+        found: columns.description,
+        remedy: "Map with content \(Content.ngramIDs.rawValue).")
     }
   }
 
   private static func tables(_ layout: OverEncodingLayout) -> String {
     "(order, modulus) "
       + layout.embedders.map { "(\($0.order), \($0.modulus))" }.joined(separator: " ")
+  }
+}
+
+extension TextMap.Columns: CustomStringConvertible {
+  /// For messages.
+  package var description: String {
+    switch self {
+    case .grams(let order): "n-gram ids up to order \(order)"
+    case .rows: "rows of over-encoding tables"
+    case .matches(let longest, let size, let id):
+      "f-grams of longest \(longest), size \(size), of \(id)"
+    }
   }
 }
