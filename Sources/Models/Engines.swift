@@ -11,7 +11,29 @@ extension ModelConfiguration {
     var builder = GraphBuilder(mode: mode)
     trace(in: &builder)
     return Plan(
-      builder, limits: Limits(rows: rows, segment: min(rows, context), precision: precision))
+      builder,
+      limits: Limits(
+        rows: rows, segment: min(rows, context), precision: precision,
+        given: mode.isDecoding ? [] : fGramLimits(rows: rows)))
+  }
+
+  /// Of the space of f-grams, where the input has one: at most one of the longest at each position.
+  fileprivate func fGramLimits(rows: Int) -> [Limits.Rows] {
+    input.textColumns.longestMatch.map {
+      [Limits.Rows(rows: $0 * rows, segment: $0, tables: 1)]
+    } ?? []
+  }
+
+  /// An empty lane as this model reads it.
+  ///
+  /// - Parameters:
+  ///   - capacity: rows that there is room for without asking for memory.
+  ///   - isTraining: whether it has the labels of further heads.
+  package func makeLane(capacity: Int = 0, isTraining: Bool = false) -> PackedLane {
+    PackedLane(
+      tables: inputColumns, capacity: capacity,
+      ahead: isTraining ? Array(labelsAhead.dropFirst()) : [],
+      longestMatch: input.textColumns.longestMatch)
   }
 
   /// Traces embedding, trunk and outputs; where nothing is trained, of these the first alone.
@@ -78,6 +100,28 @@ extension ScoringEngine {
     self.init(
       plan: configuration.plan(.scoring, rows: laneCapacity), parameters: parameters,
       labels: configuration.labels, threads: threads)
+  }
+}
+
+extension FGramEngine {
+  /// - Parameters:
+  ///   - configuration: of a model with f-grams.
+  ///   - parameters: weights of this configuration.
+  ///   - capacity: f-grams that a worker runs at a time.
+  package convenience init(
+    _ configuration: ModelConfiguration, parameters: ParameterStore, capacity: Int, threads: Int
+  ) {
+    guard let fGrams = configuration.fGrams else {
+      preconditionFailure("rows of f-grams of a model without")
+    }
+    var g = GraphBuilder(mode: .scoring)
+    fGrams.traceAlone(on: configuration.trunk, in: &g)
+    let plan = Plan(
+      g,
+      limits: Limits(
+        rows: capacity, segment: 1, given: configuration.fGramLimits(rows: capacity)))
+    self.init(
+      plan: plan, parameters: parameters, columns: configuration.width, threads: threads)
   }
 }
 

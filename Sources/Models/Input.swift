@@ -1,4 +1,5 @@
 import Engine
+import NGrams
 import Support
 
 /// The beginning of a model: from a position's row ids to its embedding (N, C). A new kind is a file
@@ -10,15 +11,16 @@ package protocol Input: Sendable, Equatable {
   var readsTables: Bool { get }
   /// Rows to choose from in every column of a lane's inputs: `tables`, then tables of the input's own.
   var columnRows: [Int] { get }
+  /// What those columns are of a map set of text. Where they are lengths of f-grams, lanes bring the rows of
+  /// the distinct ones of their own: `PackedLane(longestMatch:)`.
+  var textColumns: TextColumns { get }
 
   /// Reads the input's keys.
   ///
-  /// - Parameters:
-  ///   - tables: those of the map set.
-  ///   - width: C.
+  /// - Parameter tables: those of the map set.
   /// - Returns: nil where the configuration has none of the keys.
   static func read(
-    _ reader: inout ConfigReader, tables: [InputTable], width: Int
+    _ reader: inout ConfigReader, tables: [InputTable], trunk: any Trunk
   ) throws -> Self?
 
   /// - Throws: `UserError` when this is no input of a trunk of `width` columns.
@@ -27,6 +29,8 @@ package protocol Input: Sendable, Equatable {
   // MARK: Closed forms, beyond those of `tables`
 
   func parameterCount(width: Int) -> Int
+  /// Those of them that a row does not meet: experts of blocks of its own.
+  var idleParameterCount: Int { get }
   /// Those of `parameterCount(width:)` that lie in tables outside of the flat arrays, of which a step
   /// touches the rows of its batch only.
   var tableParameterCount: Int { get }
@@ -35,6 +39,15 @@ package protocol Input: Sendable, Equatable {
   /// Floats of a position that the backward pass reads; not the embedding itself, which the trunk
   /// counts.
   var savedColumns: Int { get }
+
+  // MARK: Closed forms of rows that lanes bring of f-grams; 0 for inputs without
+
+  /// Such rows of a position where nobody has counted them.
+  var usualFGramRows: Double { get }
+  /// Forward FLOPs of such a row in products with weights and attention.
+  var fGramRowFLOPs: Double { get }
+  /// Floats of such a row that the backward pass reads.
+  var fGramSavedColumns: Int { get }
 
   // MARK: Trace
 
@@ -48,6 +61,14 @@ package protocol Input: Sendable, Equatable {
     tables declared: [Parameter], positions: Parameter?, width: Int, named name: String,
     in g: inout GraphBuilder
   ) -> Tensor
+}
+
+extension Input {
+  package var textColumns: TextColumns { .tokens }
+  package var idleParameterCount: Int { 0 }
+  package var usualFGramRows: Double { 0 }
+  package var fGramRowFLOPs: Double { 0 }
+  package var fGramSavedColumns: Int { 0 }
 }
 
 /// One table of the input embedding.

@@ -51,7 +51,7 @@ package struct ModelConfiguration: Sendable {
     }
     let outputs = try Registry.outputs.compactMap { try $0.read(&reader) as (any Output)? }
     for type in Registry.inputs {
-      if let input = try type.read(&reader, tables: tables, width: size.width) as (any Input)? {
+      if let input = try type.read(&reader, tables: tables, trunk: trunk) as (any Input)? {
         do {
           try self.init(input: input, trunk: trunk, outputs: outputs)
         } catch let error as UserError {
@@ -121,7 +121,7 @@ package struct ModelConfiguration: Sendable {
   /// Those that a row meets: fewer where the trunk routes it to some experts of many. Tables count whole.
   package var activeParameterCount: Int {
     parameterCount - trunk.parameterCount + trunk.activeParameterCount
-      - outputs.reduce(0) { $0 + $1.idleParameterCount(on: trunk) }
+      - input.idleParameterCount - outputs.reduce(0) { $0 + $1.idleParameterCount(on: trunk) }
   }
 
   /// Parameters in tables of the input, of which a step touches the rows of its batch only.
@@ -138,21 +138,28 @@ package struct ModelConfiguration: Sendable {
 
   /// Forward FLOPs of one position in a sentence of `length` positions, averaged over the sentence:
   /// products and attention. Norms, activations, rotations, softmax and lookups are left out.
-  package func forwardFLOPs(perTokenAt length: Int) -> Double {
+  ///
+  /// - Parameter fGramRows: rows of distinct f-grams for each position; nil: as usual.
+  package func forwardFLOPs(perTokenAt length: Int, fGramRows: Double? = nil) -> Double {
     productFLOPs + trunk.attentionFLOPs(perTokenAt: length)
       + outputs.reduce(0) { $0 + $1.attentionFLOPs(on: trunk, perTokenAt: length) }
+      + (fGramRows ?? input.usualFGramRows) * input.fGramRowFLOPs
   }
 
   /// Training FLOPs of one position: three forward passes.
-  package func trainingFLOPs(perTokenAt length: Int) -> Double {
-    3 * forwardFLOPs(perTokenAt: length)
+  package func trainingFLOPs(perTokenAt length: Int, fGramRows: Double? = nil) -> Double {
+    3 * forwardFLOPs(perTokenAt: length, fGramRows: fGramRows)
   }
 
   /// Bytes that the backward pass of a position reads; of heads that run one after another those of one.
-  package var activationBytes: Int {
+  package var activationBytes: Int { activationBytes(fGramRows: input.usualFGramRows) }
+
+  /// The same with so many rows of distinct f-grams for each position, rounded up to whole floats.
+  package func activationBytes(fGramRows: Double) -> Int {
     4
       * (input.savedColumns + trunk.savedColumns + trunk.lossColumns
-        + outputs.reduce(0) { $0 + $1.savedColumns(on: trunk) })
+        + outputs.reduce(0) { $0 + $1.savedColumns(on: trunk) }
+        + Int((fGramRows * Double(input.fGramSavedColumns)).rounded(.up)))
   }
 
   /// Bytes of keys and values that generation keeps of a position.
@@ -167,7 +174,7 @@ extension ModelConfiguration: Equatable {
 }
 
 /// Whether both are of one type and equal.
-private func isEqual(_ a: any Equatable, _ b: any Equatable) -> Bool {
+func isEqual(_ a: any Equatable, _ b: any Equatable) -> Bool {
   func compare<T: Equatable>(_ a: T) -> Bool { (b as? T) == a }
   return compare(a)
 }

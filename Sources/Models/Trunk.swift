@@ -55,7 +55,9 @@ package protocol Trunk: Sendable, Equatable {
   /// Traces one block of this trunk's kind and sizes beside its own: its parameters are `<name>.…`.
   func block(_ x: Tensor, named name: String, in g: inout GraphBuilder) -> Tensor
   /// Traces the last norm, which may be done to several tensors, or another one of its kind, `name`.
-  func norm(_ x: Tensor, named name: String?, in g: inout GraphBuilder) -> Tensor
+  ///
+  /// - Parameter gain: what its weights start as.
+  func norm(_ x: Tensor, named name: String?, gain: Double, in g: inout GraphBuilder) -> Tensor
 }
 
 /// The keys of a kind of trunk, beside those of `TrunkSize`, in the object `model` of a configuration.
@@ -126,6 +128,11 @@ extension Trunk {
   package var cacheColumns: Int { 2 * size.layers * size.width }
 
   package func positions(in g: inout GraphBuilder) -> Parameter? { nil }
+
+  /// A norm whose weights start as 1.
+  package func norm(_ x: Tensor, named name: String?, in g: inout GraphBuilder) -> Tensor {
+    norm(x, named: name, gain: 1, in: &g)
+  }
 
   /// Traces blocks and last norm over `x` (N, C).
   package func callAsFunction(_ x: Tensor, in g: inout GraphBuilder) -> Tensor {

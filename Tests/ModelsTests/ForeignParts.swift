@@ -61,8 +61,11 @@ struct ForeignTrunk: Trunk {
       bias: false, residual: attended)
   }
 
-  func norm(_ x: Tensor, named name: String?, in g: inout GraphBuilder) -> Tensor {
-    g.rmsNorm(x, named: name ?? "\(prefix).last", epsilon: 1e-5, isShared: name == nil)
+  func norm(
+    _ x: Tensor, named name: String?, gain: Double, in g: inout GraphBuilder
+  ) -> Tensor {
+    g.rmsNorm(
+      x, named: name ?? "\(prefix).last", epsilon: 1e-5, gain: gain, isShared: name == nil)
   }
 }
 
@@ -80,9 +83,11 @@ struct ForeignInput: Input {
   var columnRows: [Int] { [vocabulary] }
 
   static func read(
-    _ reader: inout ConfigReader, tables: [InputTable], width: Int
+    _ reader: inout ConfigReader, tables: [InputTable], trunk: any Trunk
   ) throws -> ForeignInput? {
-    guard let columns = try reader.optionalInt("tokenColumns", in: 1...width) else { return nil }
+    guard let columns = try reader.optionalInt("tokenColumns", in: 1...trunk.size.width) else {
+      return nil
+    }
     return ForeignInput(vocabulary: tables.first?.rows ?? 0, columns: columns)
   }
 

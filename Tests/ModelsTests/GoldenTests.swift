@@ -121,7 +121,9 @@ struct Golden: CustomTestStringConvertible {
 
   private func lanes(_ count: Int, step: Int, ahead: [Int]) -> [PackedLane] {
     var lanes = (0..<count).map { _ in
-      PackedLane(tables: configuration.inputColumns, ahead: ahead)
+      PackedLane(
+        tables: configuration.inputColumns, ahead: ahead,
+        longestMatch: configuration.input.textColumns.longestMatch)
     }
     let batch = batches[step]
     for (i, sentence) in batch.enumerated() {
@@ -168,11 +170,12 @@ private func distance(_ a: [Float], _ b: [Float]) -> Double {
 private let tolerance = 2.0 * 12 * 64 / Double(1 << 24)
 
 /// GPT-2, OLMo 2 and OLMoE: tied with one table, untied with several, over-encoded with orders up to n and
-/// k slices (`…-oe-n-k`), with every kind of further heads.
+/// k slices (`…-oe-n-k`), with every kind of further heads, with f-grams.
 private let fixtures =
   [
     "baseline", "joint", "olmo2", "olmo2-joint", "gpt2-oe-3-2", "gpt2-oe-2-1", "olmo2-oe-3-2",
-    "olmo2-oe-2-1", "olmoe", "olmoe-joint", "olmoe-oe-3-2",
+    "olmo2-oe-2-1", "olmoe", "olmoe-joint", "olmoe-oe-3-2", "gpt2-fgrams", "gpt2-fgrams-none",
+    "olmo2-fgrams", "olmo2-fgrams-none",
   ] + headFixtures
 
 /// Those with further heads: over-decoding, MTP, MTP-DS, and MTP-DS over an over-encoded input (`…-ot`).
@@ -227,7 +230,9 @@ let headFixtures = ["gpt2", "olmo2"].flatMap { trunk in
   /// Rounding the factors of each product errs by 2⁻⁹ of each term.
   @Test(
     .enabled(if: Precision.bfloat16.isAvailable),
-    arguments: ["baseline", "joint", "olmo2", "olmo2-od", "gpt2-mtp"],
+    arguments: [
+      "baseline", "joint", "olmo2", "olmo2-od", "gpt2-mtp", "gpt2-fgrams", "olmo2-fgrams",
+    ],
     [1, 4])
   func roundedGradientsAgree(fixture: String, lanes: Int) throws {
     let golden = try Golden(fixture)

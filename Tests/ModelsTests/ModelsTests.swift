@@ -17,7 +17,8 @@ func makeLanes(
   var result = (0..<lanes).map { _ in
     PackedLane(
       tables: configuration.inputColumns, labelColumns: labelColumns,
-      ahead: follow ? Array(configuration.labelsAhead.dropFirst()) : [])
+      ahead: follow ? Array(configuration.labelsAhead.dropFirst()) : [],
+      longestMatch: configuration.input.textColumns.longestMatch)
   }
   for (i, length) in lengths.enumerated() {
     var stream = RandomStream(seed: seed, name: "sentence", index: UInt64(i))

@@ -13,6 +13,8 @@ them, those of all sentences of a step as one micro-batch; transformers' auxilia
 experts a row goes to jumps: a fixture whose choices are closer than a rounding is refused.
 Over-encoding is Algorithm 1 of the paper, trained by dense AdamW; a fixture's inputs are then the
 tokens and the rows of each table, and its projections are stacked as one matrix (in, out).
+The f-grams of SCONE's Algorithm 1 run through a second trunk one by one, for every position anew; a fixture's
+inputs are then the tokens and the tokens of the f-gram that ends at each, drawn at random.
 Heads on tokens further ahead are written out with the slices of the papers, no masks: head i sees the
 first T - i + 1 rows of a sentence where it reads what follows them.
 """
@@ -62,6 +64,38 @@ class OverEncoding(nn.Module):
         for embedder, projection, ids in zip(self.oe_embedders, self.oe_projs, rows):
             x = x + projection(embedder(torch.tensor(ids)))
         return x / (1 + self.k * (self.n - 1))
+
+
+class FGrams:
+    """What is added to a net whose `new_fgrams(o)` makes the parts of an f-gram model: `embed(T, o)` of the
+    tokens of an f-gram, `blocks` and `norm`."""
+
+    def add_fgrams(self, model):
+        self.f = o = model.get("fGrams")
+        if o:
+            parts = self.new_fgrams(model)
+            if o["positions"]:
+                parts["wpe"] = nn.Embedding(o["longest"], model["width"])
+            if o["output"] == "none":
+                del parts["norm" if "norm" in parts else "ln_f"]
+            self.fgrams = nn.ModuleDict(parts)
+
+    def embed_fgrams(self, T, tokens, matches):
+        """The embedding of each token: its own, or the last row of the f-gram that ends there."""
+        rows = []
+        for i, match in enumerate(matches):
+            n = min(match, i + 1)
+            if n < 2:
+                rows.append(T(torch.tensor(tokens[i])))
+                continue
+            x = T(torch.tensor(tokens[i + 1 - n : i + 1]))
+            if self.f["positions"]:
+                x = x + self.fgrams["wpe"](torch.arange(n))
+            x = self.run_fgrams(x)[-1]
+            if self.f["output"] != "none":
+                x = self.fgrams["norm" if "norm" in self.fgrams else "ln_f"](x)
+            rows.append(x)
+        return torch.stack(rows)
 
 
 class Block(nn.Module):
@@ -155,7 +189,7 @@ class FurtherHeads:
         return isinstance(module, nn.Linear) and name.endswith("proj.weight")
 
 
-class GPT2(nn.Module, FurtherHeads):
+class GPT2(nn.Module, FurtherHeads, FGrams):
     prefix = "transformer"
 
     def __init__(self, model):
@@ -186,6 +220,7 @@ class GPT2(nn.Module, FurtherHeads):
         self.last_norm = lambda x: self.transformer["ln_f"](x)
         self.unembed = lambda x: self.lm_head(x)
         self.add_heads(model)
+        self.add_fgrams(model)
         for name, p in self.named_parameters():
             with torch.no_grad():
                 if p.dim() > 1:
@@ -200,6 +235,8 @@ class GPT2(nn.Module, FurtherHeads):
         x = self.transformer["wpe"](torch.arange(len(inputs[0])))
         if hasattr(self, "over_encoding"):
             x = x + self.over_encoding(self.transformer["wte"](torch.tensor(inputs[0])), inputs[1:])
+        elif self.f:
+            x = x + self.embed_fgrams(self.transformer["wte"], *inputs)
         else:
             for name, ids in zip(self.tables, inputs):
                 x = x + self.transformer[name](torch.tensor(ids))
@@ -208,13 +245,23 @@ class GPT2(nn.Module, FurtherHeads):
             x = block(x)
         return embedding, x, self.transformer["ln_f"](x)
 
+    def new_fgrams(self, model):
+        o, width = model["fGrams"], model["width"]
+        blocks = nn.ModuleList([Block(width, o["heads"]) for _ in range(o["layers"])])
+        return {"h": blocks, "ln_f": nn.LayerNorm(width)}
+
+    def run_fgrams(self, x):
+        for block in self.fgrams["h"]:
+            x = block(x)
+        return x
+
     def forward(self, inputs):
         embedding, hidden, normed = self.rows(inputs)
         first = self.lm_head(normed).log_softmax(-1)
         return [first] + (self.heads(embedding, hidden, normed) if self.heads_of else [])
 
 
-class HuggingFace(nn.Module, FurtherHeads):
+class HuggingFace(nn.Module, FurtherHeads, FGrams):
     """A model of transformers over a sum of tables; parameters keep its names."""
 
     prefix = "model"
@@ -222,20 +269,7 @@ class HuggingFace(nn.Module, FurtherHeads):
     def __init__(self, model):
         super().__init__()
         width = model["width"]
-        self.net = self.make(
-            model,
-            vocab_size=model["labels"],
-            hidden_size=width,
-            num_hidden_layers=model["layers"],
-            num_attention_heads=model["heads"],
-            max_position_embeddings=model["context"],
-            rms_norm_eps=model["normEpsilon"],
-            rope_parameters={"rope_type": "default", "rope_theta": model["ropeTheta"]},
-            tie_word_embeddings=model["tied"],
-            attn_implementation="eager",
-            pad_token_id=None,
-            eos_token_id=None,
-        )
+        self.net = self.make_sized(model)
         inner = self.net.model
         self.tables = []
         for table in model["inputs"]:
@@ -251,12 +285,39 @@ class HuggingFace(nn.Module, FurtherHeads):
         self.last_norm = lambda x: self.net.model.norm(x)
         self.unembed = lambda x: self.net.lm_head(x)
         self.add_heads(model)
+        self.add_fgrams(model)
         for name, p in self.named_parameters():
             with torch.no_grad():
                 if p.dim() > 1:
                     p.normal_(0, self.deviation(name))
                 else:
                     p.normal_(1, 0.1)
+
+    def make_sized(self, model):
+        return self.make(
+            model,
+            vocab_size=model["labels"],
+            hidden_size=model["width"],
+            num_hidden_layers=model["layers"],
+            num_attention_heads=model["heads"],
+            max_position_embeddings=model["context"],
+            rms_norm_eps=model["normEpsilon"],
+            rope_parameters={"rope_type": "default", "rope_theta": model["ropeTheta"]},
+            tie_word_embeddings=model["tied"],
+            attn_implementation="eager",
+            pad_token_id=None,
+            eos_token_id=None,
+        )
+
+    def new_fgrams(self, model):
+        net = self.make_sized(model | {k: model["fGrams"][k] for k in ("layers", "heads")}).model
+        self.fgram_angles = [net.rotary_emb]
+        return {"layers": net.layers, "norm": net.norm}
+
+    def run_fgrams(self, x):
+        for block in self.fgrams["layers"]:
+            x = self.run_block(block, x, self.fgram_angles[0])
+        return x
 
     def deviation(self, name):
         return 0.3 if "mlp" not in name else 0.15
@@ -266,7 +327,10 @@ class HuggingFace(nn.Module, FurtherHeads):
             yield name.removeprefix("net."), p
 
     def forward(self, inputs):
-        x = sum(table(torch.tensor(ids)) for table, ids in zip(self.tables, inputs))
+        if self.f:
+            x = self.embed_fgrams(self.tables[0], *inputs)
+        else:
+            x = sum(table(torch.tensor(ids)) for table, ids in zip(self.tables, inputs))
         if hasattr(self, "over_encoding"):
             x = self.over_encoding(x, inputs[1:])
         if not self.heads_of:
@@ -277,10 +341,10 @@ class HuggingFace(nn.Module, FurtherHeads):
         hook.remove()
         return [self.net.lm_head(normed).log_softmax(-1)] + self.heads(x, seen[0], normed)
 
-    def run_block(self, block, x):
+    def run_block(self, block, x, rotary=None):
         T = len(x)
         mask = torch.full((1, 1, T, T), float("-inf")).triu(1)
-        angles = self.net.model.rotary_emb(x[None], position_ids=torch.arange(T)[None])
+        angles = (rotary or self.net.model.rotary_emb)(x[None], position_ids=torch.arange(T)[None])
         result = block(x[None], attention_mask=mask, position_embeddings=angles)
         return (result if torch.is_tensor(result) else result[0])[0]
 
@@ -391,6 +455,9 @@ def make(path, model, lengths, tables=dict(learningRateMultiplier=1.0, weightDec
     if is_over_encoded:
         for s in sentences:
             s["inputs"] += net.over_encoding.rows(s["inputs"][0])
+    if "fGrams" in model:
+        for s in sentences:
+            s["inputs"].append([1 + match for match in draw(model["fGrams"]["longest"], len(s["labels"]))])
     o = dict(learningRate=0.01, warmupSteps=3, steps=10, beta1=0.9, beta2=0.98, epsilon=1e-8, weightDecay=0.1, gradientClip=1.0)
     # With tables every step but the first sees a part of the sentences, so that rows miss steps.
     everything = list(range(len(sentences)))
@@ -519,6 +586,7 @@ def main(directory):
         olmoe | dict(inputs=[dict(order=1, rows=7)], labels=7, layers=1, tied=False, overEncoding=dict(order=3, slices=2, rows=30, moduli="paper")),
         lengths, dict(learningRateMultiplier=2.0, weightDecay=0.05))
     make_heads(directory, base, olmo2, lengths)
+    make_fgrams(directory, base, olmo2, lengths)
 
 
 def make_heads(directory, gpt2, olmo2, lengths):
@@ -544,6 +612,20 @@ def make_heads(directory, gpt2, olmo2, lengths):
         torch.manual_seed(20)
         model = trunk | dict(inputs=[dict(order=1, rows=7)], labels=7, layers=1, tied=False) | kinds["mtpds"] | rows
         make(f"{directory}/{trunk['architecture']}-ot.golden", model, lengths)
+
+
+def make_fgrams(directory, gpt2, olmo2, lengths):
+    """F-gram models of other depths and heads than the trunk's, with every kind of output."""
+    kinds = [
+        (gpt2, "fgrams", True, dict(longest=3, layers=1, heads=4, positions=True, output="scaledNorm")),
+        (gpt2, "fgrams-none", False, dict(longest=2, layers=2, heads=1, positions=True, output="none")),
+        (olmo2, "fgrams", False, dict(longest=4, layers=1, heads=4, positions=True, output="norm")),
+        (olmo2, "fgrams-none", True, dict(longest=5, layers=1, heads=2, positions=False, output="none")),
+    ]
+    for trunk, kind, is_tied, fgrams in kinds:
+        torch.manual_seed(30)
+        model = trunk | dict(inputs=[dict(order=1, rows=7)], labels=7, layers=1, tied=is_tied, fGrams=fgrams)
+        make(f"{directory}/{trunk['architecture']}-{kind}.golden", model, lengths)
 
 
 main(sys.argv[1])

@@ -65,7 +65,7 @@ package struct OverEncoding: Input {
   /// `lookBack` (document), `reduction` (mean), `normalization` (none), `token` (true), `deviation` (0.02) and
   /// `projectionDeviation` (see `init(layout:…)`).
   package static func read(
-    _ reader: inout ConfigReader, tables: [InputTable], width: Int
+    _ reader: inout ConfigReader, tables: [InputTable], trunk: any Trunk
   ) throws -> OverEncoding? {
     guard var object = try reader.optionalObject("overEncoding") else { return nil }
     guard tables.count == 1, tables[0].order == 1 else {
@@ -75,7 +75,8 @@ package struct OverEncoding: Input {
           ? "none" : tables.map { "order \($0.order)" }.joined(separator: ", "),
         remedy: "Map the tokens without other input orders.")
     }
-    let result = try OverEncoding(reader: &object, vocabulary: tables[0].rows, width: width)
+    let result = try OverEncoding(
+      reader: &object, vocabulary: tables[0].rows, width: trunk.size.width)
     try object.finish()
     return result
   }
@@ -111,6 +112,7 @@ package struct OverEncoding: Input {
   package var tables: [InputTable] { [InputTable(order: 1, rows: layout.vocabulary)] }
   package var readsTables: Bool { token }
   package var columnRows: [Int] { [layout.vocabulary] + layout.embedders.map(\.modulus) }
+  package var textColumns: TextColumns { .tables(layout, lookBack) }
 
   // MARK: - Closed forms
 

@@ -17,7 +17,7 @@ package struct TableSum: Input {
 
   /// The input of every configuration that names no other.
   package static func read(
-    _ reader: inout ConfigReader, tables: [InputTable], width: Int
+    _ reader: inout ConfigReader, tables: [InputTable], trunk: any Trunk
   ) -> TableSum? { TableSum(tables) }
 
   package func validate(width: Int) throws {

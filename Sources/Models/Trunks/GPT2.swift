@@ -57,8 +57,10 @@ package struct GPT2: Trunk {
     (0..<size.layers).reduce(x) { block($0, named: "\(prefix).h.\($1)", in: &g) }
   }
 
-  package func norm(_ x: Tensor, named name: String?, in g: inout GraphBuilder) -> Tensor {
-    g.layerNorm(x, named: name ?? "\(prefix).ln_f", isShared: name == nil)
+  package func norm(
+    _ x: Tensor, named name: String?, gain: Double, in g: inout GraphBuilder
+  ) -> Tensor {
+    g.layerNorm(x, named: name ?? "\(prefix).ln_f", gain: gain, isShared: name == nil)
   }
 
   // MARK: - Block

@@ -96,9 +96,12 @@ package struct OLMo2: Trunk {
     return (0..<size.layers).reduce(x) { block($0, "\(prefix).layers.\($1)", angles, in: &g) }
   }
 
-  package func norm(_ x: Tensor, named name: String?, in g: inout GraphBuilder) -> Tensor {
+  package func norm(
+    _ x: Tensor, named name: String?, gain: Double, in g: inout GraphBuilder
+  ) -> Tensor {
     g.rmsNorm(
-      x, named: name ?? "\(prefix).norm", epsilon: settings.normEpsilon, isShared: name == nil)
+      x, named: name ?? "\(prefix).norm", epsilon: settings.normEpsilon, gain: gain,
+      isShared: name == nil)
   }
 
   private var angles: RotaryAngles {

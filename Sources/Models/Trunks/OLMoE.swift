@@ -153,9 +153,12 @@ package struct OLMoE: Trunk {
     return x
   }
 
-  package func norm(_ x: Tensor, named name: String?, in g: inout GraphBuilder) -> Tensor {
+  package func norm(
+    _ x: Tensor, named name: String?, gain: Double, in g: inout GraphBuilder
+  ) -> Tensor {
     g.rmsNorm(
-      x, named: name ?? "\(prefix).norm", epsilon: settings.normEpsilon, isShared: name == nil)
+      x, named: name ?? "\(prefix).norm", epsilon: settings.normEpsilon, gain: gain,
+      isShared: name == nil)
   }
 
   private var angles: RotaryAngles {
