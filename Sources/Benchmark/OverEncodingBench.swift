@@ -176,7 +176,7 @@ private struct Batches {
     self.workload = workload
     mapper = layout.map { OverEncodingMapper($0) }
     if case .data(var data) = source {
-      try data.fit(layout)
+      try data.fit(layout.map { .tables($0, .document) } ?? .tokens)
       self.source = .data(data)
     } else {
       self.source = source

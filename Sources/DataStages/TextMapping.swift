@@ -24,6 +24,10 @@ struct TextMapping {
       case .ngramIDs: .grams(try ExactGrams(vocabulary: vocabulary, order: parameters.order))
       case .overEncoding:
         .rows(OverEncodingMapper(try parameters.layout(vocabulary: vocabulary)))
+      case .fGrams:
+        throw UserError(
+          "\(configuration.source): parameters.content", expected: "ngramIDs or overEncoding",
+          found: "fGrams")
       }
     let input = try configuration.input("tokenizer")
     guard input.id == tokens.tokenizer else {

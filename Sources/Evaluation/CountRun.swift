@@ -42,7 +42,7 @@ package struct CountRun {
         remedy: "A grammar's own probabilities are the baseline of its sentences.")
     }
     sets = try TextSet.all(
-      of: configuration, beside: "data", text: text, layout: nil, threads: threads)
+      of: configuration, beside: "data", text: text, columns: .tokens, threads: threads)
     overlaps = Overlap.measure(of: sets, in: data)
     data.cut(context: parameters.context)
     guard parameters.batchSequences <= data.sentences else {

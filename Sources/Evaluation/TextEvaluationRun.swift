@@ -44,8 +44,8 @@ package struct TextEvaluationRun {
         found: "\(parameters.stride)")
     }
     sets = try TextSet.all(
-      of: configuration, beside: "run", text: trained.text, layout: model.overEncoding?.layout,
-      lookBack: model.overEncoding?.lookBack ?? .document, threads: threads)
+      of: configuration, beside: "run", text: trained.text, columns: model.input.textColumns,
+      threads: threads)
   }
 
   /// Scores the snapshots, writes the shards and last the index into `output`.

@@ -9,18 +9,19 @@ package struct TextSet: Sendable {
   package let name: String
   package let rows: MappedRows
   package let labelBytes: [Int]
+  /// What lanes hold of it.
+  private let columns: TextColumns
 
   /// Loads a set for a model.
   ///
   /// - Parameters:
   ///   - text: what the model's training data say of their text.
-  ///   - layout: the model's tables; nil without over-encoding.
-  ///   - lookBack: of their n-grams.
+  ///   - columns: what the model's lanes hold.
   /// - Throws: `UserError` when the set is no text, of another tokenizer than the model's, does not fit
-  ///   its tables, or has nothing to score.
+  ///   its tables, has other f-grams, or has nothing to score.
   package init(
-    name: String, _ input: StageConfiguration.Input, text: TextMap, layout: OverEncodingLayout?,
-    lookBack: LookBack = .document, threads: Int
+    name: String, _ input: StageConfiguration.Input, text: TextMap, columns: TextColumns,
+    threads: Int
   ) throws {
     let set = try ShardSet(input: input)
     let path = "\(input.path)/\(StageIndex.fileName)"
@@ -38,15 +39,20 @@ package struct TextSet: Sendable {
         found: "\(found.tokenizer) with \(found.vocabulary)",
         remedy: "Tokenize the set '\(name)' with the tokenizer of the training data.")
     }
+    guard columns.longestMatch == nil || found.columns == text.columns else {
+      throw UserError(
+        "\(path): matches of other f-grams than the run's", expected: "\(text.columns)",
+        found: "\(found.columns)",
+        remedy: "Map the set '\(name)' with the f-grams of the training data.")
+    }
     guard set.elements > 0 else {
       throw UserError(
         "\(path): set '\(name)'", expected: "at least one row to score", found: "none")
     }
     self.name = name
     labelBytes = found.labelBytes
-    rows = try MappedRows(
-      set.load(threads: threads), text: found, layout: layout, lookBack: lookBack,
-      path: path)
+    self.columns = columns
+    rows = try MappedRows(set.load(threads: threads), text: found, wanted: columns, path: path)
   }
 
   /// The sets that a configuration names beside the input `other`, by name.
@@ -54,7 +60,7 @@ package struct TextSet: Sendable {
   /// - Throws: `UserError` where there is none, or one that `init` refuses.
   static func all(
     of configuration: StageConfiguration, beside other: String, text: TextMap,
-    layout: OverEncodingLayout?, lookBack: LookBack = .document, threads: Int
+    columns: TextColumns, threads: Int
   ) throws -> [TextSet] {
     let names = configuration.inputs.keys.filter { $0 != other }.sorted()
     guard !names.isEmpty else {
@@ -69,8 +75,7 @@ package struct TextSet: Sendable {
     }
     return try names.map {
       try TextSet(
-        name: $0, configuration.input($0), text: text, layout: layout, lookBack: lookBack,
-        threads: threads)
+        name: $0, configuration.input($0), text: text, columns: columns, threads: threads)
     }
   }
 
@@ -135,7 +140,8 @@ package struct TextSet: Sendable {
 
   private func lane(_ windows: ArraySlice<TextWindow>) -> PackedLane {
     var lane = PackedLane(
-      tables: rows.inputs.count, capacity: windows.reduce(0) { $0 + $1.rows.count })
+      tables: rows.inputs.count, capacity: windows.reduce(0) { $0 + $1.rows.count },
+      longestMatch: columns.longestMatch)
     for window in windows {
       rows.forEach(in: window.rows) { lane.appendRow(label: $0, input: $1) }
       lane.endSegment()

@@ -45,6 +45,8 @@ package final class Trainer {
   package let engine: TrainingEngine
   /// Rows that a lane is laid out for.
   package let laneCapacity: Int
+  /// Rows of distinct f-grams that this process ran, those of all lanes together.
+  package private(set) var fGramRows = 0
 
   private let ranks: any Communicator
   private let threads: Int
@@ -87,7 +89,7 @@ package final class Trainer {
       modelValue, source: configuration.source, path: "parameters.model")
     model = try ModelConfiguration(reader: &reader)
     try reader.finish()
-    try data.fit(model.overEncoding?.layout, lookBack: model.overEncoding?.lookBack ?? .document)
+    try data.fit(model.input.textColumns)
     if let heads = model.furtherHeads {
       try data.requireSingleTokens(for: type(of: heads).key)
     }
@@ -111,9 +113,8 @@ package final class Trainer {
     order = DataOrder(
       documents: data.sentences, batchSequences: sequences, seed: parameters.dataSeed)
     assignment = LaneAssignment(lanes: lanes, batchSequences: sequences)
-    self.lanes = (0..<lanes).map { [data, model] _ in
-      PackedLane(
-        tables: data.inputColumns, capacity: capacity, ahead: Array(model.labelsAhead.dropFirst()))
+    self.lanes = (0..<lanes).map { [model] _ in
+      model.makeLane(capacity: capacity, isTraining: true)
     }
     try plan.requireTables(model.overEncoding != nil, in: configuration)
     let moments = parameters.optimizer.tables?.moments ?? .float32
@@ -242,6 +243,7 @@ package final class Trainer {
       for position in assignment.sentences[lane] {
         data.append(batch[position], to: &lanes[lane])
       }
+      fGramRows += lanes[lane].spaces.first?.rows ?? 0
     }
     return symbols
   }

@@ -108,21 +108,20 @@ package struct TrainingData: Sendable {
     offsets = cuts
   }
 
-  /// Makes lanes hold, behind the token, the row in each table of `layout`; nil for the tokens alone.
+  /// Makes lanes hold, behind the token, what `wanted` says.
   ///
   /// - Throws: `UserError` when the set is no text, is of another vocabulary, has no n-grams of some
-  ///   order, or holds rows of other tables.
-  package mutating func fit(
-    _ layout: OverEncodingLayout?, lookBack: LookBack = .document
-  ) throws {
+  ///   order, holds rows of other tables, or has no f-grams.
+  package mutating func fit(_ wanted: TextColumns) throws {
     guard let text else {
-      if layout == nil { return }
+      if wanted == .tokens { return }
+      let (name, key) =
+        wanted.longestMatch == nil ? ("over-encoding", "overEncoding") : ("f-grams", "fGrams")
       throw UserError(
-        "\(source): over-encoding", expected: "a map set of kind text",
-        found: "kind grammar", remedy: "Map byte-pair tokens, or delete model.overEncoding.")
+        "\(source): \(name)", expected: "a map set of kind text",
+        found: "kind grammar", remedy: "Map byte-pair tokens, or delete model.\(key).")
     }
-    mapped = try MappedRows(
-      mapped.columns, text: text, layout: layout, lookBack: lookBack, path: source)
+    mapped = try MappedRows(mapped.columns, text: text, wanted: wanted, path: source)
   }
 
   /// Checks that a label is a token, so that there is one a token further ahead.

@@ -21,10 +21,12 @@ package struct TrainingSummary: Sendable {
   package let precision: Precision
   /// What the symbols are.
   package let kind: DataKind
+  /// Rows of distinct f-grams for each row, in this process; nil for models without.
+  package let fGramRowsPerRow: Double?
 
   /// For `evidence.json`.
   package var facts: [String: ConfigValue] {
-    [
+    var facts: [String: ConfigValue] = [
       "seconds": .double(seconds),
       (kind == .text ? "bytesPerSecond" : "symbolsPerSecond"): .double(symbolsPerSecond),
       "rowsPerSecond": .double(rowsPerSecond), "stepsPerSecond": .double(stepsPerSecond),
@@ -32,6 +34,8 @@ package struct TrainingSummary: Sendable {
       "workingBytes": .integer(workingBytes), "blasCore": .string(BLAS.coreName),
       "blasVersion": .string(BLAS.version), "precision": .string(precision.rawValue),
     ]
+    if let fGramRowsPerRow { facts["fGramRowsPerRow"] = .double(fGramRowsPerRow) }
+    return facts
   }
 
   /// One or two lines for people; `output` is the run's directory.
@@ -100,7 +104,10 @@ package enum TrainingStage {
       dataBytes: data.bytes,
       workingBytes: trainer.engine.workingBytes + 3 * 4 * trainer.engine.parameters.layout.count,
       precision: trainer.plan.parameters.training.precision,
-      kind: data.kind)
+      kind: data.kind,
+      fGramRowsPerRow: trainer.model.fGrams.map { _ in
+        Double(trainer.fGramRows) / Double(max(1, after.rows - before.rows))
+      })
   }
 
   private static func detail(

@@ -70,12 +70,12 @@ import Training
         layout(), layout(order: 2, slices: 1, rows: 1), layout(rows: 70_000, moduli: .paper),
         layout(slices: 4, rows: 20_000_000, orders: [3]),
       ] {
-        try data.fit(tables)
+        try data.fit(.tables(tables, .document))
         try check(data, context: context, tables)
-        try data.fit(tables, lookBack: .window)
+        try data.fit(.tables(tables, .window))
         try check(data, context: context, tables, lookBack: .window)
       }
-      try data.fit(nil)
+      try data.fit(.tokens)
       try check(data, context: context, nil)
     }
   }
@@ -91,7 +91,7 @@ import Training
       // Widths are the model's affair.
       let wide = try OverEncodingLayout(
         vocabulary: 300, order: 3, slices: 2, rows: 1000, width: 64, moduli: .coprime)
-      try data.fit(wide)
+      try data.fit(.tables(wide, .document))
       try check(data, context: 10, wide)
     }
   }
@@ -103,7 +103,7 @@ import Training
     try withTemporaryDirectory { directory in
       var data = try TrainingData(TextFixture.write(in: directory, layout: mapped), threads: 1)
       let error = #expect(throws: UserError.self) {
-        try data.fit(tables, lookBack: lookBack)
+        try data.fit(.tables(tables, lookBack))
       }
       return try #require(error).description
     }
@@ -127,8 +127,8 @@ import Training
     #expect(try fault(layout(vocabulary: 301), mapped: mapped).contains("another vocabulary"))
     try withTemporaryDirectory { directory in
       var data = try TrainingData(MapFixture.write(in: directory), threads: 1)
-      try data.fit(nil)
-      let error = #expect(throws: UserError.self) { try data.fit(mapped) }
+      try data.fit(.tokens)
+      let error = #expect(throws: UserError.self) { try data.fit(.tables(mapped, .document)) }
       #expect(
         error?.description.contains("expected a map set of kind text, found kind grammar") == true)
     }

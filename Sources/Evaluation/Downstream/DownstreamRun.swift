@@ -54,6 +54,12 @@ package struct DownstreamRun {
       configuration,
       remedy: "Tasks are texts: only a run over text can score them.")
     self.trained = trained
+    guard trained.model.fGrams == nil else {
+      throw UserError(
+        "\(configuration.source): inputs.run", expected: "a run without f-grams",
+        found: "model.fGrams: which f-grams the tasks have is not known to a run",
+        remedy: "Score the run on held-out text, or give downstream.tasks without this variant.")
+    }
     let tokenizer = try configuration.input("tokenizer")
     let model = try BytePairModel.load(input: tokenizer, pattern: parameters.pattern)
     guard tokenizer.id == trained.text.tokenizer, model.vocabularySize == trained.text.vocabulary
