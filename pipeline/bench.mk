@@ -15,7 +15,7 @@ DRAFT_STEPS ?= 200## steps of training of the models that bench-drafts generates
 
 BENCH_VARIABLES := BENCH BENCH_RUNS BENCH_CORPUS BENCH_MODEL TABLE_ROWS TABLE_STEPS TABLE_MOMENTS DRAFT_STEPS
 
-.PHONY: bench bench-step bench-heads bench-drafts bench-scaling bench-determinism bench-tokenizers precision-study table-speed
+.PHONY: bench bench-step bench-heads bench-fgrams bench-drafts bench-scaling bench-determinism bench-tokenizers precision-study table-speed
 
 bench: $(BUILT) .venv/peers.stamp ## race training and generation against PyTorch: results/bench/training.csv
 	$(PEERS_PYTHON) Tests/Peers/training_bench.py --bin $(BIN)/ott-bench --runs $(BENCH_RUNS) \
@@ -28,6 +28,10 @@ bench-step: $(BUILT) ## time every operation of a step of BENCH_MODEL, in PRECIS
 bench-heads: $(BUILT) ## time a step with heads on tokens further ahead: results/bench/heads.csv
 	$(BIN)/ott-bench heads --model d256 --batch 4 --threads $(or $(THREADS),$(CORES)) \
 	  $(addprefix --precision ,$(PRECISION)) --output results/bench/heads$(addprefix -,$(PRECISION)).csv
+
+bench-fgrams: $(BUILT) ## time a step with f-grams beside what their FLOPs say: results/bench/fgrams.csv
+	$(BIN)/ott-bench fgrams --model d256 --threads $(or $(THREADS),$(CORES)) \
+	  $(addprefix --precision ,$(PRECISION)) --output results/bench/fgrams$(addprefix -,$(PRECISION)).csv
 
 bench-drafts: $(BUILT) ## time generation in which such heads propose tokens: results/bench/drafts.csv
 	$(BIN)/ott-bench drafts --model d256 --batch 8 --side 1 --sentences 40 --ahead 4 --steps $(DRAFT_STEPS) \
