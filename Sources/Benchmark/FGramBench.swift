@@ -135,7 +135,8 @@ private struct Matches {
         for t in ends where numbers[t - 1] >= 0 {
           let key = numbers[t - 1] << 32 | Int(sentences.ids[t])
           keys[t] = key
-          counts[key, default: (counts.count, 0)].count += 1
+          let next = counts.count
+          counts[key, default: (next, 0)].count += 1
         }
       }
       for (t, key) in keys.enumerated() {

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Benchmark
 import Kernels
+import Stages
 import Support
 
 struct FGramSteps: ParsableCommand {
