@@ -42,8 +42,8 @@ BUILT := $(if $(filter command,$(firstword $(origin BIN))),,build)
 # A second name: the paper's figure 5 is the scaling law.
 alias = $(patsubst figure5,scaling-law,$(1))
 # All figures and tables of "Over-Tokenized Transformer" that there are.
-PAPER := figure1 figure2 figure4 scaling-law figure7a figure7b figure7c figure9 figure13 figure14 \
-  table1 table2 table3 table4 table5 table6
+PAPER := figure1 figure2 figure4 scaling-law figure7a figure7b figure7c figure8 figure9 figure10 \
+  figure11 figure12 figure13 figure14 table1 table2 table3 table4 table5 table6
 STAGES := sample vocabulary tokenize map count train evaluate downstream report
 # Those that LAUNCH is for: the others have nothing to gain from other machines.
 LAUNCHED := train evaluate downstream

@@ -14,9 +14,13 @@ package enum TextReport: String, CaseIterable, Sendable {
   case lossCurves
   /// A table of variants with comparisons between them.
   case ablation
+  /// Every metric of variants during training, with comparisons between them.
+  case metrics
 
   /// Endings of the files that the report leaves.
   package var views: [String] { self == .ablation ? FigureFiles.table : FigureFiles.picture }
+  /// Whether a row of its CSV is a point of a curve, not a run.
+  package var isCurves: Bool { self == .lossCurves || self == .metrics }
 }
 
 /// Endings of the files of a figure.

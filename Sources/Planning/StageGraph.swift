@@ -29,18 +29,22 @@ package struct StageGraph: Sendable {
   package struct Chain: Sendable {
     /// What makes the data, inputs before outputs; the last is what the run is trained on.
     package let data: [Int]
+    /// What makes text that the run is scored on besides.
+    var furtherData: [Int] = []
     /// Counts of what the run is trained on, where they are wanted of it.
     var count: Int?
     package let train, evaluate: Int
+    /// Where a run is scored on further sets of text.
+    package var domains: Int?
     /// Where a run is scored on tasks.
     package var downstream: Int?
 
     /// What the run is trained on.
     package var map: Int { data[data.count - 1] }
     /// All nodes, inputs before outputs.
-    package var nodes: [Int] { data + [count].compactMap(\.self) + [train] + scores }
+    package var nodes: [Int] { data + furtherData + [count].compactMap(\.self) + [train] + scores }
     /// What scores the run.
-    package var scores: [Int] { [evaluate, downstream].compactMap(\.self) }
+    package var scores: [Int] { [evaluate, domains, downstream].compactMap(\.self) }
   }
 
   package let experiment: Experiment

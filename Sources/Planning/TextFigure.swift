@@ -50,6 +50,10 @@ package struct TextFigure: Subject {
       }
     }
     self.paper = paper
+    if report == .metrics && comparisons.isEmpty {
+      throw reader.fault(
+        "comparisons", expected: "one or more {variant, against, says}", found: "none")
+    }
     drawing = try reader.optionalString("drawing")
     guard (drawing == nil) == (report == .ablation) else {
       throw reader.fault(

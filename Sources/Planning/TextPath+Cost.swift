@@ -73,8 +73,11 @@ extension TextPath {
     guard case .text(let tokens) = try TokenizeParameters(node.configuration) else {
       preconditionFailure("text is tokenized as text")
     }
-    let isOther = node.configuration.inputs["corpus"]?.id == corpus.other.id
-    return Double(isOther ? corpus.other.bytes : corpus.train.bytes) * tokens.share
+    let parts = [corpus.train, corpus.other] + corpus.domains.map(\.part)
+    guard let part = parts.first(where: { $0.input == node.configuration.inputs["corpus"] }) else {
+      preconditionFailure("a corpus of the run")
+    }
+    return Double(part.bytes) * tokens.share
   }
 
   private func training(_ node: StageGraph.Node, in model: CostModel) throws -> Cost {
@@ -118,10 +121,11 @@ extension TextPath {
     let own = runs[node.run]
     let size = try size(of: node.run, in: model)
     let limit = own.evaluate.finalPositions
-    let sets = own.scored.map { set, tokens in
-      min(
-        Double(own.corpus.part(of: set).bytes) * tokens.share / own.bytesPerToken,
-        limit == 0 ? .infinity : Double(limit))
+    // Of the sets of text among the inputs: each stage map reads tokens, which have the bytes.
+    let sets = try node.inputs.filter { model.graph.nodes[$0].stage == .map }.map { map in
+      let tokens = model.graph.nodes[model.graph.nodes[map].inputs[1]]
+      return min(
+        try bytes(of: tokens) / own.bytesPerToken, limit == 0 ? .infinity : Double(limit))
     }
     let scored = sets.reduce(0, +) * Double(own.evaluate.onlyLast ? 1 : size.snapshots)
     let batch = own.evaluate.batchPositions

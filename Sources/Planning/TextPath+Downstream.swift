@@ -15,19 +15,12 @@ struct DownstreamPlan: Sendable {
   ///
   /// - Throws: `UserError` naming the setting that is wrong, and as `TaskFacts`.
   init?(_ settings: Settings, in directory: String) throws {
-    guard case .array(let names)? = settings.value("downstream.tasks"), !names.isEmpty else {
-      return nil
-    }
+    if settings.value("downstream.tasks") == [] { return nil }
     let path = try settings.string("downstream.file")
     let facts = try TaskFacts(path: path, in: directory)
-    tasks = try names.map { name in
-      guard case .string(let name) = name, let task = facts.tasks[name] else {
-        throw settings.fault(
-          "downstream.tasks",
-          expected: "tasks of \(path): \(facts.tasks.keys.sorted().joined(separator: ", "))")
-      }
-      return task
-    }
+    tasks = try settings.choice(
+      "downstream.tasks", of: facts.tasks.keys.sorted(), in: path
+    ).compactMap { facts.tasks[$0] }
     parameters = try settings.parameters(
       from: ["downstream"], adding: ["tasks": .array(tasks.map { $0.parameter.value })])
     sources = facts.made.map { [$0] } ?? []

@@ -18,6 +18,8 @@ package struct TextPath: DataPath {
     let map: TextMapParameters
     var train: TrainParameters
     let evaluate: TextEvaluateParameters
+    /// Further sets of text that it is scored on; nil for none.
+    let domains: DomainsPlan?
     /// Models of n-grams of what the run reads; nil where none are wanted.
     var count: CountParameters?
     let model: ModelConfiguration
@@ -57,12 +59,12 @@ package struct TextPath: DataPath {
         "corpus.file", "corpus.heldoutShare", "corpus.otherShare", "corpus.splitSeed",
         "tokenizer", "model.context", "training.steps", "training.batchSequences",
         "training.logEverySteps", "counting", "evaluation.stride", "evaluation.finalPositions",
-        "downstream",
+        "evaluation.domains", "evaluation.domainBytes", "downstream",
       ], acrossSizes: true,
       because: "runs that are compared need equal batches and equal lines of metrics")
     let run = experiment.runs[0]
     switch figure.report {
-    case .ablation: break
+    case .ablation, .metrics: break
     case .lossCurves:
       let (lines, steps) = (runs[0].train.training.logEverySteps, runs[0].train.plannedSteps.steps)
       guard lines <= steps / 10 else {
@@ -120,10 +122,21 @@ package struct TextPath: DataPath {
     inputs["run"] = train
     let evaluate = graph.add(
       EvaluateParameters.text(own.evaluate), inputs: inputs, label: run.name, run: position)
+    let trained = data
+    let domains = own.domains.map { plan in
+      var inputs = ["run": train]
+      for domain in plan.domains {
+        inputs[domain.name] = add(domain.name, domain.tokens, of: domain.part)
+      }
+      return graph.add(
+        EvaluateParameters.text(own.evaluate), inputs: inputs, label: "\(run.name), domains",
+        run: position)
+    }
     let downstream = own.downstream?.add(
       to: &graph, tokenizer: tokenizer, train: train, run: position)
     return StageGraph.Chain(
-      data: data, count: count, train: train, evaluate: evaluate, downstream: downstream)
+      data: trained, furtherData: Array(data[trained.count...]), count: count, train: train,
+      evaluate: evaluate, domains: domains, downstream: downstream)
   }
 
   // MARK: - Report
@@ -136,6 +149,7 @@ package struct TextPath: DataPath {
     for (run, chain) in zip(experiment.runs, graph.chains) {
       inputs["evaluate/\(run.name)"] = chain.evaluate
       inputs["train/\(run.name)"] = chain.train
+      inputs["domains/\(run.name)"] = chain.domains
       inputs["downstream/\(run.name)"] = chain.downstream
       if let count = chain.count { inputs["count/\(run.seed)"] = count }
     }
@@ -230,10 +244,15 @@ extension TextPath.Run {
       .heldout: try tokens(.validation, share: "heldoutShare"),
       .other: try tokens(.validation, share: "otherShare"),
     ]
-    try corpus.requireDocuments(tokenize, of: corpus.train, settings, "heldoutShare")
+    domains = try DomainsPlan(settings, corpus) { part, share in
+      var parameters = try tokens(.validation, share: "heldoutShare")
+      parameters.heldoutShare = share
+      return parameters
+    }
+    try corpus.requireDocuments(tokenize, of: corpus.train, settings, "corpus.heldoutShare")
     for (set, tokens) in scored.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
       try corpus.requireDocuments(
-        tokens, of: corpus.part(of: set), settings, "\(set.rawValue)Share")
+        tokens, of: corpus.part(of: set), settings, "corpus.\(set.rawValue)Share")
     }
 
     let overEncoding = try Self.overEncoding(settings, vocabulary: size)
@@ -314,39 +333,5 @@ extension TextPath.Run {
           + "or of vocabularies, as 64V")
     }
     return rows
-  }
-}
-
-extension CorpusFacts {
-  func part(of set: ScoredSet) -> Part {
-    switch set {
-    case .heldout: train
-    case .other: other
-    }
-  }
-
-  /// Documents whose draws are looked at: beyond them a share that gave none is an accident.
-  private static let draws = 1 << 20
-
-  /// Checks that a part of the split gets a document: the draws depend on the documents' numbers only.
-  ///
-  /// - Parameter share: the setting of section `corpus` that says how many.
-  func requireDocuments(
-    _ tokens: TextTokenizeParameters, of corpus: Part, _ settings: Settings, _ share: String
-  ) throws {
-    let split = tokens.corpusSplit
-    // Drawn by their text, documents are known when it is read.
-    let looked =
-      split.groupWords == 0 && split.blockBytes == 0 ? min(corpus.documents, Self.draws) : 0
-    let hasDocument = (0..<looked).contains { split.part(ofDocument: $0) == tokens.part }
-    let own = tokens.part == .train ? 1 - tokens.heldoutShare : tokens.heldoutShare
-    let isPossible = looked < corpus.documents && own * Double(corpus.documents) >= 1
-    guard hasDocument || isPossible else {
-      throw settings.fault(
-        "corpus.\(share)",
-        expected: "a share that leaves a document to "
-          + (tokens.part == .train ? "train on" : "score")
-          + ", of the \(corpus.documents) of \(corpus.path)")
-    }
   }
 }

@@ -66,7 +66,7 @@ package enum FigureReport {
       return try files(
         TextFigure(
           parameters, table, trains: ids(\.trainID), evaluates: ids(\.evaluateID)),
-        csv: csv, evidence: parameters.report == .lossCurves ? nil : figure.timeRatios)
+        csv: csv, evidence: parameters.report.isCurves ? nil : figure.timeRatios)
     }
   }
 
@@ -99,6 +99,9 @@ package enum FigureReport {
       let table = Ablation(figure)
       (json, summaries) = (table.json, table.summaries)
       texts = [(".md", table.markdown)]
+    case .metrics:
+      let metrics = Metrics(figure)
+      (json, summaries) = (metrics.json, metrics.summaries)
     }
     return ReportFiles(
       name: parameters.figure, texts: [(".csv", csv), (".json", json.prettyJSON)] + texts,

@@ -23,6 +23,12 @@ package struct PictureData: Sendable {
     return try curves(table, groups: [curve, "step"], x: "tokens", y: "difference")
   }
 
+  /// Curves of every metric: per measure, set, model and step the mean over seeds, and the smallest and
+  /// largest seed.
+  package static func metrics(_ table: PublishedTable) throws -> PictureData {
+    try curves(table, groups: ["measure", "set", "model", "step"], x: "tokens", y: "value")
+  }
+
   private static func curves(
     _ table: PublishedTable, groups: [String], x: String, y: String
   ) throws -> PictureData {
@@ -108,6 +114,7 @@ package struct PictureData: Sendable {
   /// The data of whatever picture a CSV of this kind belongs to; nil for a table without a picture.
   package static func of(_ table: PublishedTable) throws -> PictureData? {
     if table.has("accuracy") { return try accuracy(table) }
+    if table.has("measure") { return try metrics(table) }
     if table.has("difference") { return try differences(table) }
     if table.has("input_vocabulary") { return try law(table) }
     return nil

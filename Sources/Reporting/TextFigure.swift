@@ -53,8 +53,13 @@ package struct TextFigure: Sendable {
         guard let train = configuration.inputs["train/" + name],
           let evaluate = configuration.inputs["evaluate/" + name]
         else { throw Self.missing(name, parameters.figure) }
+        let further = [(Stage.evaluate, "domains/"), (.downstream, "downstream/")]
+          .compactMap { stage, prefix in
+            configuration.inputs[prefix + name].map { (stage, $0) }
+          }
         runs.append(
-          try TextRun(variant: variant.name, seed: seed, train: train, evaluate: evaluate))
+          try TextRun(
+            variant: variant.name, seed: seed, train: train, evaluate: evaluate, further: further))
       }
     }
     let counts = parameters.seeds.compactMap { configuration.inputs["count/\($0)"] }
@@ -134,6 +139,7 @@ package struct TextFigure: Sendable {
       case .scalingLaw: try ScalingLaw(self).csv
       case .lossCurves: LossCurves(self).csv
       case .ablation: Ablation(self).csv
+      case .metrics: Metrics(self).csv
       }
     }
   }

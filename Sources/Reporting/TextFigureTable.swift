@@ -58,8 +58,40 @@ extension TextFigure {
         }
         runs.append(run(variants[first], seeds[first], steps: steps[last], curve(own)))
       }
+    case .metrics:
+      for (key, rows) in try table.groups(by: ["model", "seed"]) {
+        let values = try Self.values(table, rows)
+        guard let last = values.max(by: { $0.step < $1.step }) else { continue }
+        runs.append(
+          TextRun(
+            variant: key[0], seed: seeds[rows[0]],
+            evaluateID: evaluates[parameters.run(of: key[0], seed: seeds[rows[0]])] ?? "",
+            trainID: trains[parameters.run(of: key[0], seed: seeds[rows[0]])] ?? "", parameters: 0,
+            steps: last.step, curve: [.init(step: last.step, tokens: last.tokens, loss: .nan)],
+            scores: [:], values: values))
+      }
     }
     try self.init(parameters, runs: runs, counts: counted)
+  }
+
+  /// The metrics of one run.
+  private static func values(_ table: PublishedTable, _ rows: [Int]) throws -> [Metrics.Value] {
+    let (measures, sets) = (try table.texts("measure"), try table.texts("set"))
+    let (steps, tokens) = (try table.integers("step"), try table.integers("tokens"))
+    let (values, errors) = (try table.numbers("value"), try table.numbers("error"))
+    let standings = try table.texts("standing")
+    return try rows.map { row in
+      guard let measure = Metrics.Metric.Measure(rawValue: String(measures[row])) else {
+        throw UserError(
+          "\(table.source):\(row + 2), column measure",
+          expected: Metrics.Metric.Measure.allCases.map(\.rawValue).joined(separator: ", "),
+          found: "'\(measures[row])'")
+      }
+      return Metrics.Value(
+        Metrics.Metric(measure, String(sets[row])), step: steps[row], tokens: tokens[row],
+        value: values[row], error: errors[row],
+        standing: standings[row].isEmpty ? nil : String(standings[row]))
+    }
   }
 
   /// The variant of every row: it stands there, or its m does.

@@ -41,11 +41,13 @@ package struct TextRun: Sendable {
   /// Ascending steps, the last is the run's.
   package let curve: [Stretch]
   package let scores: [ScoredSet: Score]
+  /// Every metric at every snapshot, for a figure of those; see `Metrics`.
+  package let values: [Metrics.Value]
 
   package init(
     variant: String, seed: Int, evaluateID: String = "", trainID: String = "",
     directory: String = "", parameters: Int, steps: Int, curve: [Stretch],
-    scores: [ScoredSet: Score]
+    scores: [ScoredSet: Score], values: [Metrics.Value] = []
   ) {
     precondition(curve.last?.step == steps, "a curve ends with the run")
     self.variant = variant
@@ -57,6 +59,7 @@ package struct TextRun: Sendable {
     self.steps = steps
     self.curve = curve
     self.scores = scores
+    self.values = values
   }
 
   /// Predictions trained on.
@@ -82,12 +85,12 @@ package struct TextRun: Sendable {
   // MARK: - Reading
 
   /// Reads the indexes of the training run and the evaluation that a configuration names, and the
-  /// run's metrics.
+  /// run's metrics; `further` are scores of the run on more sets of text and on tasks.
   ///
   /// - Throws: `UserError` when something is missing, of another stage or id, altered, or lacks a score.
   package init(
     variant: String, seed: Int, train: StageConfiguration.Input,
-    evaluate: StageConfiguration.Input
+    evaluate: StageConfiguration.Input, further: [(Stage, StageConfiguration.Input)] = []
   ) throws {
     let trained = try StageIndex(of: .train, input: train)
     let evaluated = try StageIndex(of: .evaluate, input: evaluate)
@@ -117,10 +120,12 @@ package struct TextRun: Sendable {
         natsPerToken: try set.double("natsPerToken"), bitsPerByte: try set.double("bitsPerByte"),
         tokens: try set.int("tokens"))
     }
+    let curve = try Self.metrics(of: trained, steps: steps)
     self.init(
       variant: variant, seed: seed, evaluateID: evaluated.id, trainID: trained.id,
-      directory: train.path, parameters: parameters, steps: steps,
-      curve: try Self.metrics(of: trained, steps: steps), scores: scores)
+      directory: train.path, parameters: parameters, steps: steps, curve: curve, scores: scores,
+      values: try Self.values(
+        [(.evaluate, evaluate)] + further, of: trained.id, steps: steps, curve: curve))
   }
 
   private static func metrics(of index: StageIndex, steps: Int) throws -> [Stretch] {

@@ -13,7 +13,7 @@ import pathlib
 import sys
 
 import numpy as np
-from referee_grammars import Times, figure, reached
+from referee_grammars import Paired, Times, figure, reached
 from referee_rules import BOUND, LEVEL, Estimate, Losses, direction, holm, near
 from scipy import stats
 
@@ -296,6 +296,66 @@ def curves(rows, parameters):
     }
 
 
+def metrics(rows, parameters):
+    """The loss on every set of text, and of every task accuracy and bits per byte of the right answers."""
+    names, seeds = [v["name"] for v in parameters["variants"]], parameters["seeds"]
+    own = [[[r for r in rows if r["model"] == n and int(r["seed"]) == s] for n in names] for s in seeds]
+    kinds = list(dict.fromkeys((r["measure"], r["set"]) for r in own[0][0]))
+    measures = [
+        m for m in ("loss", "accuracy", "bits_per_byte") if sum(kind[0] == m for kind in kinds) > 1]
+    last = max(int(r["step"]) for r in rows)
+
+    def curve(run, measure):
+        mine = [r for r in run if r["measure"] == measure]
+        steps = sorted({int(r["step"]) for r in mine})
+        at = [[r for r in mine if int(r["step"]) == step] for step in steps]
+        return [float(a[0]["tokens"]) for a in at], [float(np.mean([float(r["value"]) for r in a])) for a in at]
+
+    def speed(measure, pair):
+        rising, found = measure == "accuracy", []
+        for runs in own:
+            sides = [curve(runs[i], measure) for i in pair]
+            level = (min if rising else max)(y[-1] for _, y in sides)
+            found.append([reached(x, y, level, rising) for x, y in sides])
+        json_ = Times([a for a, _ in found], [b for _, b in found]).json("better", None)
+        return {k: v for k, v in json_.items() if k not in ("p", "pHolm", "verdict")}
+
+    def judged(count, score, measure):
+        """By comparison, then score: `score` of a run, with its error."""
+        pairs = [(names.index(c["variant"]), names.index(c["against"])) for c in parameters["comparisons"]]
+        found = [[
+            Paired([score(runs[i], k) for runs in own], [score(runs[j], k) for runs in own],
+                   measure(k) == "accuracy") for k in range(count)] for i, j in pairs]
+        corrected = iter(holm([one.p for each in found for one in each]))
+        return [[
+            one.json(c["says"], next(corrected)) | {"model": c["variant"], "against": c["against"]}
+            for one in each] for c, each in zip(parameters["comparisons"], found)]
+
+    def end(run, kind):
+        row = next(r for r in run if (r["measure"], r["set"]) == kind and int(r["step"]) == last)
+        return float(row["value"]), float(row["error"]), row["standing"]
+
+    def mean(run, k):
+        scores = [end(run, kind) for kind in kinds if kind[0] == measures[k]]
+        return np.mean([s[0] for s in scores]), math.sqrt(sum(s[1]**2 for s in scores)) / len(scores)
+
+    claims = [
+        one | {"speed": speed(m, (names.index(c["variant"]), names.index(c["against"])))}
+        for c, each in zip(parameters["comparisons"], judged(len(measures), mean, lambda k: measures[k]))
+        for m, one in zip(measures, each)]
+    singles = judged(len(kinds), lambda run, k: end(run, kinds[k])[:2], lambda k: kinds[k][0])
+    result = []
+    for k, (measure, name) in enumerate(kinds):
+        values = [[end(run, (measure, name)) for run in runs] for runs in own]
+        entry = {
+            "measure": measure, "set": name, "comparisons": [each[k] for each in singles],
+            "means": {n: float(np.mean([v[i][0] for v in values])) for i, n in enumerate(names)}}
+        if measure == "accuracy":
+            entry["atChance"] = [n for i, n in enumerate(names) if all(v[i][2] == "at" for v in values)]
+        result.append(entry)
+    return {"claims": claims, "metrics": result}
+
+
 def judged_speed(found, speed):
     p_holm = holm([found.p])[0]
     return {"speed": speed, "p": found.p, "pHolm": p_holm, "verdict": direction(p_holm, found.side < 0)}
@@ -337,7 +397,7 @@ def judge(folder, name):
     parameters = json.loads(pathlib.Path(f"{path}.evidence.json").read_text())["parameters"]
     with open(path.with_suffix(".csv"), newline="") as file:
         rows = list(csv.DictReader(file))
-    kinds = {"scalingLaw": law, "lossCurves": curves, "ablation": table}
+    kinds = {"scalingLaw": law, "lossCurves": curves, "ablation": table, "metrics": metrics}
     compute = kinds.get(parameters.get("report", parameters.get("kind")), figure)
     computed = compute(rows, parameters)
     if compute is not curves and compute is not law:

@@ -107,11 +107,10 @@ class Times:
         }
 
 
-class Difference:
-    """Of a score at the end, paired over seeds."""
+class Paired:
+    """The difference of scores with their errors, paired over seeds."""
 
-    def __init__(self, variant, baseline, name):
-        a, b = ([run.score(name) for run in runs] for runs in (variant, baseline))
+    def __init__(self, a, b, larger_is_better):
         self.known = all(np.isfinite(score) for score, _ in a + b)
         self.each = [x[0] - y[0] for x, y in zip(a, b)]
         variance = sum(error**2 for _, error in a + b)
@@ -122,7 +121,7 @@ class Difference:
         self.p = self.estimate.p
         if self.p is not None and self.sampling > 0:
             self.p = max(self.p, float(2 * stats.norm.sf(abs(self.estimate.value) / self.sampling)))
-        self.larger_is_better = name.startswith("accuracy")
+        self.larger_is_better = larger_is_better
 
     def json(self, statement, p_holm):
         low, high = self.estimate.interval()
@@ -149,7 +148,11 @@ def figure(rows, parameters):
         for c in claims
     ]
     names = ("accuracy", "excess_nats_per_char", "accuracy_unseen", "excess_unseen")
-    ends = {name: [Difference(*pair, name) for pair in sides] for name in names}
+    ends = {
+        name: [
+            Paired(*([run.score(name) for run in runs] for runs in pair), name.startswith("accuracy"))
+            for pair in sides]
+        for name in names}
     goals = {"excess": [], "accuracy50": [], "accuracy90": []}
     for variant, baseline in sides:
         levels = [max(v.excess[-1], b.excess[-1]) for v, b in zip(variant, baseline)]

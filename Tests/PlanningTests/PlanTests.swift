@@ -58,7 +58,10 @@ import Testing
     #expect(shared.stale == plans[0].states.count + 1 + 2 * 2 + 1)
     #expect(shared.remaining.seconds < plans.reduce(0) { $0 + $1.remaining.seconds } / 2)
     #expect(shared.text.contains("To run: \(shared.stale) stage runs"))
-    for figure in ["figure1", "figure4", "figure7a", "figure13", "figure14", "table1", "table5"] {
+    for figure in [
+      "figure1", "figure4", "figure7a", "figure8", "figure10", "figure13", "figure14", "table1",
+      "table5",
+    ] {
       for preset in ["smoke", "laptop", "evening", "workstation", "paper"] {
         #expect(try plan(figure, preset).remaining.seconds > 0, "\(figure) \(preset)")
       }

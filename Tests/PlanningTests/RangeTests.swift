@@ -50,6 +50,7 @@ import Testing
       {corpus: {file: pipeline/corpora/sample.yaml, heldoutShare: 0.1, otherShare: 1.0},
           tokenizer: {vocabulary: 512}, training: {steps: 200, batchSequences: 8},
           snapshots: {spacing: log, count: 3}, model: {overEncoding: {order: 2}},
+          evaluation: {domains: [all]},
           downstream: {file: pipeline/tasks/sample.yaml, tasks: [piqa]}}
       """,
     ]
@@ -192,6 +193,8 @@ import Testing
       "evaluation.batchPositions": ["0", "16777217"],
       "evaluation.positions": ["-1", "1125899906842625"],
       "evaluation.finalPositions": ["-1", "1125899906842625"],
+      "evaluation.domains": ["[1]", "[none]", "[all, documentation]"],
+      "evaluation.domainBytes": ["-1", "1125899906842625", "1"],
       "counting.order": ["0", "9"],
       "downstream.tasks": ["[1]", "[none]", "[copa, copa]"],
       "downstream.questions": ["-1", "1099511627777"],
@@ -256,7 +259,7 @@ import Testing
       "sum", "cl100k", "32V", "<|other|>", "pipeline/corpora/default.yaml",
       "data/grammars/cfg3b.grammar", "true", "false", "[1, 2]", "[2]", "own", "shared",
       "embeddingFirst", "hiddenFirst", "beforeNorm", "afterNorm",
-      "document", "pipeline/tasks/default.yaml", "[copa]",
+      "document", "pipeline/tasks/default.yaml", "[copa]", "[]",
     ]
     let settings = try probe.plan("training.lanes", "4").graph.experiment.runs[0]
     for (path, entry) in settings.settings.entries.sorted(by: { $0.key < $1.key }) {

@@ -307,7 +307,7 @@ import Testing
     #expect(essays.path == "data/corpus/default/domains/essays.jsonl" && essays.id.count == 12)
     #expect(facts.domains.allSatisfy { (300_000...2_000_000).contains($0.part.bytes) })
     #expect(Set(facts.domains.map(\.part.id)).count == facts.domains.count)
-    let none = try CorpusFacts(path: "pipeline/corpora/sample.yaml", in: project.directory)
+    let none = try CorpusFacts(path: "pipeline/corpora/paper.yaml", in: project.directory)
     #expect(none.domains.isEmpty)
   }
 

@@ -34,7 +34,7 @@ import Testing
   }
 
   /// What a report says is what its CSV says, whatever the kind.
-  @Test(arguments: ["scalingLaw", "lossCurves", "ablation"])
+  @Test(arguments: ["scalingLaw", "lossCurves", "ablation", "metrics"])
   func theReportIsWhatTheCSVSays(kind: String) throws {
     let runs = try TemporaryRuns()
     let configuration = try runs.configuration(

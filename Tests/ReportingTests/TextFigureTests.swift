@@ -19,7 +19,7 @@ final class TemporaryRuns {
       set terminal svg
       set output svg
       set datafile separator ","
-      plot csv using 3:6 skip 1 with points
+      plot csv using 0:6 skip 1 with points
 
       """, to: directory + "/figure.gnuplot")
   }

@@ -21,6 +21,8 @@ struct FigureSection {
       try addLaw()
     } else if json["comparisons"] != nil {
       addAblation()
+    } else if json["metrics"] != nil {
+      addMetrics()
     } else if json["curves"]?.items.first?["growth"] != nil {
       addDifferences()
     } else {
@@ -218,6 +220,45 @@ struct FigureSection {
           address("curves/\(number)/growth/value"),
         ]
       })
+  }
+
+  private mutating func addMetrics() {
+    let claims = json["claims"]?.items ?? []
+    verdicts = claims.map { $0["verdict"]?.text ?? "" }
+    addTable(
+      [
+        "claim", "effect, 95 %", "p by Holm", "verdict", "tokens for the same, of the other's",
+        "address",
+      ], "lrrlrl",
+      claims.enumerated().map { number, claim in
+        [
+          text(claim["statement"]), effect(claim), p(claim), strong(claim["verdict"]),
+          ratio(claim["speed"]), address("claims/\(number)/effect"),
+        ]
+      })
+    var rows: [[String]] = []
+    for (number, metric) in (json["metrics"]?.items ?? []).enumerated() {
+      for (position, comparison) in (metric["comparisons"]?.items ?? []).enumerated() {
+        let (model, against) = (text(comparison["model"]), text(comparison["against"]))
+        rows.append([
+          text(metric["measure"]).replacing("_", with: " "), text(metric["set"]), model,
+          mean(metric, model), against, mean(metric, against), effect(comparison), p(comparison),
+          text(comparison["verdict"]),
+          address("metrics/\(number)/comparisons/\(position)/effect"),
+        ])
+      }
+    }
+    addTable(
+      [
+        "measure", "of", "model", "value", "against", "value", "effect, 95 %",
+        "p by Holm over all", "verdict", "address",
+      ], "lllrlrrrll", rows)
+  }
+
+  /// Of a model; that it is at chance is said where it is.
+  private func mean(_ metric: ConfigValue, _ model: String) -> String {
+    let isAtChance = (metric["atChance"]?.items ?? []).contains(.string(model))
+    return fixed(metric["means"]?[model], 4) + (isAtChance ? " (at chance)" : "")
   }
 
   private func tenth(_ tenths: [ConfigValue], _ number: Int) -> String {

@@ -97,12 +97,12 @@ package struct ResultsFolder: Sendable {
 // MARK: - Reading results
 
 extension ConfigValue {
-  var text: String? {
+  package var text: String? {
     if case .string(let text) = self { return text }
     return nil
   }
 
-  var number: Double? {
+  package var number: Double? {
     switch self {
     case .integer(let value): Double(value)
     case .double(let value): value
@@ -110,12 +110,12 @@ extension ConfigValue {
     }
   }
 
-  var items: [ConfigValue] {
+  package var items: [ConfigValue] {
     if case .array(let items) = self { return items }
     return []
   }
 
-  var members: [String: ConfigValue] {
+  package var members: [String: ConfigValue] {
     if case .object(let members) = self { return members }
     return [:]
   }
