@@ -17,12 +17,16 @@ package struct TextMap: Sendable, Equatable {
     case ngramIDs
     /// "input1" …: the rows of one choice of tables.
     case overEncoding
+    /// "match": the length of the longest f-gram that ends there, 1 where there is none.
+    case fGrams
   }
 
   package enum Columns: Sendable, Equatable {
     case grams(order: Int)
     /// The widths of the layout mean nothing.
     case rows(OverEncodingLayout)
+    /// Of a set of f-grams up to so many tokens, the `size` most frequent ones of the discover set `id`.
+    case matches(longest: Int, size: Int, id: String)
   }
 
   /// V.
@@ -51,6 +55,10 @@ package struct TextMap: Sendable, Equatable {
     case .ngramIDs: columns = .grams(order: try reader.int("order", in: 2...64))
     case .overEncoding:
       columns = .rows(try OverEncodingLayout(rowsOf: &reader, vocabulary: vocabulary))
+    case .fGrams:
+      columns = .matches(
+        longest: try reader.int("longest", in: 2...8),
+        size: try reader.int("size", in: 0...Int(Int32.max)), id: try reader.string("fgrams"))
     }
   }
 
@@ -110,6 +118,11 @@ package struct TextMap: Sendable, Equatable {
       return layout.embedders.indices.map {
         Source(column: "input\($0 + 1)", modulus: nil, cuts: [])
       }
+    case .matches:
+      throw UserError(
+        "\(path): map set without n-grams", expected: "order \(layout.order) or more",
+        found: "content \(Content.fGrams.rawValue)",
+        remedy: "Map with content \(Content.ngramIDs.rawValue).")
     }
   }
 
