@@ -61,7 +61,7 @@ let package = Package(
     // MARK: Data
     library("Grammar", ["Support"]),
     library("Tokenization", ["Support", "Parallel", "CTokenization", "CZlib", "CZstd"]),
-    library("NGrams", ["Shards", "Support", "Tokenization"]),
+    library("NGrams", ["CSupport", "Parallel", "Shards", "Support", "Tokenization"]),
     library("Contracts", ["NGrams", "Support", "Tokenization"]),
     library("Stages", ["Contracts", "Parallel", "Support", argumentParser]),
     library(
@@ -111,6 +111,7 @@ let package = Package(
     stage("ott-sample", ["Contracts", "DataStages", "Grammar", "Shards", "Support"]),
     stage("ott-tokenize", ["Contracts", "DataStages", "Tokenization", "Shards", "Support"]),
     stage("ott-vocabulary", ["Contracts", "DataStages"]),
+    stage("ott-discover", ["Contracts", "DataStages", "Shards", "Support"]),
     stage("ott-map", ["Contracts", "DataStages", "NGrams", "Shards", "Support"]),
     stage("ott-count", ["Contracts", "Evaluation", "Shards", "Support"]),
     stage("ott-train", ["Contracts", "Training", "Kernels", "Support"]),
@@ -139,7 +140,8 @@ let package = Package(
     tests(
       "Tokenization", ["Tokenization", "Parallel", "Support"], resources: [.copy("BPE/Fixtures")]),
     tests("Contracts", ["Contracts", "Support"]),
-    tests("NGrams", ["NGrams", "Tokenization", "Support"], resources: [.copy("Fixtures")]),
+    tests(
+      "NGrams", ["NGrams", "Parallel", "Tokenization", "Support"], resources: [.copy("Fixtures")]),
     tests(
       "DataStages", ["Contracts", "DataStages", "NGrams", "Shards", "Support", "Tokenization"]),
     tests("Kernels", ["Kernels", "Support"]),
@@ -183,7 +185,8 @@ let package = Package(
         "Contracts", "Support", "Shards", "NGrams", "Tokenization", "Planning", "Fuzzing",
         "ott-sample",
         "ott-vocabulary",
-        "ott-tokenize", "ott-map", "ott-train", "ott-evaluate", "ott-downstream", "ott-plan",
+        "ott-tokenize", "ott-discover", "ott-map", "ott-train", "ott-evaluate", "ott-downstream",
+        "ott-plan",
         "ott-report",
         "ott-shards", "ott-provenance", "ott-bench", "ott-fuzz",
       ], swiftSettings: settings),

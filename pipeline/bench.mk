@@ -15,7 +15,7 @@ DRAFT_STEPS ?= 200## steps of training of the models that bench-drafts generates
 
 BENCH_VARIABLES := BENCH BENCH_RUNS BENCH_CORPUS BENCH_MODEL TABLE_ROWS TABLE_STEPS TABLE_MOMENTS DRAFT_STEPS
 
-.PHONY: bench bench-step bench-heads bench-fgrams bench-drafts bench-scaling bench-determinism bench-tokenizers precision-study table-speed
+.PHONY: bench bench-step bench-heads bench-fgrams bench-drafts bench-scaling bench-determinism bench-tokenizers bench-discover precision-study table-speed
 
 bench: $(BUILT) .venv/peers.stamp ## race training and generation against PyTorch: results/bench/training.csv
 	$(PEERS_PYTHON) Tests/Peers/training_bench.py --bin $(BIN)/ott-bench --runs $(BENCH_RUNS) \
@@ -50,6 +50,9 @@ bench-tokenizers: $(BUILT) $(VOCABULARIES) ## time encoding and training beside 
 	$(PEERS_PYTHON) Tests/Peers/tokenizers_bench.py --bin $(BIN)/ott-bench \
 	  --vocabularies $(dir $(VOCABULARIES)) --runs $(BENCH_RUNS) \
 	  --output results/bench/tokenizers.csv '$(BENCH_CORPUS)'
+
+bench-discover: $(BUILT) ## time the discovery of f-grams in a made-up text: results/bench/discover.csv
+	$(BIN)/ott-bench discover --threads $(or $(THREADS),$(CORES)) --output results/bench/discover.csv
 
 # Each figure in a make of its own: a preset in another precision has rules of its own.
 precision-study: $(BUILT) ## figure2 of PRESET in both precisions: results/bench/precision-PRESET.csv

@@ -118,7 +118,7 @@ package struct TextTokenizeParameters: StageParameters, KeyedParameters {
 // MARK: - Rows and labels
 
 /// Stage map.
-package typealias MapParameters = ByKind<GrammarMapParameters, TextMapParameters>
+package typealias MapParameters = ByKind<GrammarMapParameters, TextMapParametersByContent>
 
 /// N-gram tokens to table rows and labels.
 package struct GrammarMapParameters: StageParameters, KeyedParameters {
@@ -138,6 +138,44 @@ package struct GrammarMapParameters: StageParameters, KeyedParameters {
         "inputOrders", expected: "one or more orders, all different", found: "\(inputOrders)")
     }
   }
+}
+
+/// Byte-pair tokens to what stands between them and their labels; the key `content` says what.
+package enum TextMapParametersByContent: StageParameters {
+  /// Content ngramIDs or overEncoding.
+  case nGrams(TextMapParameters)
+  /// Content fGrams.
+  case fGrams(FGramMapParameters)
+
+  package static let stage = Stage.map
+
+  package init(reader: inout ConfigReader) throws {
+    switch try reader.choice("content", TextMap.Content.self) {
+    case .ngramIDs, .overEncoding: self = .nGrams(try TextMapParameters(reader: &reader))
+    case .fGrams: self = .fGrams(try FGramMapParameters(reader: &reader))
+    }
+  }
+
+  package var members: [String: ConfigValue] {
+    switch self {
+    case .nGrams(let parameters): parameters.members
+    case .fGrams(let parameters): parameters.members
+    }
+  }
+}
+
+/// Byte-pair tokens to lengths of the f-grams that end with them.
+package struct FGramMapParameters: StageParameters, KeyedParameters {
+  package static let stage = Stage.map
+
+  @Key() package var content: TextMap.Content
+  /// Tokens of the longest f-gram.
+  @Key(in: 2...8) package var longest: Int
+  /// How many of the most frequent are taken; 0 for all.
+  @Key(in: 0...1 << 40) package var size: Int
+  @Key(in: 1...1 << 30) package var documentsPerShard: Int
+
+  package init() {}
 }
 
 /// Byte-pair tokens to n-gram ids or table rows.
@@ -183,6 +221,9 @@ package struct TextMapParameters: StageParameters, KeyedParameters {
       throw reader.fault(
         missing.0, expected: "the tables of content overEncoding", found: "no such key",
         remedy: "Add it.")
+    case .fGrams:
+      throw reader.fault(
+        "content", expected: "ngramIDs or overEncoding", found: "'\(content.rawValue)'")
     }
   }
 }

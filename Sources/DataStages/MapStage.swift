@@ -11,7 +11,8 @@ package enum MapStage {
     case .grammar(let parameters):
       try SymbolMapping(configuration, parameters).run(output: output, threads: threads)
     case .text(let parameters):
-      try TextMapping(configuration, parameters).run(output: output, threads: threads)
+      try TextMapping(configuration, parameters, threads: threads).run(
+        output: output, threads: threads)
     }
   }
 }

@@ -1,34 +1,52 @@
 import Contracts
 import NGrams
+import Parallel
 import Shards
 import Support
 import Tokenization
 
 /// The stage "map" with kind text: over byte-pair tokens.
 ///
-/// A document of tokens x_0 … x_{T−1} becomes T − 1 rows: token x_t, n-grams ending in x_t, label
-/// x_{t+1}; a document of no or one token becomes an empty one, so documents keep their numbers.
+/// A document of tokens x_0 … x_{T−1} becomes T − 1 rows: token x_t, n-grams ending in x_t or the length
+/// of the longest f-gram that does, label x_{t+1}; a document of no or one token becomes an empty one, so
+/// documents keep their numbers.
 struct TextMapping {
   private let configuration: StageConfiguration
   private let tokens: TextTokens
   private let rows: TextRows
   private let documentsPerShard: Int
 
-  init(_ configuration: StageConfiguration, _ parameters: TextMapParameters) throws {
+  init(
+    _ configuration: StageConfiguration, _ parameters: TextMapParametersByContent, threads: Int
+  ) throws {
     self.configuration = configuration
-    documentsPerShard = parameters.documentsPerShard
     tokens = try TextTokens(ShardSet(input: configuration.input("tokens")))
     let vocabulary = tokens.vocabulary
-    let content: TextRows.Content =
-      switch parameters.content {
-      case .ngramIDs: .grams(try ExactGrams(vocabulary: vocabulary, order: parameters.order))
-      case .overEncoding:
-        .rows(OverEncodingMapper(try parameters.layout(vocabulary: vocabulary)))
-      case .fGrams:
+    let content: TextRows.Content
+    switch parameters {
+    case .nGrams(let parameters):
+      documentsPerShard = parameters.documentsPerShard
+      content =
+        parameters.content == .ngramIDs
+        ? .grams(try ExactGrams(vocabulary: vocabulary, order: parameters.order))
+        : .rows(OverEncodingMapper(try parameters.layout(vocabulary: vocabulary)))
+    case .fGrams(let parameters):
+      documentsPerShard = parameters.documentsPerShard
+      let found = try DiscoveredGrams(ShardSet(input: configuration.input("fgrams")))
+      guard found.tokenizer == tokens.tokenizer, found.vocabulary == vocabulary else {
         throw UserError(
-          "\(configuration.source): parameters.content", expected: "ngramIDs or overEncoding",
-          found: "fGrams")
+          "\(configuration.source): input 'fgrams' does not match the token set",
+          expected: "f-grams of \(vocabulary) tokens of \(tokens.tokenizer), which made "
+            + tokens.set.directory,
+          found: "\(found.vocabulary) tokens of \(found.tokenizer)",
+          remedy: "Discover f-grams in tokens of the same tokenizer.")
       }
+      content = .matches(
+        MatchCounts(
+          try found.load(
+            longest: parameters.longest, size: parameters.size, pool: WorkerPool(threads: threads)),
+          of: found.id))
+    }
     let input = try configuration.input("tokenizer")
     guard input.id == tokens.tokenizer else {
       throw UserError(
@@ -72,10 +90,13 @@ struct TextMapping {
       "bytes": .integer(counted.bytes), "documents": .integer(tokens.set.documents),
       "positions": .integer(positions),
     ]
-    switch rows.content {
+    switch counted.content {
     case .grams(let grams):
       members["content"] = .string(TextMap.Content.ngramIDs.rawValue)
       members["order"] = .integer(grams.order)
+    case .matches(let matches):
+      members["content"] = .string(TextMap.Content.fGrams.rawValue)
+      members.merge(matches.members) { $1 }
     case .rows(let mapper):
       let layout = mapper.layout
       members["content"] = .string(TextMap.Content.overEncoding.rawValue)
@@ -96,15 +117,59 @@ struct TextMapping {
   }
 }
 
-/// Tokens to a column of themselves, n-gram ids or rows, and labels; which of them occur, and the bytes
-/// of text of all labels.
+/// The lengths of the longest f-grams, and how many positions each length has.
+private struct MatchCounts {
+  /// Id of the set that they were cut from.
+  let discovered: String
+  private var match: LongestMatch
+  /// By length.
+  private var positions: [Int]
+
+  init(_ set: FGramSet, of discovered: String) {
+    self.discovered = discovered
+    match = LongestMatch(set)
+    positions = [Int](repeating: 0, count: set.longest + 1)
+  }
+
+  var set: FGramSet { match.set }
+
+  mutating func map<T: ShardInteger, U: ShardInteger>(
+    _ document: Span<T>, into lengths: inout MutableSpan<U>
+  ) {
+    match.match(document, into: &lengths)
+    for t in 0..<lengths.count { positions[Int(truncatingIfNeeded: lengths[t])] += 1 }
+  }
+
+  mutating func merge(_ other: MatchCounts) {
+    for length in positions.indices { positions[length] += other.positions[length] }
+  }
+
+  /// Of the metadata.
+  var members: [String: ConfigValue] {
+    [
+      "longest": .integer(set.longest), "size": .integer(set.count),
+      "fgrams": .string(discovered),
+      "lengths": .array(
+        (1...set.longest).map { length in
+          [
+            "length": .integer(length), "fGrams": .integer(set.ids(ofLength: length).count),
+            "positions": .integer(positions[length]),
+          ]
+        }),
+    ]
+  }
+}
+
+/// Tokens to a column of themselves, n-gram ids, rows or lengths of f-grams, and labels; which of them
+/// occur, and the bytes of text of all labels.
 private struct TextRows: DocumentMapper {
   enum Content {
     case grams(ExactGrams)
     case rows(OverEncodingMapper)
+    case matches(MatchCounts)
   }
 
-  let content: Content
+  private(set) var content: Content
   let labelBytes: [Int]
   let columns: [Column]
   private(set) var coverage: Coverage
@@ -129,6 +194,9 @@ private struct TextRows: DocumentMapper {
         Column("input\($0.offset + 1)", cardinality: $0.element.modulus)
       }
       marked = mapper.layout.embedders.map(\.modulus)
+    case .matches(let matches):
+      middle = [Column("match", cardinality: matches.set.longest + 1)]
+      marked = [matches.set.longest + 1]
     }
     columns =
       [Column("token", cardinality: vocabulary)] + middle
@@ -157,6 +225,9 @@ private struct TextRows: DocumentMapper {
       case .rows(let mapper):
         var sums = sums.mutableSpan
         mapper.mapRows(embedder: c - 1, tokens: document, sums: &sums, into: &output)
+      case .matches(var matches):
+        matches.map(document, into: &output)
+        content = .matches(matches)
       }
     }
     for c in 0...label { coverage.mark(columns[c].span, column: c) }
@@ -166,5 +237,9 @@ private struct TextRows: DocumentMapper {
   mutating func merge(_ other: TextRows) {
     coverage.formUnion(other.coverage)
     bytes += other.bytes
+    if case .matches(var own) = content, case .matches(let others) = other.content {
+      own.merge(others)
+      content = .matches(own)
+    }
   }
 }

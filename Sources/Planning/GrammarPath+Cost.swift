@@ -49,7 +49,8 @@ extension GrammarPath {
         dataBytes: rows * columns + documents * 8)
     case .evaluate: return try evaluation(node, in: model)
     case .report: return model.report
-    case .vocabulary, .count, .downstream: preconditionFailure("no part of a figure over a grammar")
+    case .vocabulary, .discover, .count, .downstream:
+      preconditionFailure("no part of a figure over a grammar")
     }
   }
 

@@ -63,7 +63,7 @@ extension TextPath {
     case .evaluate: return try evaluation(node, in: model)
     case .downstream: return try downstream(node, in: model)
     case .report: return model.report
-    case .sample: preconditionFailure("no part of a figure over text")
+    case .sample, .discover: preconditionFailure("no part of a figure over text")
     }
   }
 

@@ -100,7 +100,7 @@ package struct TextPath: DataPath {
         externals: ["corpus": corpus.input], sources: sources, label: "\(name) tokens",
         run: position)
       let map = graph.add(
-        MapParameters.text(own.map), inputs: ["tokens": tokenize, "tokenizer": tokenizer],
+        MapParameters.text(.nGrams(own.map)), inputs: ["tokens": tokenize, "tokenizer": tokenizer],
         label: "\(name) \(own.map.order)-grams", run: position)
       data += [tokenize, map]
       return map

@@ -9,11 +9,12 @@ import Support
 @main
 struct Bench: Command {
   static let configuration = CommandConfiguration(
-    commandName: "ott-bench", abstract: "Times training, generation and tokenizers.",
+    commandName: "ott-bench", abstract: "Times training, generation, tokenizers and f-grams.",
     version: versionText("ott-bench"),
     subcommands: [
       Tokens.self, Weights.self, Train.self, Generate.self, Step.self, Table.self, Scaling.self,
       Heads.self, Drafts.self, FGramSteps.self, ComparePrecisions.self, Tokenizers.self,
+      Discovery.self,
     ])
 }
 

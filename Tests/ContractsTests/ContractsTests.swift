@@ -65,6 +65,12 @@ enum Samples {
     "rows": 700, "moduli": "coprime", "documentsPerShard": 10,
   ]
 
+  static let matches: ConfigValue = [
+    "kind": "text", "content": "fGrams", "longest": 4, "size": 0, "documentsPerShard": 10,
+  ]
+
+  static let discover: ConfigValue = ["longest": 5, "minimumCount": 5]
+
   static let count: ConfigValue = [
     "order": 4, "context": 64, "steps": 10, "batchSequences": 8, "dataSeed": 1, "stride": 32,
     "positions": 0,
@@ -113,7 +119,8 @@ enum Samples {
 
   static let all: [(Stage, ConfigValue)] = [
     (.sample, sample), (.vocabulary, vocabulary), (.tokenize, symbols), (.tokenize, text),
-    (.map, rows), (.map, ids), (.map, tables), (.count, count), (.train, train), (.train, other),
+    (.discover, discover), (.map, rows), (.map, ids), (.map, tables), (.map, matches),
+    (.count, count), (.train, train), (.train, other),
     (.evaluate, accuracy), (.evaluate, loss), (.downstream, downstream), (.report, figure),
     (.report, law),
   ]
@@ -125,6 +132,7 @@ enum Samples {
     case .sample: return try SampleParameters(configuration)
     case .vocabulary: return try VocabularyParameters(configuration)
     case .tokenize: return try TokenizeParameters(configuration)
+    case .discover: return try DiscoverParameters(configuration)
     case .map: return try MapParameters(configuration)
     case .count: return try CountParameters(configuration)
     case .train: return try TrainParameters(configuration)
@@ -297,5 +305,12 @@ enum Samples {
     ]
     let error = #expect(throws: UserError.self) { _ = try Samples.read(.map, map) }
     #expect(error?.description.contains("rows: expected no such key with content ngramIDs") == true)
+  }
+
+  @Test func fGramsHaveNoOrder() throws {
+    guard case .object(var map) = Samples.matches else { return }
+    map["order"] = 3
+    let error = #expect(throws: UserError.self) { _ = try Samples.read(.map, .object(map)) }
+    #expect(error?.description.contains("order") == true)
   }
 }

@@ -23,6 +23,13 @@ const char *ott_libc_version(void);
 /// Threads the scheduler lets this process use at once.
 int ott_thread_count(void);
 
+// MARK: Memory
+
+/// Begins to bring the cache line at `place` near. Any address will do.
+static inline __attribute__((always_inline)) void ott_bring_near(const void *place) {
+  __builtin_prefetch(place);
+}
+
 // MARK: SHA-256 (FIPS 180-4)
 
 /// Feeds `blocks` blocks of 64 bytes into the eight state words. Uses the CPU's SHA instructions
