@@ -206,6 +206,53 @@ private func productBound(_ n: Int) -> Double { Double(2 * (n + 2) * (n + 2)) / 
   }
 }
 
+@Suite struct ShortAttentionTests {
+  /// Against the kernels for segments of any length, backward too.
+  @Test(arguments: [
+    ([1], 1, 1), ([2, 1, 3], 2, 8), ([5, 8, 7, 6], 3, 16), ([4, 2], 1, 20), ([3], 2, 64),
+    ([8, 8, 1], 2, 33), ([], 2, 8),
+  ])
+  func agreesWithLongAttention(lengths: [Int], H: Int, D: Int) {
+    let (C, N) = (H * D, lengths.reduce(0, +))
+    let offsets = lengths.reduce(into: [0]) { $0.append($0[$0.count - 1] + $1) }
+    let (qkv, dO) = (draws(3 * N * C, "qkv"), draws(N * C, "dO"))
+    func run(isShort: Bool) -> (o: [Float], lse: [Float], dQKV: [Float]) {
+      var o = [Float](repeating: .nan, count: N * C)
+      var logSumExp = [Float](repeating: .nan, count: N * H)
+      var dQKV = [Float](repeating: .nan, count: 3 * N * C)
+      var scratch = [Float](
+        repeating: .nan, count: isShort ? shortAttentionScratch : attentionScratch(T: 8, D: D))
+      var scratchSpan = scratch.mutableSpan
+      var oSpan = o.mutableSpan
+      var lseSpan = logSumExp.mutableSpan
+      if isShort {
+        shortCausalAttention(
+          into: &oSpan, logSumExp: &lseSpan, qkv: qkv.span, offsets: offsets.span, H: H, D: D,
+          scratch: &scratchSpan)
+      } else {
+        causalAttention(
+          into: &oSpan, logSumExp: &lseSpan, qkv: qkv.span, offsets: offsets.span, H: H, D: D,
+          scratch: &scratchSpan)
+      }
+      var dSpan = dQKV.mutableSpan
+      if isShort {
+        shortCausalAttentionBackward(
+          into: &dSpan, dO.span, o: o.span, logSumExp: logSumExp.span, qkv: qkv.span,
+          offsets: offsets.span, H: H, D: D, scratch: &scratchSpan)
+      } else {
+        causalAttentionBackward(
+          into: &dSpan, dO.span, o: o.span, logSumExp: logSumExp.span, qkv: qkv.span,
+          offsets: offsets.span, H: H, D: D, scratch: &scratchSpan)
+      }
+      return (o, logSumExp, dQKV)
+    }
+    let (short, long) = (run(isShort: true), run(isShort: false))
+    #expect(error(short.o, Twin.attention(qkv.doubles, lengths: lengths, H: H, D: D)) < 1e-5)
+    #expect(error(short.lse, long.lse.doubles) < 1e-5)
+    #expect(error(short.dQKV, long.dQKV.doubles) < 1e-5)
+  }
+}
+
 @Suite struct RowwiseTests {
   /// Every row has the bits that it has alone, and the value of the twin, at every size.
   @Test(

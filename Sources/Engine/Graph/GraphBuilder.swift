@@ -1,3 +1,5 @@
+import Kernels
+
 /// Collects the operations of a model as it is traced.
 package struct GraphBuilder {
   package let mode: GraphMode
@@ -7,6 +9,8 @@ package struct GraphBuilder {
   private var trunkLosses: [Loss] = []
   /// Of every space behind the positions.
   package private(set) var spaces: [RowCount] = []
+  /// Of those spaces, the rows that no segment has more of, where that is known.
+  private var longestSegments: [Int?] = []
   package private(set) var links: [RowLink] = []
   /// The operations of each part that is postponed.
   package private(set) var postponed: [Range<Int>] = []
@@ -39,9 +43,18 @@ package struct GraphBuilder {
   }
 
   /// Declares another space of rows.
-  package mutating func space(_ count: RowCount) -> RowSpace {
+  ///
+  /// - Parameter longestSegment: rows of its longest segment, whatever the lane, if that is known.
+  package mutating func space(_ count: RowCount, longestSegment: Int? = nil) -> RowSpace {
     spaces.append(count)
+    longestSegments.append(longestSegment)
     return RowSpace(id: spaces.count)
+  }
+
+  /// Whether all segments of a space are known to be of few rows.
+  func hasShortSegments(_ space: RowSpace) -> Bool {
+    guard space != .positions, let longest = longestSegments[space.id - 1] else { return false }
+    return longest <= longestShortSegment
   }
 
   /// Declares what rows of one space stand for in another.

@@ -133,7 +133,7 @@ extension GraphBuilder {
     } else {
       append(
         Attention(
-          qkv: qkv, heads: heads, output: output,
+          qkv: qkv, heads: heads, isShort: hasShortSegments(qkv.space), output: output,
           logSumExp: tensor(columns: heads, space: qkv.space)))
     }
     return output

@@ -2,6 +2,8 @@
 struct Attention: Operation {
   let qkv: Tensor
   let heads: Int
+  /// Whether no segment has more than a few rows.
+  let isShort: Bool
   let output: Tensor
   let logSumExp: Tensor
 

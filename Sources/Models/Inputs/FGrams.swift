@@ -128,7 +128,7 @@ package struct FGrams: Input {
 
   /// Of English novels and half a million f-grams up to 5 tokens, before those that repeat in a lane are
   /// run once: 0.80 f-grams a token of 2.62 tokens each.
-  package var usualFGramRows: Double { 2.1 }
+  package var usualFGramRows: Double { 0.8 * min(2.62, Double(longest)) }
 
   /// Products, and attention over an f-gram as long as the longest.
   package var fGramRowFLOPs: Double {
@@ -154,7 +154,7 @@ package struct FGrams: Input {
     in g: inout GraphBuilder
   ) -> Tensor {
     precondition(!g.mode.isDecoding, "generation looks rows of f-grams up: see StoredFGrams")
-    let space = g.space(.given)
+    let space = g.space(.given, longestSegment: longest)
     let link = g.link(from: .positions, to: space)
     let rows = rows(of: space, tokens: declared[0], width: width, in: &g)
     return g.linkedRows(rows, link, orElse: declared[0], positions: positions)
@@ -182,7 +182,7 @@ package struct FGrams: Input {
   /// Traces the f-gram model alone, which leaves the row of each position's f-gram.
   func traceAlone(on trunk: any Trunk, in g: inout GraphBuilder) {
     let table = trunk.table(tables[0], in: &g)
-    let space = g.space(.given)
+    let space = g.space(.given, longestSegment: longest)
     let link = g.link(from: .positions, to: space)
     g.takeRows(
       g.gather(rows(of: space, tokens: table, width: model.size.width, in: &g), link))

@@ -2,13 +2,20 @@ import Kernels
 
 extension Attention: CPUOperation {
   func scratch(_ limits: Limits) -> Int {
-    attentionScratch(T: limits.segment, D: D, limits.precision)
+    isShort
+      ? shortAttentionScratch : attentionScratch(T: limits.segment, D: D, limits.precision)
   }
 
   func forward(_ w: borrowing Workspace) {
     var o = w.value(output).mutableSpan
     var logSumExp = w.value(logSumExp).mutableSpan
     var scratch = w.scratch.mutableSpan
+    if isShort {
+      shortCausalAttention(
+        into: &o, logSumExp: &logSumExp, qkv: w.value(qkv).span, offsets: w.segments(of: qkv).span,
+        H: heads, D: D, scratch: &scratch)
+      return
+    }
     causalAttention(
       into: &o, logSumExp: &logSumExp, qkv: w.value(qkv).span, offsets: w.segments(of: qkv).span,
       H: heads, D: D, precision: w.precision, scratch: &scratch)
@@ -17,6 +24,13 @@ extension Attention: CPUOperation {
   func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
     var dQKV = w.gradient(qkv).mutableSpan
     var scratch = w.scratch.mutableSpan
+    if isShort {
+      shortCausalAttentionBackward(
+        into: &dQKV, w.gradient(output).span, o: w.value(output).span,
+        logSumExp: w.value(logSumExp).span, qkv: w.value(qkv).span,
+        offsets: w.segments(of: qkv).span, H: heads, D: D, scratch: &scratch)
+      return
+    }
     causalAttentionBackward(
       into: &dQKV, w.gradient(output).span, o: w.value(output).span,
       logSumExp: w.value(logSumExp).span, qkv: w.value(qkv).span, offsets: w.segments(of: qkv).span,
