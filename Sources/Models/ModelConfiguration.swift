@@ -29,6 +29,13 @@ package struct ModelConfiguration: Sendable {
     (input, trunk, outputs, next) = (model.input, model.trunk, [model.next], model.next)
   }
 
+  private init(_ input: any Input, _ model: ModelConfiguration) {
+    (self.input, trunk, outputs, next) = (input, model.trunk, [model.next], model.next)
+  }
+
+  /// The scored model with another input, which goes with its parts.
+  func with(_ input: any Input) -> ModelConfiguration { ModelConfiguration(input, self) }
+
   /// A model that predicts the next of V labels.
   package init(
     input: any Input, trunk: any Trunk, labels: Int, tied: Bool = false

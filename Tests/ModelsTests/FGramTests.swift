@@ -172,8 +172,9 @@ private func engine(
           }
         }
       }.reversed() as [[Int32]]
-    let stored = try model.stored(rows: fGrams.count)
-    let store = try model.storedParameters(parameters, fGrams: fGrams, threads: 2)
+    let stored = model.stored(rows: fGrams.count)
+    let store = stored.makeStoredParameters()
+    model.fill(store, from: parameters, fGrams: fGrams, threads: 2)
     #expect(store.layout.parameterCount == stored.parameterCount)
     let looked = lanes.map { lane in
       var result = stored.makeLane()

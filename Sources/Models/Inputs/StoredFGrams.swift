@@ -22,12 +22,7 @@ package struct StoredFGrams: Input {
     _ reader: inout ConfigReader, tables: [InputTable], trunk: any Trunk
   ) -> StoredFGrams? { nil }
 
-  package func validate(width: Int) throws {
-    guard (1...Int(Int32.max) - 1).contains(rows) else {
-      throw UserError(
-        "rows of f-grams", expected: "1 to \(Int32.max - 1)", found: "\(rows)")
-    }
-  }
+  package func validate(width: Int) {}
 
   package var tables: [InputTable] { [InputTable(order: 1, rows: vocabulary)] }
   package var readsTables: Bool { true }
@@ -52,39 +47,44 @@ package struct StoredFGrams: Input {
 extension ModelConfiguration {
   /// What scores and generates with the rows of so many f-grams in place of their model.
   ///
-  /// - Precondition: the model has f-grams.
-  /// - Throws: `UserError` for a number of rows that no table has.
-  package func stored(rows: Int) throws -> ModelConfiguration {
-    guard let fGrams else { preconditionFailure("a store of a model without f-grams") }
-    return try ModelConfiguration(
-      input: StoredFGrams(vocabulary: fGrams.vocabulary, rows: rows), trunk: trunk,
-      outputs: [next])
+  /// - Precondition: the model has f-grams, and a table has so many rows.
+  package func stored(rows: Int) -> ModelConfiguration {
+    guard let fGrams, rows >= 1, rows < Int(Int32.max) else {
+      preconditionFailure("\(rows) rows of f-grams")
+    }
+    return with(StoredFGrams(vocabulary: fGrams.vocabulary, rows: rows))
   }
 
-  /// The weights of `stored(rows:)`: those of this model, and the rows of all `fGrams` in their order.
+  /// Weights of a model that `stored(rows:)` made, all zeros; its rows are the only table.
+  package func makeStoredParameters() -> ParameterStore {
+    ParameterStore(layout: plan(.scoring, rows: 1).layout, moments: false)
+  }
+
+  /// Leaves in `store` the weights that a stored model shares with this one, and the rows of `fGrams` in
+  /// their order.
   ///
-  /// - Parameter parameters: weights of this configuration.
-  package func storedParameters(
-    _ parameters: ParameterStore, fGrams: [[Int32]], threads: Int
-  ) throws -> ParameterStore {
-    let model = try stored(rows: fGrams.count)
-    let result = ParameterStore(layout: model.plan(.scoring, rows: 1).layout, moments: false)
-    for slot in result.layout.slots {
+  /// - Parameters:
+  ///   - store: of `stored(rows:)` with as many rows or more.
+  ///   - parameters: weights of this configuration.
+  package func fill(
+    _ store: ParameterStore, from parameters: ParameterStore, fGrams: [[Int32]], threads: Int
+  ) {
+    for slot in store.layout.slots {
       guard let source = parameters.layout.slot(named: slot.name) else {
         preconditionFailure("no parameter \(slot.name) in the store")
       }
-      let values = parameters.values(source)
-      result.withMutableFloats(slot, of: .weights) { _ = $0.update(from: values) }
+      parameters.withFloats(source, of: .weights) { values in
+        store.withMutableFloats(slot, of: .weights) { _ = $0.update(fromContentsOf: values) }
+      }
     }
     let engine = FGramEngine(
       self, parameters: parameters, capacity: Self.fGramsAtATime, threads: threads)
     let part = engine.capacity * max(threads, 1)
+    let target = store.tables[0].weights
     for first in stride(from: 0, to: fGrams.count, by: part) {
       let rows = engine.rows(of: Array(fGrams[first..<min(first + part, fGrams.count)]))
-      let target = result.tables[0].weights
-      for (i, value) in rows.enumerated() { target[first * width + i] = value }
+      _ = target[(first * width)...].update(fromContentsOf: rows)
     }
-    return result
   }
 
   /// That a worker runs together.
