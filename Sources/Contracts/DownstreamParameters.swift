@@ -36,7 +36,7 @@ package struct DownstreamTask: KeyedParameters {
   }
 
   /// Names that inputs have beside tasks.
-  package static let otherInputs = ["run", "tokenizer"]
+  package static let otherInputs = ["run", "tokenizer", "fgrams"]
 
   @Key() package var name: String
   /// The one that is reported for the task.
@@ -52,7 +52,9 @@ package struct DownstreamTask: KeyedParameters {
     }
     guard isPlain, !name.isEmpty, !Self.otherInputs.contains(name) else {
       throw reader.fault(
-        "name", expected: "letters, digits, - and _, and none of run and tokenizer",
+        "name",
+        expected: "letters, digits, - and _, and none of "
+          + Self.otherInputs.joined(separator: ", "),
         found: "'\(name)'")
     }
   }

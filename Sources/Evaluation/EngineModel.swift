@@ -9,6 +9,16 @@ import Support
 package final class EngineModel: LabelModel, @unchecked Sendable {
   package let configuration: ModelConfiguration
   private let parameters: ParameterStore
+  /// What continues sequences where rows of f-grams are looked up.
+  private let stored: Stored?
+
+  /// A model whose rows of f-grams follow from the weights.
+  private struct Stored {
+    let configuration: ModelConfiguration
+    let parameters: ParameterStore
+    let fGrams: [[Int32]]
+    let threads: Int
+  }
 
   package var labels: Int { configuration.labels }
   package var tables: Int { configuration.inputs.count }
@@ -18,12 +28,34 @@ package final class EngineModel: LabelModel, @unchecked Sendable {
   package init(_ configuration: ModelConfiguration) {
     self.configuration = configuration
     parameters = configuration.makeParameters(moments: false)
+    stored = nil
+  }
+
+  /// A model that continues sequences.
+  ///
+  /// - Parameters:
+  ///   - fGrams: all those that sequences have, where the model reads f-grams: the id of one is 1 + its
+  ///     place.
+  ///   - threads: workers for their rows; they change no bit.
+  package init(_ configuration: ModelConfiguration, fGrams: [[Int32]], threads: Int) {
+    self.configuration = configuration
+    parameters = configuration.makeParameters(moments: false)
+    stored = configuration.fGrams.map { _ in
+      let stored = configuration.stored(rows: max(1, fGrams.count))
+      return Stored(
+        configuration: stored, parameters: stored.makeStoredParameters(), fGrams: fGrams,
+        threads: threads)
+    }
   }
 
   /// Takes the weights of a safetensors file.
   /// - Throws: `UserError` for a file of another model.
   package func load(_ path: String) throws {
     try ParameterFile.read(into: parameters, arrays: [.weights], from: path)
+    if let stored {
+      configuration.fill(
+        stored.parameters, from: parameters, fGrams: stored.fGrams, threads: stored.threads)
+    }
   }
 
   /// An engine that scores lanes of at most `rows` rows with the weights that are loaded when it runs.
@@ -34,7 +66,8 @@ package final class EngineModel: LabelModel, @unchecked Sendable {
 
   /// An engine that scores continuations with the weights that are loaded when it runs.
   package func continuationEngine() -> ContinuationEngine {
-    ContinuationEngine(configuration, parameters: parameters)
+    ContinuationEngine(
+      stored?.configuration ?? configuration, parameters: stored?.parameters ?? parameters)
   }
 
   /// Takes the weights of another store of this configuration, without tables.

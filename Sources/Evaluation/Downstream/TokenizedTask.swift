@@ -38,7 +38,7 @@ package struct ChoicePiece: Sendable, Equatable {
 ///
 /// Context and continuation are tokenized each by itself, without special tokens: nothing stands in front
 /// of a context, as nothing stands in front of a document that models are trained on. N-grams are those of
-/// both together, and look back over a cut as they do over that of a window in training.
+/// both together, and look back over a cut as they do over that of a window in training; f-grams never do.
 struct TokenizedTask {
   /// What became of a choice.
   struct Choice: Sendable {
@@ -57,16 +57,15 @@ struct TokenizedTask {
   let owners: [[(document: Int, choice: Int)]]
 
   /// - Parameters:
-  ///   - mapper: of the model's tables; nil without.
-  ///   - lookBack: of their n-grams.
+  ///   - rows: as the model reads them.
   ///   - context: rows of a query.
   ///   - task: for messages.
   /// - Throws: `UserError` for a text that the tokenizer has no token for.
   init(
-    _ documents: [TaskDocument], encoder: BytePairEncoder, mapper: OverEncodingMapper?,
-    lookBack: LookBack, context limit: Int, task: String
+    _ documents: [TaskDocument], encoder: BytePairEncoder, rows: inout TaskRows,
+    context limit: Int, task: String
   ) throws {
-    let tables = 1 + (mapper?.layout.embedders.count ?? 0)
+    let tables = rows.width
     var choices: [[Choice]] = []
     var requests: [ContinuationEngine.Request] = []
     var owners: [[(document: Int, choice: Int)]] = []
@@ -84,7 +83,7 @@ struct TokenizedTask {
             remedy: "The tokenizer has no token for these bytes; leave the task out.")
         }
         let tokens = context + continuation
-        let whole = Self.rows(of: tokens, mapper)
+        let whole = rows.looksBack ? rows.rows(of: tokens) : []
         own.append(
           Choice(
             tokens: continuation.count,
@@ -94,15 +93,14 @@ struct TokenizedTask {
         var scored = 0
         for piece in pieces {
           let (first, end) = (piece.rows.lowerBound, piece.rows.upperBound)
-          let rows =
-            switch lookBack {
-            case .document: Array(whole[first * tables..<end * tables])
-            case .window: Self.rows(of: Array(tokens[first...end]), mapper)
-            }
+          let own =
+            rows.looksBack
+            ? Array(whole[first * tables..<end * tables])
+            : rows.rows(of: Array(tokens[first...end]))
           let split = (piece.rows.count - piece.scored) * tables
-          let beginning = Array(rows[..<split])
+          let beginning = Array(own[..<split])
           let piecewise = ContinuationEngine.Continuation(
-            inputs: Array(rows[split...]),
+            inputs: Array(own[split...]),
             labels: continuation[scored..<scored + piece.scored].map { Int32(bitPattern: $0) })
           scored += piece.scored
           let same = requests[firstOwn...].firstIndex { $0.beginning == beginning }
@@ -118,23 +116,5 @@ struct TokenizedTask {
       choices.append(own)
     }
     (self.choices, self.requests, self.owners) = (choices, requests, owners)
-  }
-
-  /// (tokens − 1, tables): the token and its row in each table.
-  private static func rows(of tokens: [UInt32], _ mapper: OverEncodingMapper?) -> [Int32] {
-    let positions = OverEncodingMapper.positions(ofTokens: tokens.count)
-    guard let mapper else { return tokens[..<positions].map { Int32(bitPattern: $0) } }
-    let tables = 1 + mapper.layout.embedders.count
-    var result = [Int32](repeating: 0, count: positions * tables)
-    var sums = [UInt64](repeating: 0, count: positions)
-    var rows = [UInt32](repeating: 0, count: positions)
-    for t in 0..<positions { result[t * tables] = Int32(bitPattern: tokens[t]) }
-    for e in 1..<tables {
-      var sumSpan = sums.mutableSpan
-      var rowSpan = rows.mutableSpan
-      mapper.mapRows(embedder: e - 1, tokens: tokens.span, sums: &sumSpan, into: &rowSpan)
-      for t in 0..<positions { result[t * tables + e] = Int32(bitPattern: rows[t]) }
-    }
-    return result
   }
 }

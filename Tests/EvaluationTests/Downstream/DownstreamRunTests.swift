@@ -202,7 +202,8 @@ import Tokenization
     changed = inputs
     changed["other"] = inputs["some"]
     #expect(
-      try refusal(changed).contains("inputs.other: expected run, some, tokenizer, found 'other'"))
+      try refusal(changed).contains(
+        "inputs.other: expected fgrams, run, some, tokenizer, found 'other'"))
     changed = inputs
     changed["some"] = .init(id: "0123456789ab", path: DownstreamShop.questions)
     #expect(try refusal(changed).contains("other requests than the configuration's"))
