@@ -211,11 +211,10 @@ package struct TextMapParameters: StageParameters, KeyedParameters {
       ("moduli", moduli != nil),
     ]
     switch content {
-    case .ngramIDs, .fGrams:
+    case .ngramIDs:
       guard let extra = given.first(where: \.1) else { return }
       throw reader.fault(
-        extra.0, expected: "no such key with content \(content.rawValue)", found: "one",
-        remedy: "Delete it.")
+        extra.0, expected: "no such key with content ngramIDs", found: "one", remedy: "Delete it.")
     case .overEncoding:
       guard let missing = given.dropFirst().first(where: { !$0.1 }) else { return }
       throw reader.fault(
