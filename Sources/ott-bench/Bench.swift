@@ -13,7 +13,7 @@ struct Bench: Command {
     version: versionText("ott-bench"),
     subcommands: [
       Tokens.self, Weights.self, Train.self, Generate.self, Step.self, Table.self, Scaling.self,
-      Heads.self, Drafts.self, ComparePrecisions.self, Tokenizers.self, Discovery.self,
+      Heads.self, Drafts.self, ComparePrecisions.self, Tokenizers.self, Discovery.self, Store.self,
     ])
 }
 
