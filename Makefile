@@ -23,7 +23,7 @@ export OPENBLAS_NUM_THREADS := 1
 
 PRESET ?= laptop## scale of the experiment: smoke, laptop, evening, workstation, paper
 FIGURE ?= figure2## figure or table that plan, rerun and verify speak of: a file pipeline/FIGURE.yaml
-STAGE ?= train## stage of rerun: sample, vocabulary, tokenize, map, count, train, evaluate, downstream, report
+STAGE ?= train## stage of rerun: sample, vocabulary, tokenize, discover, map, count, train, evaluate, downstream, report
 RUN ?= first## of rerun: `first` output of the stage, `all`, or the name of a run in the plan
 JOBS ?=## stages at a time (default: as the preset says; `make -jN` does the same)
 PRECISION ?=## of the matrix products in training: float32, bfloat16 (default: as the preset says)
@@ -44,7 +44,11 @@ alias = $(patsubst figure5,scaling-law,$(1))
 # All figures and tables of "Over-Tokenized Transformer" that there are.
 PAPER := figure1 figure2 figure4 scaling-law figure7a figure7b figure7c figure8 figure9 figure10 \
   figure11 figure12 figure13 figure14 table1 table2 table3 table4 table5 table6
-STAGES := sample vocabulary tokenize map count train evaluate downstream report
+# Those of "Scaling Embedding Layers in Language Models" (SCONE).
+SCONE := scone-figure5 scone-figure6 scone-figure7 scone-figure13 scone-table2 scone-versus-oe
+# What a goal or FIGURE that is a whole paper stands for.
+papers = $(patsubst scone,$(SCONE),$(patsubst paper,$(PAPER),$(1)))
+STAGES := sample vocabulary tokenize discover map count train evaluate downstream report
 # Those that LAUNCH is for: the others have nothing to gain from other machines.
 LAUNCHED := train evaluate downstream
 CORES := $(shell nproc)
@@ -117,7 +121,7 @@ test: $(BUILT) referee ## build and run every test
 	python3 -B -m unittest discover --quiet --start-directory Tests/Peers
 	BIN=$(BIN) python3 -B -m unittest discover --quiet --start-directory Tests/MakeTests
 	swift build --build-tests $(BUILD_FLAGS)
-	swift test --skip-build $(BUILD_FLAGS)
+	place=$$(mktemp -d); trap 'rm -rf "$$place"' EXIT; TMPDIR="$$place/" swift test --skip-build $(BUILD_FLAGS)
 
 # numpy and scipy of python3, or where it has none an environment of their own.
 .PHONY: referee
@@ -140,7 +144,7 @@ format: ## let swift-format rewrite the sources
 
 # Goals that need the rules of an experiment; everything else never reads them. The output of a stage
 # is made by rules that name it, those of FIGURE and PRESET first.
-goals := $(call alias,$(if $(filter paper,$(MAKECMDGOALS)),$(PAPER)) $(filter-out paper,$(MAKECMDGOALS)))
+goals := $(call alias,$(call papers,$(MAKECMDGOALS)))
 isFigure = $(and $(filter-out defaults,$(notdir $(1))),$(wildcard pipeline/$(notdir $(1)).yaml))
 outputs := $(filter $(STAGES:%=data/%/%),$(goals))
 current := data/plan/$(PRESET)/$(call alias,$(FIGURE)).mk
@@ -201,8 +205,9 @@ launch = $(if $(and $(LAUNCH),$(filter $(LAUNCHED),$(1))),$(LAUNCH) )
 runStage = $(launch)$(BIN)/ott-$(1) --config data/config/$(1)/$(2).json --output data/$(1)/$(2) \
   --threads $(threadsPerJob) --name '$(3)'
 
-.PHONY: paper
+.PHONY: paper scone
 paper: $(PAPER) ## all figures and tables of the paper; make plan FIGURE=paper tells the cost
+scone: $(SCONE) ## the figures and tables of SCONE; make plan FIGURE=scone tells the cost
 
 .PHONY: figure5
 figure5: scaling-law ## another name of scaling-law
@@ -211,7 +216,7 @@ figure5: scaling-law ## another name of scaling-law
 
 .PHONY: plan
 plan: $(BUILT) ## what is stale, why, and what it costs: FIGURE, PRESET; writes nothing
-	@$(BIN)/ott-plan $(if $(filter paper,$(FIGURE)),together $(PAPER),show --figure='$(call \
+	@$(BIN)/ott-plan $(if $(filter paper scone,$(FIGURE)),together $(call papers,$(FIGURE)),show --figure='$(call \
 	  alias,$(FIGURE))') --preset='$(PRESET)'
 
 .PHONY: rerun verify

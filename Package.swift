@@ -72,6 +72,7 @@ let package = Package(
     library("Kernels", ["COpenBLAS", "CKernels", "Support"]),
     library("Engine", ["Kernels", "Parallel", "Support"]),
     library("Models", ["Engine", "Kernels", "NGrams", "Parallel", "Support"]),
+    library("Stores", ["Kernels", "NGrams", "Support"]),
     library("Checkpoints", ["Contracts", "Engine", "Kernels", "Parallel", "Support"]),
     library(
       "Training",
@@ -90,13 +91,14 @@ let package = Package(
     library(
       "Planning",
       ["Contracts", "Support", "Grammar", "Tokenization", "NGrams", "Models", "Kernels"]),
-    library("Provenance", ["Support", "Shards"]),
+    library("Provenance", ["Support", "Shards", "Stores"]),
     library("Reporting", ["Contracts", "Support", "Statistics"]),
     library(
       "Benchmark",
       [
         "Training", "Evaluation", "Planning", "Contracts", "Models", "Checkpoints", "Engine",
-        "Kernels", "NGrams", "Parallel", "Grammar", "Tokenization", "Statistics", "Support",
+        "Kernels", "NGrams", "Parallel", "Grammar", "Stores", "Tokenization", "Statistics",
+        "Support",
       ]),
 
     // MARK: Faults
@@ -104,7 +106,7 @@ let package = Package(
       "Fuzzing",
       [
         "Contracts", "Support", "Shards", "Checkpoints", "Training", "Tokenization", "Grammar",
-        "Parallel", "CFuzzing", "CZlib", "CZstd",
+        "NGrams", "Parallel", "Stores", "CFuzzing", "CZlib", "CZstd",
       ]),
 
     // MARK: Executables
@@ -124,6 +126,7 @@ let package = Package(
       "ott-bench",
       [
         "Benchmark", "Checkpoints", "Training", "Planning", "Models", "Grammar", "Kernels",
+        "Stores",
         "Tokenization", "Support",
       ]),
     stage("ott-fuzz", ["Fuzzing", "Support"]),
@@ -153,6 +156,7 @@ let package = Package(
         "CAllocations",
       ],
       resources: [.copy("Fixtures")]),
+    tests("Stores", ["NGrams", "Stores", "Support"]),
     tests("Checkpoints", ["Contracts", "Checkpoints", "Engine", "Support"]),
     tests(
       "Training",
@@ -175,7 +179,8 @@ let package = Package(
         "Benchmark", "Contracts", "Grammar", "Models", "NGrams", "Planning", "Engine", "Kernels",
         "Checkpoints", "Statistics", "Tokenization", "Support",
       ]),
-    tests("Provenance", ["Contracts", "Provenance", "Shards", "Stages", "Support"]),
+    tests(
+      "Provenance", ["Contracts", "NGrams", "Provenance", "Shards", "Stages", "Stores", "Support"]),
     tests(
       "Fuzzing", ["Contracts", "Fuzzing", "Support"],
       resources: [.copy("Resources"), .copy("Corpus")]),

@@ -1,8 +1,10 @@
 import Checkpoints
+import NGrams
 import Shards
+import Stores
 import Support
 
-/// Shards and weights: files with lengths, tables and digests.
+/// Shards, weights and keys of stores: files with lengths, tables and digests.
 enum BinaryTargets {
   private static let configuration = StageConfiguration(
     stage: "fuzz", version: 1, parameters: ["seed": 1])
@@ -74,7 +76,49 @@ enum BinaryTargets {
     }
   }
 
+  /// The keys of a store of f-grams.
+  static func keys(_ scratch: ScratchDirectory) throws -> FuzzTarget {
+    let directory = try scratch.directory("store")
+    let levels: [[UInt64]] = [
+      [0, 1, 1 << 32, 1 << 32 | 1], [1, 1 << 32, 1 << 32 | 1, 2 << 32, 2 << 32 | 1, 3 << 32],
+      [0, 1, 1 << 32, 2 << 32 | 1, 3 << 32, 4 << 32 | 1, 5 << 32 | 1],
+    ]
+    let set = FGramSet(
+      vocabulary: 2, levels: levels.map { ($0, $0.map { _ in 1 }) }, longest: 4)
+    _ = try FGramStore.write(
+      set,
+      description: StoreDescription(
+        vocabulary: 2, longest: 4, count: set.count, width: 1, precision: .float32, model: "a",
+        fGrams: "b"), to: directory
+    ) { try $0.append(zeroRows: set.count) }
+    let file = try scratch.file("x.keys")
+    return FuzzTarget(
+      "keys", seeds: [try FileBytes.read("\(directory)/keys")], words: ["OTTFGKEY"],
+      isSealed: true, reseal: reseal(keys:)
+    ) { bytes in
+      try file.put(bytes)
+      let set = try FGramStore.keys(at: file.path)
+      for id in 0..<set.count {
+        precondition(set.id(of: set.tokens(of: id)) == id, "an f-gram that is another")
+      }
+    }
+  }
+
   // MARK: - Mending digests (docs/FORMAT.md)
+
+  private static func reseal(keys bytes: inout [UInt8]) -> Bool {
+    guard bytes.count > 4096 else { return false }
+    let content = bytes.count - 4096
+    for i in 0..<8 { bytes[56 + i] = UInt8(truncatingIfNeeded: content >> (8 * i)) }
+    bytes.replaceSubrange(256..<4096, with: repeatElement(0, count: 4096 - 256))
+    var digest = SHA256()
+    digest.update(bytes.withUnsafeBytes { SHA256.halves(of: .init(rebasing: $0[4096...])) })
+    bytes.replaceSubrange(128..<160, with: digest.finalize())
+    var header = SHA256()
+    header.update(Array(bytes[..<224]))
+    bytes.replaceSubrange(224..<256, with: header.finalize())
+    return true
+  }
 
   private static func reseal(shard bytes: inout [UInt8]) -> Bool {
     guard bytes.count >= ShardHeader.size else { return false }

@@ -177,6 +177,7 @@ package enum FuzzTargets {
   package static func all(_ scratch: ScratchDirectory) throws -> [FuzzTarget] {
     [
       try BinaryTargets.shard(scratch), try BinaryTargets.safeTensors(scratch),
+      try BinaryTargets.keys(scratch),
       try JSONTargets.index(scratch), try JSONTargets.evidence(scratch),
       JSONTargets.configuration(), JSONTargets.yaml(), try JSONTargets.state(scratch),
       try JSONTargets.metrics(scratch), JSONTargets.requests(),

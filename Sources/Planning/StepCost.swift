@@ -8,6 +8,8 @@ extension Rates {
   ///
   ///     rows · (products / (productShare · rate) + attention / (attentionShare · rate)
   ///             + L · C · floatSeconds / 3)
+  ///
+  /// and, of the rows of f-grams that are usual for each of them, as many as their products take.
   package func passSeconds(
     _ model: ModelConfiguration, rows: Double, length: Double, together: Int,
     precision: Precision = .float32
@@ -19,8 +21,10 @@ extension Rates {
     let attends: Precision =
       roundsAttention(T: Int(nearest: length.rounded(.down)), D: model.width / model.heads)
       ? precision : .float32
+    let products =
+      model.productFLOPs + model.input.usualFGramRows * model.input.fGramRowFLOPs
     return rows
-      * (model.productFLOPs / (productShare * product(together, model.width, precision))
+      * (products / (productShare * product(together, model.width, precision))
         + tiled / (attentionShare * product(together, model.width, attends))
         + L * C * floatSeconds / 3)
   }

@@ -12,6 +12,12 @@ extension TextPath {
   /// Of the stage count: memory of a token of each order, and tokens of an order counted in a second.
   private static let bytesPerGram = 30.0
   private static let gramsPerSecond = 1.0e6
+  /// Of the stage discover: memory of a token, tokens in a second, f-grams for each token of 16 million,
+  /// and bytes of one in a file.
+  private static let discoveryBytesPerToken = 24.0
+  private static let discoveredPerSecond = 8e6
+  private static let fGramsPerToken = 0.06
+  private static let bytesPerFGram = 8.0
   /// Tokens of the training part that are searched in a second.
   private static let searchedPerSecond = 10e6
 
@@ -53,8 +59,11 @@ extension TextPath {
         elements: bytes, rate: model.rates.encode,
         bytesPerElement: Self.bytesPerToken / own.bytesPerToken)
     case .map:
-      // The tokenizer comes before everything that it tokenized.
-      let tokens = model.graph.nodes[node.inputs[node.inputs.count - 1]]
+      guard
+        let tokens = node.inputs.map({ model.graph.nodes[$0] }).last(where: {
+          $0.stage == .tokenize
+        })
+      else { preconditionFailure("tokens are mapped") }
       return model.streaming(
         elements: try bytes(of: tokens) / own.bytesPerToken, rate: model.rates.mapText,
         bytesPerElement: Self.bytesPerMapColumn * columns)
@@ -63,7 +72,13 @@ extension TextPath {
     case .evaluate: return try evaluation(node, in: model)
     case .downstream: return try downstream(node, in: model)
     case .report: return model.report
-    case .sample, .discover: preconditionFailure("no part of a figure over text")
+    case .discover:
+      let tokens = try bytes(of: model.graph.nodes[node.inputs[0]]) / own.bytesPerToken
+      return Cost(
+        memoryBytes: CostModel.processBytes + Self.discoveryBytesPerToken * tokens,
+        diskBytes: Self.bytesPerFGram * tokens * Self.fGramsPerToken,
+        seconds: model.rates.startSeconds + tokens / Self.discoveredPerSecond)
+    case .sample: preconditionFailure("no part of a figure over text")
     }
   }
 
@@ -122,8 +137,10 @@ extension TextPath {
     let size = try size(of: node.run, in: model)
     let limit = own.evaluate.finalPositions
     // Of the sets of text among the inputs: each stage map reads tokens, which have the bytes.
-    let sets = try node.inputs.filter { model.graph.nodes[$0].stage == .map }.map { map in
-      let tokens = model.graph.nodes[model.graph.nodes[map].inputs[1]]
+    let maps = node.inputs.filter { model.graph.nodes[$0].stage == .map }
+    let sets = try maps.map { map -> Double in
+      let inputs = model.graph.nodes[map].inputs.map { model.graph.nodes[$0] }
+      guard let tokens = inputs.last(where: { $0.stage == .tokenize }) else { return 0 }
       return min(
         try bytes(of: tokens) / own.bytesPerToken, limit == 0 ? .infinity : Double(limit))
     }

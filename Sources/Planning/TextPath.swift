@@ -16,6 +16,8 @@ package struct TextPath: DataPath {
     let tokenize: TextTokenizeParameters
     let scored: [ScoredSet: TextTokenizeParameters]
     let map: TextMapParameters
+    /// Nil for models without f-grams; with them the map has theirs.
+    let fGrams: FGramsPlan?
     var train: TrainParameters
     let evaluate: TextEvaluateParameters
     /// Further sets of text that it is scored on; nil for none.
@@ -57,7 +59,7 @@ package struct TextPath: DataPath {
     try experiment.requireEqual(
       [
         "corpus.file", "corpus.heldoutShare", "corpus.otherShare", "corpus.splitSeed",
-        "tokenizer", "model.context", "training.steps", "training.batchSequences",
+        "tokenizer", "discover", "model.context", "training.steps", "training.batchSequences",
         "training.logEverySteps", "counting", "evaluation.stride", "evaluation.finalPositions",
         "evaluation.domains", "evaluation.domainBytes", "downstream",
       ], acrossSizes: true,
@@ -92,17 +94,33 @@ package struct TextPath: DataPath {
       own.vocabulary, inputs: [:], externals: ["corpus": own.corpus.train.input],
       sources: sources, label: "tokenizer of \(own.vocabulary.vocabulary) tokens", run: position)
     var data = [tokenizer]
-    func add(
+    func tokenize(
       _ name: String, _ tokens: TextTokenizeParameters, of corpus: CorpusFacts.Part
     ) -> Int {
-      let tokenize = graph.add(
+      graph.add(
         TokenizeParameters.text(tokens), inputs: ["tokenizer": tokenizer],
         externals: ["corpus": corpus.input], sources: sources, label: "\(name) tokens",
         run: position)
+    }
+    let discover = own.fGrams.map { fGrams in
+      let tokens = tokenize("train", own.tokenize, of: own.corpus.train)
+      let discover = graph.add(
+        fGrams.discover, inputs: ["tokens": tokens],
+        label: "f-grams of up to \(fGrams.discover.longest) tokens", run: position)
+      data += [tokens, discover]
+      return (node: discover, map: fGrams.map)
+    }
+    func add(
+      _ name: String, _ tokens: TextTokenizeParameters, of corpus: CorpusFacts.Part
+    ) -> Int {
+      let tokens = tokenize(name, tokens, of: corpus)
+      var inputs = ["tokens": tokens, "tokenizer": tokenizer]
+      inputs["fgrams"] = discover?.node
       let map = graph.add(
-        MapParameters.text(.nGrams(own.map)), inputs: ["tokens": tokenize, "tokenizer": tokenizer],
-        label: "\(name) \(own.map.order)-grams", run: position)
-      data += [tokenize, map]
+        MapParameters.text(discover.map { .fGrams($0.map) } ?? .nGrams(own.map)), inputs: inputs,
+        label: discover.map { "\(name) f-grams of up to \($0.map.longest) tokens" }
+          ?? "\(name) \(own.map.order)-grams", run: position)
+      data += data.contains(tokens) ? [map] : [tokens, map]
       return map
     }
     var inputs: [String: Int] = [:]
@@ -258,6 +276,8 @@ extension TextPath.Run {
     let overEncoding = try Self.overEncoding(settings, vocabulary: size)
     var model = try settings.model
     model["overEncoding"] = overEncoding
+    fGrams = try FGramsPlan(settings)
+    model["fGrams"] = try FGramsPlan.model(settings)
     train = try settings.trainParameters(
       kind: .text, model: model, hasTables: overEncoding != nil, seed: seed)
     self.model = try settings.model(

@@ -1,5 +1,6 @@
 import Foundation
 import Shards
+import Stores
 import Support
 
 /// Compares finished outputs and published results with the digests that vouch for them.
@@ -56,6 +57,11 @@ package struct Verification: Sendable {
         return (set.shards.count, try set.verify(threads: threads))
       }.map {
         files += $0.0; bytes += $0.1
+      }
+    }
+    if index.content["store"] != nil {
+      collect { try FGramStore(directory: index.directory, placement: .disk).verify() }.map {
+        files += 2; bytes += $0
       }
     }
     check(files: .object(index.content), in: index.directory)

@@ -101,7 +101,10 @@ package struct LossCurves: Sendable {
     let (ratio, speed) = speed(variant)
     let p = AdjustedP.family([ratio.pValue])[0]
     let verdict = Verdict.direction(pHolm: p.holm, agrees: ratio.direction < 0)
-    let statement = "with tables fewer tokens are needed for the loss at which the baseline ends"
+    let own = figure.parameters.variants[variant]
+    let statement =
+      "with \(own.tables.isEmpty ? own.name : "tables") fewer tokens are needed for the loss at which "
+      + "the baseline ends"
     return (
       .object(
         [

@@ -123,6 +123,17 @@ package struct Metrics: Sendable {
     return (pairs.map(\.0), pairs.map(\.1))
   }
 
+  /// Of what is measured once there is no speed.
+  private func speed(_ judged: Judged, _ measure: Metric.Measure) -> (
+    own: [Reached], other: [Reached]
+  )? {
+    let steps = Set(figure.runs[0][0].values.map(\.step))
+    return steps.count < 2
+      ? nil
+      : speed(
+        figure.position(judged.claim.variant), figure.position(judged.claim.against), measure)
+  }
+
   // MARK: - Judging
 
   struct Judged {
@@ -225,15 +236,13 @@ package struct Metrics: Sendable {
     members["method"] = .string(Self.method)
     members["claims"] = .array(
       claims.map { measure, judged in
-        let times = speed(
-          figure.position(judged.claim.variant), figure.position(judged.claim.against), measure)
-        return .object(
-          judged.members.merging([
-            "statement": .string(statement(measure, judged.claim)),
-            "speed": .object(
-              TimeRatio(times.own, baseline: times.other)
-                .members(times.own, baseline: times.other)),
-          ]) { $1 })
+        var members = judged.members
+        members["statement"] = .string(statement(measure, judged.claim))
+        members["speed"] = speed(judged, measure).map { times in
+          .object(
+            TimeRatio(times.own, baseline: times.other).members(times.own, baseline: times.other))
+        }
+        return .object(members)
       })
     let metrics = metrics
     let singles = judged(metrics.count, largerIsBetter: { metrics[$0].measure.largerIsBetter }) {
@@ -265,10 +274,11 @@ package struct Metrics: Sendable {
 
   package var summaries: [String] {
     claims.map { measure, judged in
-      let times = speed(
-        figure.position(judged.claim.variant), figure.position(judged.claim.against), measure)
-      return "\(statement(measure, judged.claim)): \(judged.text), tokens "
-        + "\(TimeRatio(times.own, baseline: times.other).text): \(judged.verdict.rawValue)"
+      let times = speed(judged, measure).map { times in
+        ", tokens \(TimeRatio(times.own, baseline: times.other).text)"
+      }
+      return "\(statement(measure, judged.claim)): \(judged.text)\(times ?? ""): "
+        + judged.verdict.rawValue
     }
   }
 }

@@ -47,6 +47,18 @@ package struct FileWriter: ~Copyable {
     try bytes.withUnsafeBytes { try append($0) }
   }
 
+  /// Appends zeros, which take no room on a disk whose file system has holes.
+  package mutating func append(zeros: Int) throws {
+    if isStream || zeros == 0 {
+      try append([UInt8](repeating: 0, count: zeros))
+      return
+    }
+    guard ftruncate(descriptor, off_t(count + zeros)) == 0,
+      lseek(descriptor, off_t(zeros), SEEK_CUR) >= 0
+    else { throw FileFault.error("cannot write \(path)") }
+    count += zeros
+  }
+
   /// Overwrites bytes that were appended before (a header whose fields are known only at the end).
   ///
   /// - Throws: also `UserError` where there is no going back.

@@ -52,8 +52,14 @@ import Testing
 
   @Test(
     arguments: [
-      (["longest": 9, "minimumCount": 5], "parameters.longest: expected 2...8, found 9"),
-      (["longest": 1, "minimumCount": 5], "parameters.longest: expected 2...8, found 1"),
+      (
+        ["longest": 9, "minimumCount": 5],
+        "parameters.longest: expected an integer in 2...8, found integer 9"
+      ),
+      (
+        ["longest": 1, "minimumCount": 5],
+        "parameters.longest: expected an integer in 2...8, found integer 1"
+      ),
       (["longest": 2, "minimumCount": 0], "parameters.minimumCount"),
       (["longest": 2, "minimumCount": 100_000], "which none of its"),
       (["longest": 2], "minimumCount"),

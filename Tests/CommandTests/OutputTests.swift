@@ -20,8 +20,9 @@ import Testing
   }
 
   static let executables = [
-    "ott-sample", "ott-vocabulary", "ott-tokenize", "ott-map", "ott-train", "ott-evaluate",
-    "ott-plan", "ott-report", "ott-shards", "ott-provenance", "ott-bench", "ott-fuzz",
+    "ott-sample", "ott-vocabulary", "ott-tokenize", "ott-discover", "ott-map", "ott-train",
+    "ott-evaluate", "ott-plan", "ott-report", "ott-shards", "ott-provenance", "ott-bench",
+    "ott-fuzz",
   ]
 
   /// Every command that prints, as typed in `Place`.
@@ -47,6 +48,8 @@ import Testing
     "ott-fuzz show grammar 1 --read",
     "ott-bench tokenizers encode --tokenizer t/tokenizer.json corpus.txt",
     "ott-bench tokenizers train --vocabulary 260 corpus.txt",
+    "ott-bench discover --tokens 2000 --vocabulary 50 --runs 1",
+    "ott-bench store make --vocabulary 105 --width 4 --output new.store",
   ]
 
   /// A directory with what the commands read, made once.

@@ -6,7 +6,8 @@ import Testing
 /// The quick version of `make fuzz`, in this process: a trap here ends the tests.
 @Suite(.serialized) struct FuzzingTests {
   static let names = [
-    "shard", "safetensors", "index", "evidence", "config", "yaml", "state", "metrics", "requests",
+    "shard", "safetensors", "keys", "index", "evidence", "config", "yaml", "state", "metrics",
+    "requests",
     "tokenizer.json", "vocab.json", "merges.txt", "tiktoken", "corpus.jsonl", "corpus.gz",
     "corpus.zst", "grammar", "text",
   ]

@@ -339,8 +339,9 @@ def metrics(rows, parameters):
         scores = [end(run, kind) for kind in kinds if kind[0] == measures[k]]
         return np.mean([s[0] for s in scores]), math.sqrt(sum(s[1]**2 for s in scores)) / len(scores)
 
+    once = len({r["step"] for r in rows}) < 2
     claims = [
-        one | {"speed": speed(m, (names.index(c["variant"]), names.index(c["against"])))}
+        one if once else one | {"speed": speed(m, (names.index(c["variant"]), names.index(c["against"])))}
         for c, each in zip(parameters["comparisons"], judged(len(measures), mean, lambda k: measures[k]))
         for m, one in zip(measures, each)]
     singles = judged(len(kinds), lambda run, k: end(run, kinds[k])[:2], lambda k: kinds[k][0])

@@ -32,8 +32,12 @@ import Testing
       )
     }
 
-    /// What makes a setting of further heads count; of their kinds a model has one at most.
+    /// What makes a setting of f-grams or of further heads count; of the kinds of either a model has one
+    /// at most.
     private static func companions(of path: String) -> String {
+      if path.hasPrefix("discover.") || path.hasPrefix("model.fGrams.") || path == "map.size" {
+        return "model: {fGrams: {longest: 3}, overEncoding: {order: 1}}, downstream: {tasks: []}"
+      }
       let keys = path.split(separator: ".")
       guard path == "evaluation.drafts" || ["overDecoding", "mtp", "mtpDS"].contains(keys[1]) else {
         return ""
@@ -179,6 +183,12 @@ import Testing
       "model.expertWidth": ["-1", "10000001"],
       "model.balanceLoss": ["-0.1", "1001.0"],
       "model.zLoss": ["-0.1", "1001.0"],
+      "discover.longest": ["1", "9"],
+      "discover.minimumCount": ["0", "-1"],
+      "map.size": ["-1", "1099511627777"],
+      "model.fGrams.longest": ["0", "9"],
+      "model.fGrams.layers": ["-1", "1001"],
+      "model.fGrams.heads": ["-1", "3", "100001"],
       "model.overEncoding.order": ["0", "65", "64*"],
       "model.overEncoding.slices": ["0", "1025", "3*"],
       "model.overEncoding.orders": ["[1]*", "[3]*", "[2, 2]*"],
@@ -259,7 +269,7 @@ import Testing
       "sum", "cl100k", "32V", "<|other|>", "pipeline/corpora/default.yaml",
       "data/grammars/cfg3b.grammar", "true", "false", "[1, 2]", "[2]", "own", "shared",
       "embeddingFirst", "hiddenFirst", "beforeNorm", "afterNorm",
-      "document", "pipeline/tasks/default.yaml", "[copa]", "[]",
+      "norm", "document", "pipeline/tasks/default.yaml", "[copa]", "[]",
     ]
     let settings = try probe.plan("training.lanes", "4").graph.experiment.runs[0]
     for (path, entry) in settings.settings.entries.sorted(by: { $0.key < $1.key }) {

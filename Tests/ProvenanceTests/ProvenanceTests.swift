@@ -1,8 +1,10 @@
 import Contracts
 import Foundation
+import NGrams
 import Provenance
 import Shards
 import Stages
+import Stores
 import Support
 import Testing
 
@@ -110,6 +112,35 @@ final class TemporaryCache {
     unlink(path)
     if parts[1] != "index.json", parts[0] != "results" {
       #expect(try cache.verification.faults.contains { $0.contains(path) })
+    }
+  }
+
+  /// Stores are checked by the digests of their headers and contents.
+  @Test func storesAreOutputsToo() throws {
+    let set = FGramSet(vocabulary: 3, levels: [([1, 2 << 32], [1, 1])], longest: 2)
+    let configuration = StageConfiguration(
+      stage: "map", version: 1, parameters: ["store": true], inputs: [:])
+    let path = cache.directory + "/store.json"
+    try AtomicFile.write(configuration.file.prettyJSON, to: path)
+    let output = "\(cache.directory)/data/map/\(configuration.id)"
+    let options = try StageOptions.parse(["--config", path, "--output", output, "--quiet"])
+    try runStage(.map, options: options) { context in
+      let store = try FGramStore.write(
+        set,
+        description: StoreDescription(
+          vocabulary: 3, longest: 2, count: 2, width: 3, precision: .float32, model: "a",
+          fGrams: "b"), to: context.output
+      ) { try $0.append(zeroRows: 2) }
+      try StageIndex.write(
+        to: context.output, configuration: context.configuration, content: ["store": store])
+    }
+    #expect(try cache.verification.faults.isEmpty)
+    #expect(try cache.verification.files == 7)
+    for file in ["keys", "rows"] {
+      let whole = try FileBytes.read("\(output)/\(file)")
+      try AtomicFile.write(whole.dropLast() + [1], to: "\(output)/\(file)")
+      #expect(try cache.verification.faults.contains { $0.contains("\(output)/\(file)") })
+      try AtomicFile.write(whole, to: "\(output)/\(file)")
     }
   }
 

@@ -9,8 +9,20 @@ func roundedToBFloat16(_ x: Vector) -> SIMD16<UInt16> {
   return SIMD16<UInt16>(truncatingIfNeeded: rounded)
 }
 
+/// y = the bfloat16 nearest to each x, ties to even; NaN stays NaN.
+package func roundToBFloat16(into y: inout MutableSpan<UInt16>, _ x: Span<Float>) {
+  precondition(y.count == x.count, "\(x.count) numbers into \(y.count) places")
+  for i in 0..<x.count {
+    let bits = x[i].bitPattern
+    y[i] = UInt16(
+      truncatingIfNeeded: x[i].isNaN
+        ? bits >> 16 | 0x40 : (bits &+ 0x7FFF &+ (bits >> 16 & 1)) >> 16)
+  }
+}
+
 /// Y = the fp32 number of each bfloat16 x.
-func widenBFloat16(_ y: UnsafeMutablePointer<Float>, _ x: UnsafePointer<UInt16>, count: Int) {
+package func widenBFloat16(_ y: UnsafeMutablePointer<Float>, _ x: UnsafePointer<UInt16>, count: Int)
+{
   forEachVector(count) { index, lanes in
     var half = SIMD16<UInt16>()
     if lanes == 16 {

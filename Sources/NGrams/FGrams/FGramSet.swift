@@ -8,21 +8,27 @@ import Support
 /// so the longest f-gram inside any window that ends at a position is as long as the window or the longest
 /// one that ends there, whichever is less.
 ///
-/// Memory: 16 bytes an f-gram and 32 to 64 to find it.
+/// Memory: about 8 bytes an f-gram, and 8 more for how often it occurs.
 package struct FGramSet: Sendable {
   /// V.
-  package let vocabulary: Int
+  package var vocabulary: Int { trie.vocabulary }
   /// K: f-grams have 2…K tokens.
-  package let longest: Int
-  /// Of length n at n − 2, in the order of tokens.
-  private let levels: [Level]
+  package var longest: Int { trie.longest }
+  package let trie: FGramTrie
+  /// Occurrences, of length n at n − 2; none where nobody counted.
+  private let occurrences: [[Int]]
   /// (K): number of the first f-gram of each length from 2, and of all.
   private let starts: [Int]
 
-  private struct Level: Sendable {
-    let keys: [UInt64]
-    let counts: [Int]
-    let index: KeyIndex
+  /// A set that was made before, without occurrences.
+  package init(_ trie: FGramTrie) {
+    self.init(trie, occurrences: [])
+  }
+
+  private init(_ trie: FGramTrie, occurrences: [[Int]]) {
+    self.trie = trie
+    self.occurrences = occurrences
+    starts = trie.counts.reduce(into: [0]) { $0.append(($0.last ?? 0) + $1) }
   }
 
   /// The f-grams of `levels` (lengths 2, 3, …) that have at most `longest` tokens and are among the first
@@ -32,11 +38,11 @@ package struct FGramSet: Sendable {
   package init(
     vocabulary: Int, levels: [(keys: [UInt64], counts: [Int])], longest: Int, size: Int = 0
   ) {
-    self.vocabulary = vocabulary
-    self.longest = longest
-    let kept = Self.cut(Array(levels.prefix(longest - 1)), size: size)
-    self.levels = kept.map { Level(keys: $0.keys, counts: $0.counts, index: KeyIndex($0.keys)) }
-    starts = kept.reduce(into: [0]) { $0.append(($0.last ?? 0) + $1.keys.count) }
+    var kept = Self.cut(Array(levels.prefix(longest - 1)), size: size)
+    while kept.count < longest - 1 { kept.append(([], [])) }
+    self.init(
+      FGramTrie(vocabulary: vocabulary, longest: longest, keys: kept.map(\.keys)),
+      occurrences: kept.map(\.counts))
   }
 
   private static func cut(
@@ -76,7 +82,7 @@ package struct FGramSet: Sendable {
 
   /// Numbers of the f-grams of so many tokens.
   package func ids(ofLength length: Int) -> Range<Int> {
-    guard 2...levels.count + 1 ~= length else { return 0..<0 }
+    guard 2...longest ~= length else { return 0..<0 }
     return starts[length - 2]..<starts[length - 1]
   }
 
@@ -87,10 +93,11 @@ package struct FGramSet: Sendable {
     return (starts.lastIndex { $0 <= id } ?? 0) + 2
   }
 
-  /// How often f-gram `id` occurs.
+  /// How often f-gram `id` occurs. Precondition: of a set that says so.
   package func occurrences(of id: Int) -> Int {
     let length = length(of: id)
-    return levels[length - 2].counts[id - starts[length - 2]]
+    precondition(!occurrences.isEmpty, "f-grams without counts")
+    return occurrences[length - 2][id - starts[length - 2]]
   }
 
   package func tokens(of id: Int) -> [UInt32] {
@@ -98,9 +105,7 @@ package struct FGramSet: Sendable {
     var tokens = [UInt32](repeating: 0, count: length)
     var number = id - starts[length - 2]
     for n in stride(from: length, through: 2, by: -1) {
-      let key = levels[n - 2].keys[number]
-      tokens[n - 1] = GramKey.token(key)
-      number = Int(GramKey.prefix(key))
+      (number, tokens[n - 1]) = trie.parts(length: n, number: number)
     }
     tokens[0] = UInt32(number)
     return tokens
@@ -113,24 +118,17 @@ package struct FGramSet: Sendable {
     for token in tokens {
       length += 1
       guard let shorter = prefix else {
+        guard token < vocabulary else { return nil }
         prefix = token
         continue
       }
-      let longer = number(length: length, prefix: shorter, token: token)
+      guard length <= longest else { return nil }
+      let longer = trie.number(length: length, prefix: shorter, token: token)
       if longer == GramKey.none { return nil }
       prefix = longer
     }
     guard length >= 2, let prefix else { return nil }
     return starts[length - 2] + Int(prefix)
-  }
-
-  /// The number, among those of its length, of the f-gram that is `token` behind the f-gram of number
-  /// `prefix` of the length before (of length 1: behind that token); `GramKey.none` where it is none.
-  @inline(__always)
-  func number(length: Int, prefix: UInt32, token: UInt32) -> UInt32 {
-    length - 2 < levels.count
-      ? levels[length - 2].index.number(of: GramKey.make(prefix: prefix, token: token))
-      : GramKey.none
   }
 }
 
@@ -154,14 +152,17 @@ package struct LongestMatch: Sendable {
   package mutating func reset() { length = 0 }
 
   /// Appends a token; returns the length of the longest f-gram that ends with it.
+  ///
+  /// - Precondition: a token of the vocabulary.
   @discardableResult
   package mutating func push(_ token: UInt32) -> Int {
+    precondition(Int(token) < set.vocabulary, "a token of the vocabulary")
     let most = min(length + 1, set.longest)
     var prefix = token
     swap(&prefix, &numbers[0])
     length = 1
     while length < most {
-      let number = set.number(length: length + 1, prefix: prefix, token: token)
+      let number = set.trie.number(length: length + 1, prefix: prefix, token: token)
       if number == GramKey.none { break }
       prefix = numbers[length]
       numbers[length] = number

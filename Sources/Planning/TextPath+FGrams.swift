@@ -1,0 +1,51 @@
+import Contracts
+import NGrams
+import Support
+
+/// The f-grams of a run over text, where its model has any: how they are found, and which of them count.
+struct FGramsPlan: Sendable {
+  let discover: DiscoverParameters
+  let map: FGramMapParameters
+
+  /// Nil for models without.
+  ///
+  /// - Throws: `UserError` naming the setting that is wrong.
+  init?(_ settings: Settings) throws {
+    let longest = try settings.parameters(Longest.self, from: ["model.fGrams"]).longest
+    guard longest > 1 else { return nil }
+    guard settings.value("model.overEncoding.order") == .integer(1) else {
+      throw settings.fault(
+        "model.fGrams.longest",
+        expected: "1 with model.overEncoding: f-grams or tables stand for the token, not both")
+    }
+    var discover: DiscoverParameters = try settings.parameters(from: ["discover"])
+    discover.longest = max(discover.longest, longest)
+    self.discover = discover
+    map = try settings.parameters(
+      from: ["map"],
+      adding: [
+        "content": .string(TextMap.Content.fGrams.rawValue), "longest": .integer(longest),
+      ])
+    // Rows of f-grams that tasks need are not looked up yet where answers continue a shared beginning.
+    guard settings.value("downstream.tasks") == [] else {
+      throw settings.fault(
+        "downstream.tasks", expected: "[] with model.fGrams, whose runs are not scored on tasks")
+    }
+  }
+
+  private struct Longest: KeyedParameters {
+    @Key(in: 1...8) var longest: Int
+  }
+
+  /// `model.fGrams` as the stage gets it: nil for none, and what is the trunk's is left out.
+  static func model(_ settings: Settings) throws -> ConfigValue? {
+    guard try settings.parameters(Longest.self, from: ["model.fGrams"]).longest > 1 else {
+      return nil
+    }
+    var members = settings.section("model.fGrams")
+    for key in ["layers", "heads"] {
+      members[key] = settings.unlessZero("model.fGrams.\(key)")
+    }
+    return .object(members)
+  }
+}
