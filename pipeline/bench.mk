@@ -32,7 +32,7 @@ bench-heads: $(BUILT) ## time a step with heads on tokens further ahead: results
 	  $(addprefix --precision ,$(PRECISION)) --output results/bench/heads$(addprefix -,$(PRECISION)).csv
 
 bench-fgrams: $(BUILT) ## time a step with f-grams beside what their FLOPs say: results/bench/fgrams.csv
-	$(BIN)/ott-bench fgrams --model d256 --threads $(or $(THREADS),$(CORES)) \
+	$(BIN)/ott-bench fgrams --model d256 --batch 8 --threads $(or $(THREADS),$(CORES)) \
 	  $(addprefix --precision ,$(PRECISION)) --output results/bench/fgrams$(addprefix -,$(PRECISION)).csv
 
 bench-drafts: $(BUILT) ## time generation in which such heads propose tokens: results/bench/drafts.csv
