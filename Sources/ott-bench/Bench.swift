@@ -13,12 +13,8 @@ struct Bench: Command {
     version: versionText("ott-bench"),
     subcommands: [
       Tokens.self, Weights.self, Train.self, Generate.self, Step.self, Table.self, Scaling.self,
-<<<<<<< HEAD
       Heads.self, Drafts.self, FGramSteps.self, ComparePrecisions.self, Tokenizers.self,
-      Discovery.self,
-=======
-      Heads.self, Drafts.self, ComparePrecisions.self, Tokenizers.self, Discovery.self, Store.self,
->>>>>>> fgrams
+      Discovery.self, Store.self,
     ])
 }
 
