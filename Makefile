@@ -23,7 +23,7 @@ export OPENBLAS_NUM_THREADS := 1
 
 PRESET ?= laptop## scale of the experiment: smoke, laptop, evening, workstation, paper
 FIGURE ?= figure2## figure or table that plan, rerun and verify speak of: a file pipeline/FIGURE.yaml
-STAGE ?= train## stage of rerun: sample, vocabulary, tokenize, discover, map, count, train, evaluate, downstream, report
+STAGE ?= train## stage of rerun: sample, vocabulary, tokenize, discover, map, count, train, materialize, evaluate, downstream, report
 RUN ?= first## of rerun: `first` output of the stage, `all`, or the name of a run in the plan
 JOBS ?=## stages at a time (default: as the preset says; `make -jN` does the same)
 PRECISION ?=## of the matrix products in training: float32, bfloat16 (default: as the preset says)
@@ -48,9 +48,9 @@ PAPER := figure1 figure2 figure4 scaling-law figure7a figure7b figure7c figure8 
 SCONE := scone-figure5 scone-figure6 scone-figure7 scone-figure13 scone-table2 scone-versus-oe
 # What a goal or FIGURE that is a whole paper stands for.
 papers = $(patsubst scone,$(SCONE),$(patsubst paper,$(PAPER),$(1)))
-STAGES := sample vocabulary tokenize discover map count train evaluate downstream report
+STAGES := sample vocabulary tokenize discover map count train materialize evaluate downstream report
 # Those that LAUNCH is for: the others have nothing to gain from other machines.
-LAUNCHED := train evaluate downstream
+LAUNCHED := train materialize evaluate downstream
 CORES := $(shell nproc)
 VARIABLES = PRESET PRECISION FIGURE STAGE RUN JOBS THREADS LAUNCH \
   $(TOKENIZER_VARIABLES) $(BENCH_VARIABLES) $(RELIABILITY_VARIABLES)

@@ -84,7 +84,7 @@ let package = Package(
       "Evaluation",
       [
         "Models", "Checkpoints", "Contracts", "Engine", "Parallel", "Grammar", "Tokenization",
-        "NGrams", "Shards", "Statistics", "Support", "Training",
+        "NGrams", "Shards", "Statistics", "Stores", "Support", "Training",
       ]),
 
     // MARK: Experiments
@@ -117,6 +117,7 @@ let package = Package(
     stage("ott-map", ["Contracts", "DataStages", "NGrams", "Shards", "Support"]),
     stage("ott-count", ["Contracts", "Evaluation", "Shards", "Support"]),
     stage("ott-train", ["Contracts", "Training", "Kernels", "Support"]),
+    stage("ott-materialize", ["Contracts", "Evaluation", "Kernels", "Support"]),
     stage("ott-evaluate", ["Contracts", "Evaluation", "Kernels", "Shards", "Support"]),
     stage("ott-downstream", ["Contracts", "Evaluation", "Shards", "Support"]),
     stage("ott-plan", ["Contracts", "Planning", "Support", "Tokenization"]),
@@ -190,7 +191,8 @@ let package = Package(
         "Contracts", "Support", "Shards", "NGrams", "Tokenization", "Planning", "Fuzzing",
         "ott-sample",
         "ott-vocabulary",
-        "ott-tokenize", "ott-discover", "ott-map", "ott-train", "ott-evaluate", "ott-downstream",
+        "ott-tokenize", "ott-discover", "ott-map", "ott-train", "ott-materialize", "ott-evaluate",
+        "ott-downstream",
         "ott-plan",
         "ott-report",
         "ott-shards", "ott-provenance", "ott-bench", "ott-fuzz",

@@ -64,6 +64,21 @@ package final class EngineModel: LabelModel, @unchecked Sendable {
       configuration, parameters: parameters, laneCapacity: max(1, rows), threads: threads)
   }
 
+  /// An engine that makes rows of f-grams with the weights that are loaded when it runs.
+  func fGramEngine(capacity: Int, threads: Int) -> FGramEngine {
+    FGramEngine(configuration, parameters: parameters, capacity: capacity, threads: threads)
+  }
+
+  /// A model with so many stored rows, and its weights: those that are loaded here, rows of zeros.
+  func withStoredRows(
+    _ rows: Int
+  ) -> (configuration: ModelConfiguration, parameters: ParameterStore) {
+    let stored = configuration.stored(rows: rows)
+    let store = stored.makeStoredParameters()
+    configuration.share(parameters, with: store)
+    return (stored, store)
+  }
+
   /// An engine that scores continuations with the weights that are loaded when it runs.
   package func continuationEngine() -> ContinuationEngine {
     ContinuationEngine(

@@ -3,6 +3,7 @@ import Contracts
 import Models
 import NGrams
 import Shards
+import Stores
 import Support
 
 /// The scores of one snapshot on each set.
@@ -14,7 +15,8 @@ package struct TextSnapshotScores: Sendable {
 
 /// Scores the weight snapshots of a training run over text on map sets: loss, perplexity, bits per byte.
 ///
-/// Inputs: `run`, and under any other name a map set over tokens of the run's tokenizer. Results depend
+/// Inputs: `run`, where the rows of its f-grams are to come from a store that one, `store`, and under any
+/// other name a map set over tokens of the run's tokenizer. Results depend
 /// on configuration and weights, not on threads.
 package struct TextEvaluationRun {
   package let parameters: TextEvaluateParameters
@@ -22,6 +24,7 @@ package struct TextEvaluationRun {
   package let sets: [TextSet]
   private let configuration: StageConfiguration
   private let trained: TextRun
+  private let store: FGramStore?
   private var model: ModelConfiguration { trained.model }
 
   /// Opens and checks the run and the sets.
@@ -43,9 +46,27 @@ package struct TextEvaluationRun {
         expected: "at most \(model.context), the context of the model",
         found: "\(parameters.stride)")
     }
+    store = try Self.store(of: configuration, trained, parameters)
     sets = try TextSet.all(
-      of: configuration, beside: "run", text: trained.text, columns: model.input.textColumns,
+      of: configuration, beside: "run", "store", text: trained.text,
+      columns: model.input.textColumns,
       threads: threads)
+  }
+
+  /// - Throws: `UserError` for rows of another model, or of one snapshot where several are scored.
+  private static func store(
+    of configuration: StageConfiguration, _ trained: TextRun, _ parameters: TextEvaluateParameters
+  ) throws -> FGramStore? {
+    guard let input = configuration.inputs["store"] else { return nil }
+    let snapshots = parameters.onlyLast ? 1 : trained.index.snapshots.count
+    guard snapshots == 1 else {
+      throw UserError(
+        "\(configuration.source): inputs.store",
+        expected: "parameters.onlyLast: a store is of the last snapshot",
+        found: "\(snapshots) snapshots to score", remedy: "Set onlyLast, or delete the input.")
+    }
+    let index = try StageIndex(of: .materialize, input: input)
+    return try FGramStore(directory: index.directory, placement: .disk, model: trained.index.id)
   }
 
   /// Scores the snapshots, writes the shards and last the index into `output`.
@@ -55,8 +76,8 @@ package struct TextEvaluationRun {
     to output: String, threads: Int, progress: (TextSnapshotScores) -> Void
   ) throws -> [TextSnapshotScores] {
     let engineModel = EngineModel(model)
-    let engine = engineModel.scoringEngine(
-      rows: max(parameters.batchPositions, model.context), threads: threads)
+    let laneCapacity = max(parameters.batchPositions, model.context)
+    let engine = engineModel.scoringEngine(rows: laneCapacity, threads: threads)
     var scores: [TextSnapshotScores] = []
     for snapshot in run.snapshots {
       let isLast = snapshot.step == run.steps
@@ -65,11 +86,17 @@ package struct TextEvaluationRun {
       try Interruption.check()
       try run.verify(snapshot)
       try engineModel.load(run.path(of: snapshot))
+      let scoring: any LaneScoring =
+        store.map {
+          StoredScoring(
+            engineModel, store: $0, laneCapacity: laneCapacity, lanes: 4 * threads,
+            threads: threads)
+        } ?? engine
       let found = try sets.map { set in
         let windows = try set.windows(
           context: model.context, stride: parameters.stride, positions: positions)
         let logQ = try set.logQ(
-          windows, engine: engine, batchPositions: parameters.batchPositions,
+          windows, engine: scoring, batchPositions: parameters.batchPositions,
           lanesAtATime: 4 * threads, check: Interruption.check)
         return (set.name, set.scores(windows, logQ: logQ))
       }

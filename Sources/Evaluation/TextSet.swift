@@ -55,17 +55,18 @@ package struct TextSet: Sendable {
     rows = try MappedRows(set.load(threads: threads), text: found, wanted: columns, path: path)
   }
 
-  /// The sets that a configuration names beside the input `other`, by name.
+  /// The sets that a configuration names beside other inputs, by name.
   ///
   /// - Throws: `UserError` where there is none, or one that `init` refuses.
   static func all(
-    of configuration: StageConfiguration, beside other: String, text: TextMap,
+    of configuration: StageConfiguration, beside others: String..., text: TextMap,
     columns: TextColumns, threads: Int
   ) throws -> [TextSet] {
-    let names = configuration.inputs.keys.filter { $0 != other }.sorted()
+    let names = configuration.inputs.keys.filter { !others.contains($0) }.sorted()
     guard !names.isEmpty else {
       throw UserError(
-        "\(configuration.source): inputs", expected: "a map set beside '\(other)'", found: "none",
+        "\(configuration.source): inputs", expected: "a map set beside '\(others[0])'",
+        found: "none",
         remedy: "Add the map set of held-out text as input 'heldout'.")
     }
     if let name = names.first(where: { $0.contains { !isPlain($0) } }) {
@@ -105,7 +106,7 @@ package struct TextSet: Sendable {
   /// Windows are packed side by side into lanes of at most `batchPositions` rows, in order, whatever
   /// the threads; attention stays within a window.
   package func logQ(
-    _ windows: [TextWindow], engine: ScoringEngine, batchPositions: Int, lanesAtATime: Int,
+    _ windows: [TextWindow], engine: some LaneScoring, batchPositions: Int, lanesAtATime: Int,
     check: () throws -> Void = {}
   ) throws -> [Double] {
     let groups = TextWindow.pack(windows, rows: batchPositions)

@@ -78,6 +78,6 @@ package struct CorpusFacts: Sendable, Equatable {
   }
 
   private static let letters = Set("abcdefghijklmnopqrstuvwxyz0123456789-".utf8)
-  /// What other text of a figure is called.
-  private static let taken = ["train", "heldout", "other"]
+  /// What other inputs of a figure's stages are called.
+  private static let taken = ["train", "heldout", "other", "run", "store"]
 }

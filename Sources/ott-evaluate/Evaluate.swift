@@ -22,7 +22,7 @@ struct Evaluate: Command {
       Of text (kind text): nats per token, perplexity and bits per byte with standard \
       errors, on every map set among the inputs beside run. Every token is scored once, behind at \
       least context − stride others; parameters stride, batchPositions, positions, finalPositions, \
-      onlyLast.
+      onlyLast. With the output of ott-materialize as input store, rows of f-grams are read from it.
       """,
     version: versionText("ott-evaluate", stage: Stage.evaluate.version))
 

@@ -50,6 +50,92 @@ import Testing
     #expect(set.metadata["size"] == 50 && set.metadata["fgrams"] == .string(found.id))
   }
 
+  /// SCONE from outside: f-grams are found, a model of them is trained, its rows are stored, and the run is
+  /// scored by them.
+  @Test func aStoreScoresAsTheModel() throws {
+    let tokenizer = try stages.tokenizer()
+    let tokens = try stages.tokens(tokenizer)
+    func output(
+      _ stage: String, _ parameters: ConfigValue, _ inputs: [String: StageConfiguration.Input],
+      name: String, threads: Int = 2
+    ) throws -> StageConfiguration.Input {
+      let (result, input) = try stages.run(stage, parameters, inputs, name: name, threads: threads)
+      #expect(result.status == 0, "\(result.all)")
+      return input
+    }
+    let found = try output("discover", discover, ["tokens": tokens], name: "found")
+    let map = try output(
+      "map",
+      [
+        "kind": "text", "content": "fGrams", "longest": 3, "size": 0, "documentsPerShard": 13,
+      ], ["tokens": tokens, "tokenizer": tokenizer, "fgrams": found], name: "map")
+    let run = try output("train", Self.training(seed: 1), ["data": map], name: "run")
+    let inputs = ["run": run, "heldout": map]
+    let plain = try output("evaluate", Self.scoring, inputs, name: "plain")
+    let expected = try FileBytes.read(plain.path + "/scores-heldout/00000.shard")
+    for (precision, threads) in [("float32", 1), ("float32", 3), ("bfloat16", 2)] {
+      let name = "\(precision)\(threads)"
+      let store = try output(
+        "materialize", ["precision": .string(precision)], ["run": run, "fgrams": found],
+        name: "store-" + name, threads: threads)
+      if threads == 3 {
+        for file in ["keys", "rows", "index.json"] {
+          #expect(
+            try FileBytes.read("\(store.path)/\(file)")
+              == FileBytes.read("\(stages.directory)/store-float321/\(file)"))
+        }
+      }
+      let scores = try output(
+        "evaluate", Self.scoring, inputs.merging(["store": store]) { $1 }, name: "scores-" + name,
+        threads: threads)
+      let scored = try FileBytes.read(scores.path + "/scores-heldout/00000.shard")
+      #expect((scored == expected) == (precision == "float32"))
+      let verified = try Program.run("ott-provenance", ["verify", store.path])
+      #expect(verified.status == 0, "\(verified.all)")
+    }
+    // A store of another run, f-grams of another set, several snapshots.
+    let other = try output(
+      "train", Self.training(seed: 9), ["data": map],
+      name: "other")
+    let store = StageConfiguration.Input(
+      id: try StageIndex(directory: stages.directory + "/store-float321").id,
+      path: stages.directory + "/store-float321")
+    let (refused, _) = try stages.run(
+      "evaluate", Self.scoring, ["run": other, "heldout": map, "store": store], name: "refused")
+    #expect(refused.status == 1 && refused.errors.contains("rows of another model"))
+    let fewer = try output(
+      "discover", ["longest": 4, "minimumCount": 6], ["tokens": tokens], name: "fewer")
+    let (foreign, _) = try stages.run(
+      "materialize", ["precision": "float32"], ["run": run, "fgrams": fewer], name: "foreign")
+    #expect(foreign.status == 1 && foreign.errors.contains("inputs.fgrams: expected \(found.id)"))
+  }
+
+  private static func training(seed: Int) -> ConfigValue {
+    [
+      "kind": "text",
+      "model": [
+        "architecture": "olmo2", "layers": 1, "width": 16, "heads": 2, "context": 12, "tied": false,
+        "fGrams": ["longest": 3],
+      ],
+      "optimizer": [
+        "name": "adamw", "learningRate": 0.005, "beta1": 0.9, "beta2": 0.98, "epsilon": 1e-8,
+        "weightDecay": 0.1, "clipNorm": 1.0,
+      ],
+      "schedule": ["kind": "cosine", "warmupSteps": 1, "finalFraction": 0.1],
+      "training": [
+        "batchSequences": 16, "lanes": 4, "epochs": 3, "checkpointEverySteps": 100,
+        "logEverySteps": 10, "precision": "float32",
+      ],
+      "snapshots": ["count": 1, "spacing": "linear", "initial": false], "seed": .integer(seed),
+      "dataSeed": 2,
+    ]
+  }
+
+  private static let scoring: ConfigValue = [
+    "kind": "text", "stride": 6, "batchPositions": 256, "positions": 0, "finalPositions": 0,
+    "onlyLast": true,
+  ]
+
   @Test(
     arguments: [
       (

@@ -120,7 +120,7 @@ enum Samples {
   static let all: [(Stage, ConfigValue)] = [
     (.sample, sample), (.vocabulary, vocabulary), (.tokenize, symbols), (.tokenize, text),
     (.discover, discover), (.map, rows), (.map, ids), (.map, tables), (.map, matches),
-    (.count, count), (.train, train), (.train, other),
+    (.count, count), (.train, train), (.train, other), (.materialize, ["precision": "bfloat16"]),
     (.evaluate, accuracy), (.evaluate, loss), (.downstream, downstream), (.report, figure),
     (.report, law),
   ]
@@ -136,6 +136,7 @@ enum Samples {
     case .map: return try MapParameters(configuration)
     case .count: return try CountParameters(configuration)
     case .train: return try TrainParameters(configuration)
+    case .materialize: return try MaterializeParameters(configuration)
     case .evaluate: return try EvaluateParameters(configuration)
     case .downstream: return try DownstreamParameters(configuration)
     case .report: return try ReportParameters(configuration)

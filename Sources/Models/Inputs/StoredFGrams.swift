@@ -60,6 +60,20 @@ extension ModelConfiguration {
     ParameterStore(layout: plan(.scoring, rows: 1).layout, moments: false)
   }
 
+  /// Leaves in `store`, of what `stored(rows:)` made, the weights that it shares with this model.
+  ///
+  /// - Parameter parameters: weights of this configuration.
+  package func share(_ parameters: ParameterStore, with store: ParameterStore) {
+    for slot in store.layout.slots {
+      guard let source = parameters.layout.slot(named: slot.name) else {
+        preconditionFailure("no parameter \(slot.name) in the store")
+      }
+      parameters.withFloats(source, of: .weights) { values in
+        store.withMutableFloats(slot, of: .weights) { _ = $0.update(fromContentsOf: values) }
+      }
+    }
+  }
+
   /// Leaves in `store` the weights that a stored model shares with this one, and the rows of `fGrams` in
   /// their order.
   ///
@@ -69,14 +83,7 @@ extension ModelConfiguration {
   package func fill(
     _ store: ParameterStore, from parameters: ParameterStore, fGrams: [[Int32]], threads: Int
   ) {
-    for slot in store.layout.slots {
-      guard let source = parameters.layout.slot(named: slot.name) else {
-        preconditionFailure("no parameter \(slot.name) in the store")
-      }
-      parameters.withFloats(source, of: .weights) { values in
-        store.withMutableFloats(slot, of: .weights) { _ = $0.update(fromContentsOf: values) }
-      }
-    }
+    share(parameters, with: store)
     let engine = FGramEngine(
       self, parameters: parameters, capacity: Self.fGramsAtATime, threads: threads)
     let part = engine.capacity * max(threads, 1)
