@@ -177,7 +177,7 @@ let package = Package(
       "Benchmark",
       [
         "Benchmark", "Contracts", "Grammar", "Models", "NGrams", "Planning", "Engine", "Kernels",
-        "Checkpoints", "Statistics", "Tokenization", "Support",
+        "Checkpoints", "Statistics", "Stores", "Tokenization", "Support",
       ]),
     tests(
       "Provenance", ["Contracts", "NGrams", "Provenance", "Shards", "Stages", "Stores", "Support"]),

@@ -15,6 +15,8 @@ package struct FGramStore: Sendable {
   package let set: FGramSet
   private let keys: MappedFile
   private let rows: MappedFile
+  /// Of rows on a disk.
+  private let readAhead: ReadAhead?
   private let digests: [[UInt8]]
 
   /// Where rows are read from.
@@ -51,6 +53,7 @@ package struct FGramStore: Sendable {
     }
     (keys, rows) = (opened[0].0, opened[1].0)
     description = opened[1].1.description
+    readAhead = placement == .disk ? ReadAhead(rows: description.count) : nil
     digests = opened.map(\.1.contentDigest)
     self.directory = directory
     let rowsPath = Self.path(.rows, in: directory)
@@ -119,9 +122,11 @@ package struct FGramStore: Sendable {
 
   /// Begins to bring the rows of these f-grams near, all at once; negative ids are none.
   package func expect(_ ids: Span<Int>) {
-    guard rows.waits else { return }
+    guard let readAhead else { return }
+    readAhead.begin()
     for i in 0..<ids.count where ids[i] >= 0 {
-      rows.expect(description.rowBytes, at: offset(of: ids[i]))
+      let offset = offset(of: ids[i])
+      if readAhead.isNew(ids[i]) { rows.expect(description.rowBytes, at: offset) }
     }
   }
 

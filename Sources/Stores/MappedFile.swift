@@ -49,7 +49,4 @@ final class MappedFile: @unchecked Sendable {
     _ = madvise(
       UnsafeMutableRawPointer(mutating: base + first), offset + count - first, MADV_WILLNEED)
   }
-
-  /// Whether pages have to come from elsewhere.
-  var waits: Bool { isMapped }
 }

@@ -21,16 +21,8 @@ package func roundToBFloat16(into y: inout MutableSpan<UInt16>, _ x: Span<Float>
 }
 
 /// Y = the fp32 number of each bfloat16 x.
-package func widenBFloat16(_ y: UnsafeMutablePointer<Float>, _ x: UnsafePointer<UInt16>, count: Int)
-{
-  forEachVector(count) { index, lanes in
-    var half = SIMD16<UInt16>()
-    if lanes == 16 {
-      half = UnsafeRawPointer(x + index).loadUnaligned(as: SIMD16<UInt16>.self)
-    } else {
-      for i in 0..<lanes { half[i] = x[index + i] }
-    }
-    let bits = SIMD16<UInt32>(truncatingIfNeeded: half) &<< 16
-    y.store(unsafeBitCast(bits, to: Vector.self), index, lanes)
-  }
+package func widenBFloat16(
+  _ y: UnsafeMutablePointer<Float>, _ x: UnsafePointer<UInt16>, count: Int
+) {
+  for i in 0..<count { y[i] = Float(bitPattern: UInt32(x[i]) &<< 16) }
 }

@@ -14,7 +14,7 @@ import Synchronization
 ///
 /// Complexity: O(N) a pass, over positions whose last token still ends an f-gram. Memory: 16 bytes a
 /// position, half of the bound for positions and half for keys, and beyond it in files; above that, 16
-/// bytes of result an f-gram and, of the last length, 32 to 64 more.
+/// bytes of result an f-gram and, of the last length, 32 more.
 package struct FGramDiscovery: Sendable {
   package let vocabulary: Int
   /// K.
