@@ -27,11 +27,15 @@ struct DownstreamPlan: Sendable {
   }
 
   /// Adds the stage behind a run's training.
+  ///
+  /// - Parameter fGrams: those of the run's data, where its model has any.
   func add(
-    to graph: inout StageGraph, tokenizer: Int, train: Int, run: Int
+    to graph: inout StageGraph, tokenizer: Int, fGrams: Int?, train: Int, run: Int
   ) -> Int {
-    graph.add(
-      parameters, inputs: ["run": train, "tokenizer": tokenizer],
+    var inputs = ["run": train, "tokenizer": tokenizer]
+    inputs["fgrams"] = fGrams
+    return graph.add(
+      parameters, inputs: inputs,
       externals: Dictionary(uniqueKeysWithValues: tasks.map { ($0.name, $0.input) }),
       sources: sources, label: graph.experiment.runs[run].name, run: run)
   }

@@ -26,11 +26,6 @@ struct FGramsPlan: Sendable {
       adding: [
         "content": .string(TextMap.Content.fGrams.rawValue), "longest": .integer(longest),
       ])
-    // Rows of f-grams that tasks need are not looked up yet where answers continue a shared beginning.
-    guard settings.value("downstream.tasks") == [] else {
-      throw settings.fault(
-        "downstream.tasks", expected: "[] with model.fGrams, whose runs are not scored on tasks")
-    }
   }
 
   private struct Longest: KeyedParameters {

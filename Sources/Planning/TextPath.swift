@@ -151,7 +151,7 @@ package struct TextPath: DataPath {
         run: position)
     }
     let downstream = own.downstream?.add(
-      to: &graph, tokenizer: tokenizer, train: train, run: position)
+      to: &graph, tokenizer: tokenizer, fGrams: discover?.node, train: train, run: position)
     return StageGraph.Chain(
       data: trained, furtherData: Array(data[trained.count...]), count: count, train: train,
       evaluate: evaluate, domains: domains, downstream: downstream)

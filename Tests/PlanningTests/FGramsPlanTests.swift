@@ -62,6 +62,19 @@ import Testing
     #expect(plain.nodes[plain.chains[0].train].configuration.parameters["model"]?["fGrams"] == nil)
   }
 
+  /// Tasks are scored with the f-grams that a run's data were mapped with.
+  @Test func tasksKnowTheFGrams() throws {
+    try project.replace(
+      "\nset:", by: "\nset:\n  downstream: {tasks: [all]}", in: "pipeline/scone-figure5.yaml")
+    let graph = try graph("scone-figure5")
+    for chain in graph.chains {
+      let downstream = try #require(chain.downstream)
+      #expect(
+        graph.nodes[downstream].configuration.inputs["fgrams"]
+          == graph.nodes[chain.map].configuration.inputs["fgrams"])
+    }
+  }
+
   @Test(arguments: ["smoke", "laptop", "evening", "workstation", "paper"])
   func everyPreset(preset: String) throws {
     let rates = Rates { rows, width, _ in Double(rows * width) * 1e6 }
@@ -81,9 +94,6 @@ import Testing
     (
       "{model: {fGrams: {longest: 3}, overEncoding: {order: 2}}}",
       "model.fGrams.longest: expected 1 with"
-    ),
-    (
-      "{model: {fGrams: {longest: 3}}, downstream: {tasks: [all]}}", "downstream.tasks: expected []"
     ),
     (
       "{discover: {minimumCount: 0}, model: {fGrams: {longest: 3}}}",
