@@ -272,7 +272,7 @@ private func engine(
     let plain = try #require(try configuration("longest: 5").fGrams)
     #expect(
       plain.model.size == TrunkSize(layers: 3, width: 16, heads: 2, context: 5, deviation: 0.5))
-    #expect(plain.positions && plain.output == .scaledNorm && plain.longest == 5)
+    #expect(plain.positions && plain.output == .none && plain.longest == 5)
     #expect(plain.model.prefix == "fgrams")
     let other = try configuration(
       "longest: 2, layers: 7, heads: 4, positions: false, output: none")

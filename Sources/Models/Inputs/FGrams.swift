@@ -14,7 +14,7 @@ import Support
 /// Source: Yu et al. 2025, "Scaling Embedding Layers in Language Models" (SCONE), Algorithm 1.
 package struct FGrams: Input {
   /// What is done to the last row of the f-gram model before it takes the token's place; the paper does
-  /// not say.
+  /// not say. The default is the best of a trial, whose losses stand in docs/SETTINGS.md.
   package enum Output: String, CaseIterable, Sendable {
     /// Nothing.
     case none
@@ -42,7 +42,7 @@ package struct FGrams: Input {
   ///   - trunk: of the model itself.
   package init(
     vocabulary: Int, longest: Int, layers: Int? = nil, heads: Int? = nil, positions: Bool = true,
-    output: Output = .scaledNorm, on trunk: any Trunk
+    output: Output = .none, on trunk: any Trunk
   ) {
     self.vocabulary = vocabulary
     self.longest = longest
@@ -61,7 +61,7 @@ package struct FGrams: Input {
   // MARK: - Configuration
 
   /// Reads the object `fGrams`: `longest`, and `layers`, `heads` (those of the trunk), `positions` (true)
-  /// and `output` (scaledNorm).
+  /// and `output` (none).
   package static func read(
     _ reader: inout ConfigReader, tables: [InputTable], trunk: any Trunk
   ) throws -> FGrams? {
@@ -87,7 +87,7 @@ package struct FGrams: Input {
       vocabulary: tables[0].rows, longest: try object.int("longest", in: 2...8),
       layers: try object.int("layers", default: trunk.size.layers, in: 1...1_000), heads: heads,
       positions: try object.bool("positions", default: true),
-      output: try object.choice("output", Output.self, default: .scaledNorm), on: trunk)
+      output: try object.choice("output", Output.self, default: Output.none), on: trunk)
     if !result.positions && result.model.hasPositions {
       throw object.fault(
         "positions", expected: "true: a trunk of learned positions has no others", found: "false",
