@@ -110,7 +110,7 @@ import Testing
     let figure = #expect(throws: UserError.self) {
       try Experiment(figure: "figure3", preset: "smoke", in: project.directory)
     }
-    #expect(figure?.description.contains("expected one of figure1, figure13") == true)
+    #expect(figure?.description.contains("expected one of figure1, figure10") == true)
     let experiment = try Experiment(figure: "figure2", preset: "smoke", in: project.directory)
     let run = #expect(throws: UserError.self) { try experiment.run("3-gram input/large/3") }
     #expect(run?.remedy == "Did you mean '3-gram input/large/1'?")
