@@ -39,7 +39,11 @@ import Testing
           continue
         }
         #expect(parameters.longest == 5)
-        #expect(parameters.size == ["10 k": 10_000, "100 k": 100_000, "all": 0][run.variant])
+        #expect(
+          parameters.size
+            == [
+              "10 k f-grams": 10_000, "100 k f-grams": 100_000, "all f-grams": 0,
+            ][run.variant])
       }
     }
     // The text is counted once, from n-grams as always.
