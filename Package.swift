@@ -119,7 +119,7 @@ let package = Package(
     stage("ott-train", ["Contracts", "Training", "Kernels", "Support"]),
     stage("ott-materialize", ["Contracts", "Evaluation", "Kernels", "Support"]),
     stage("ott-evaluate", ["Contracts", "Evaluation", "Kernels", "Shards", "Support"]),
-    stage("ott-downstream", ["Contracts", "Evaluation", "Shards", "Support"]),
+    stage("ott-downstream", ["Contracts", "Evaluation", "Kernels", "Shards", "Support"]),
     stage("ott-plan", ["Contracts", "Planning", "Support", "Tokenization"]),
     stage("ott-report", ["Contracts", "Reporting", "Support"]),
     stage("ott-shards", ["Shards", "Support"]),

@@ -3,8 +3,6 @@ import Contracts
 import Engine
 import Models
 import NGrams
-import Parallel
-import Shards
 import Stores
 import Support
 
@@ -30,19 +28,13 @@ package struct MaterializeRun {
     trained = try TextRun(
       configuration, remedy: "Only a run over text with model.fGrams has f-grams.")
     guard trained.model.fGrams != nil,
-      case .matches(let longest, let size, let id) = trained.text.columns
+      let fGrams = try trained.fGrams(configuration, threads: threads)
     else {
       throw UserError(
         "\(configuration.source): inputs.run", expected: "a run with model.fGrams",
         found: "one without", remedy: "Give the run of a model with f-grams.")
     }
-    let found = try DiscoveredGrams(ShardSet(input: configuration.input("fgrams")))
-    guard found.id == id else {
-      throw UserError(
-        "\(configuration.source): inputs.fgrams", expected: "\(id), which the run was mapped with",
-        found: found.id, remedy: "Give the output of ott-discover that its map set names.")
-    }
-    fGrams = try found.load(longest: longest, size: size, pool: WorkerPool(threads: threads))
+    self.fGrams = fGrams
   }
 
   /// F-grams that the store will hold.
@@ -50,9 +42,9 @@ package struct MaterializeRun {
 
   /// Writes the store and last the index into `output`.
   ///
-  /// - Parameter progress: called with the number of rows that are written.
+  /// - Parameter isQuiet: show no progress.
   /// - Throws: `UserError` where there is not room for it, before anything is written.
-  package func write(to output: String, threads: Int, progress: (Int) -> Void) throws {
+  package func write(to output: String, threads: Int, isQuiet: Bool) throws {
     guard let precision = StorePrecision(rawValue: parameters.precision.rawValue),
       let snapshot = trained.index.snapshots.last
     else {
@@ -66,16 +58,19 @@ package struct MaterializeRun {
     let description = StoreDescription(
       vocabulary: fGrams.vocabulary, longest: fGrams.longest, count: fGrams.count,
       width: trained.model.width, precision: precision, model: trained.index.id,
-      fGrams: trained.text.fGrams ?? "")
+      fGrams: try configuration.input("fgrams").id)
+    var progress = Progress(
+      "materialize", unit: "f-grams", total: fGrams.count, isQuiet: isQuiet)
     let store = try FGramStore.write(fGrams, description: description, to: output) { writer in
       for first in stride(from: 0, to: fGrams.count, by: Self.together * threads) {
         try Interruption.check()
         let ids = first..<min(first + Self.together * threads, fGrams.count)
         let rows = engine.rows(of: ids.map { fGrams.tokens(of: $0).map { Int32(bitPattern: $0) } })
         try writer.append(rows.span)
-        progress(ids.upperBound)
+        progress.update(done: ids.upperBound)
       }
     }
+    progress.finish()
     try StageIndex.write(
       to: output, configuration: configuration,
       content: [
@@ -89,11 +84,4 @@ package struct MaterializeRun {
 
   /// F-grams that a worker runs at a time.
   private static let together = 256
-}
-
-extension TextMap {
-  /// The discover set whose f-grams the columns are lengths of.
-  var fGrams: String? {
-    if case .matches(_, _, let id) = columns { id } else { nil }
-  }
 }

@@ -16,8 +16,8 @@ package struct TextSnapshotScores: Sendable {
 /// Scores the weight snapshots of a training run over text on map sets: loss, perplexity, bits per byte.
 ///
 /// Inputs: `run`, where the rows of its f-grams are to come from a store that one, `store`, and under any
-/// other name a map set over tokens of the run's tokenizer. Results depend
-/// on configuration and weights, not on threads.
+/// other name a map set over tokens of the run's tokenizer. Results depend on configuration and weights, not
+/// on threads.
 package struct TextEvaluationRun {
   package let parameters: TextEvaluateParameters
   package var run: TrainingRunIndex { trained.index }
@@ -49,8 +49,7 @@ package struct TextEvaluationRun {
     store = try Self.store(of: configuration, trained, parameters)
     sets = try TextSet.all(
       of: configuration, beside: "run", "store", text: trained.text,
-      columns: model.input.textColumns,
-      threads: threads)
+      columns: model.input.textColumns, threads: threads)
   }
 
   /// - Throws: `UserError` for rows of another model, or of one snapshot where several are scored.
@@ -77,7 +76,7 @@ package struct TextEvaluationRun {
   ) throws -> [TextSnapshotScores] {
     let engineModel = EngineModel(model)
     let laneCapacity = max(parameters.batchPositions, model.context)
-    let engine = engineModel.scoringEngine(rows: laneCapacity, threads: threads)
+    lazy var engine = engineModel.scoringEngine(rows: laneCapacity, threads: threads)
     var scores: [TextSnapshotScores] = []
     for snapshot in run.snapshots {
       let isLast = snapshot.step == run.steps
@@ -87,11 +86,13 @@ package struct TextEvaluationRun {
       try run.verify(snapshot)
       try engineModel.load(run.path(of: snapshot))
       let scoring: any LaneScoring =
-        store.map {
+        if let store {
           StoredScoring(
-            engineModel, store: $0, laneCapacity: laneCapacity, lanes: 4 * threads,
+            engineModel, store: store, laneCapacity: laneCapacity, lanes: 4 * threads,
             threads: threads)
-        } ?? engine
+        } else {
+          engine
+        }
       let found = try sets.map { set in
         let windows = try set.windows(
           context: model.context, stride: parameters.stride, positions: positions)

@@ -2,6 +2,8 @@ import Checkpoints
 import Contracts
 import Models
 import NGrams
+import Parallel
+import Shards
 import Support
 
 /// A finished training run over text: the input `run` of stages that score it.
@@ -32,6 +34,29 @@ struct TextRun {
     var reader = try ConfigReader(index.model, source: source, path: "model")
     model = try ModelConfiguration(reader: &reader)
     try reader.finish()
+  }
+
+  /// The f-grams that the run's training data were matched with, of input `fgrams`; nil for models without.
+  ///
+  /// - Throws: `UserError` when the input is missing or another set, or there for a model without.
+  func fGrams(_ configuration: StageConfiguration, threads: Int) throws -> FGramSet? {
+    guard model.fGrams != nil else {
+      guard configuration.inputs["fgrams"] == nil else {
+        throw UserError(
+          "\(configuration.source): inputs.fgrams",
+          expected: "no such input: the run has no f-grams",
+          found: "one", remedy: "Delete it.")
+      }
+      return nil
+    }
+    let input = try configuration.input("fgrams")
+    guard case .matches(let longest, let size, let id) = text.columns, input.id == id else {
+      throw UserError(
+        "\(configuration.source): inputs.fgrams", expected: "\(text.columns), the run's",
+        found: input.id, remedy: "Name the f-grams that the run's data were mapped with.")
+    }
+    return try DiscoveredGrams(ShardSet(input: input)).load(
+      longest: longest, size: size, pool: WorkerPool(threads: threads))
   }
 
   /// What the index of every stage that scores the run says of it.

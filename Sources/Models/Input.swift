@@ -66,6 +66,9 @@ package protocol Input: Sendable, Equatable {
 extension Input {
   package var textColumns: TextColumns { .tokens }
   package var idleParameterCount: Int { 0 }
+  package var tableParameterCount: Int { 0 }
+  package func productFLOPs(width: Int) -> Double { 0 }
+  package var savedColumns: Int { 0 }
   package var usualFGramRows: Double { 0 }
   package var fGramRowFLOPs: Double { 0 }
   package var fGramSavedColumns: Int { 0 }

@@ -135,16 +135,22 @@ extension TextPath {
   private func evaluation(_ node: StageGraph.Node, in model: CostModel) throws -> Cost {
     let own = runs[node.run]
     let size = try size(of: node.run, in: model)
-    let limit = own.evaluate.finalPositions
     // Of the sets of text among the inputs: each stage map reads tokens, which have the bytes.
     let maps = node.inputs.filter { model.graph.nodes[$0].stage == .map }
     let sets = try maps.map { map -> Double in
       let inputs = model.graph.nodes[map].inputs.map { model.graph.nodes[$0] }
-      guard let tokens = inputs.last(where: { $0.stage == .tokenize }) else { return 0 }
-      return min(
-        try bytes(of: tokens) / own.bytesPerToken, limit == 0 ? .infinity : Double(limit))
+      guard let tokens = inputs.last(where: { $0.stage == .tokenize }) else {
+        preconditionFailure("tokens are mapped")
+      }
+      return try bytes(of: tokens) / own.bytesPerToken
     }
-    let scored = sets.reduce(0, +) * Double(own.evaluate.onlyLast ? 1 : size.snapshots)
+    func rows(upTo limit: Int) -> Double {
+      sets.reduce(0) { $0 + min($1, limit == 0 ? .infinity : Double(limit)) }
+    }
+    let scored =
+      rows(upTo: own.evaluate.finalPositions)
+      + (own.evaluate.onlyLast
+        ? 0 : Double(size.snapshots - 1) * rows(upTo: own.evaluate.positions))
     let batch = own.evaluate.batchPositions
     return Cost(
       flops: scored * size.forwardFlopsPerRow,

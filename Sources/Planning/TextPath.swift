@@ -262,7 +262,7 @@ extension TextPath.Run {
       .heldout: try tokens(.validation, share: "heldoutShare"),
       .other: try tokens(.validation, share: "otherShare"),
     ]
-    domains = try DomainsPlan(settings, corpus) { part, share in
+    domains = try DomainsPlan(settings, corpus) { share in
       var parameters = try tokens(.validation, share: "heldoutShare")
       parameters.heldoutShare = share
       return parameters

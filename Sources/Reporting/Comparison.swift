@@ -22,6 +22,12 @@ package struct Comparison: Sendable, Equatable {
 
   package var effect: Double { estimate.value }
 
+  /// "+0.105 [+0.012, +0.198]".
+  var text: String {
+    Figure.signed(effect)
+      + (interval.map { " [\(Figure.signed($0.low)), \(Figure.signed($0.high))]" } ?? "")
+  }
+
   /// - Parameters: scores by seed, in the same order, each with its standard error.
   package init(
     variant: [(score: Double, error: Double)], baseline: [(score: Double, error: Double)]

@@ -231,9 +231,7 @@ extension JudgedClaim {
 
   /// Two lines' worth for people.
   package var summary: String {
-    let range =
-      accuracy.interval.map { " [\(Figure.signed($0.low)), \(Figure.signed($0.high))]" } ?? ""
-    return "\(name): accuracy \(Figure.signed(accuracy.effect))\(range), paper says "
+    "\(name): accuracy \(accuracy.text), paper says "
       + "\(claim.statement.rawValue): \(endText); sentences for the same loss "
       + "\(speeds[.excess]?.text ?? ""): \(speedVerdict.rawValue)"
   }

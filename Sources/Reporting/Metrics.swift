@@ -32,14 +32,6 @@ package struct Metrics: Sendable {
       self.measure = measure
       self.set = set
     }
-
-    var name: String {
-      switch measure {
-      case .loss: "loss on \(set)"
-      case .accuracy: "accuracy on \(set)"
-      case .bitsPerByte: "bits per byte of the answers of \(set)"
-      }
-    }
   }
 
   /// One metric of a run at one snapshot.
@@ -150,12 +142,6 @@ package struct Metrics: Sendable {
       return value.members.merging([
         "model": .string(claim.variant), "against": .string(claim.against),
       ]) { $1 }
-    }
-
-    var text: String {
-      Figure.signed(comparison.effect)
-        + (comparison.interval.map { " [\(Figure.signed($0.low)), \(Figure.signed($0.high))]" }
-          ?? "")
     }
   }
 
@@ -277,7 +263,7 @@ package struct Metrics: Sendable {
       let times = speed(judged, measure).map { times in
         ", tokens \(TimeRatio(times.own, baseline: times.other).text)"
       }
-      return "\(statement(measure, judged.claim)): \(judged.text)\(times ?? ""): "
+      return "\(statement(measure, judged.claim)): \(judged.comparison.text)\(times ?? ""): "
         + judged.verdict.rawValue
     }
   }

@@ -12,26 +12,17 @@ struct Heads: ParsableCommand {
       "Time a step with 2, 4 and 8 heads of each kind beside one with the next token's alone.")
 
   @OptionGroup var options: WorkloadOptions
-  @Option(help: "Pairs of steps of each row.") var pairs = 9
-  @Option(help: "CSV file to write.") var output: String?
-
-  func validate() throws { try requireCount(pairs, of: "--pairs", upTo: 1000) }
+  @OptionGroup var steps: PairedSteps
 
   func run() throws {
     try BLAS.configure()
     let workload = try options.workload()
-    var points: [HeadsBench.Point] = []
-    for kind in HeadKind.allCases {
-      for heads in [2, 4, 8] {
-        points.append(
-          try HeadsBench.measure(
-            workload, kind, heads: heads, pairs: pairs, threads: options.threads))
-        let rows = HeadsBench.csv(points)
-        if points.count == 1 { try tell(rows[0].joined(separator: ",")) }
-        try tell(rows[points.count].joined(separator: ","))
-      }
+    try steps.report(
+      HeadKind.allCases.flatMap { kind in [2, 4, 8].map { (kind, $0) } }, csv: HeadsBench.csv
+    ) { kind, heads in
+      try HeadsBench.measure(
+        workload, kind, heads: heads, pairs: steps.pairs, threads: options.threads)
     }
-    if let output { try CSV.write(HeadsBench.csv(points), to: output) }
   }
 }
 

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Contracts
 import Evaluation
+import Kernels
 import Shards
 import Stages
 import Support
@@ -25,7 +26,11 @@ struct Downstream: Command {
   @OptionGroup var options: StageOptions
 
   func run() throws {
-    try runStage(.downstream, options: options, libraries: ["zstd": Zstd.version]) { context in
+    try BLAS.configure()
+    try runStage(
+      .downstream, options: options,
+      libraries: BLAS.libraries.merging(["zstd": Zstd.version]) { blas, _ in blas }
+    ) { context in
       let run = try DownstreamRun(context.configuration, threads: context.threads)
       let snapshots = try run.write(to: context.output, threads: context.threads) { snapshot in
         for (task, scores) in snapshot.tasks {

@@ -21,9 +21,10 @@ struct Materialize: Command {
   @OptionGroup var options: StageOptions
 
   func run() throws {
-    try runStage(.materialize, options: options, libraries: ["OpenBLAS": BLAS.version]) { context in
+    try BLAS.configure()
+    try runStage(.materialize, options: options, libraries: BLAS.libraries) { context in
       let run = try MaterializeRun(context.configuration, threads: context.threads)
-      try run.write(to: context.output, threads: context.threads) { _ in }
+      try run.write(to: context.output, threads: context.threads, isQuiet: context.isQuiet)
       context.conclude(
         StageSummary("stored the rows of \(run.count) f-grams", amounts: ["f-grams": run.count]))
     }

@@ -83,7 +83,8 @@ import Testing
   func everyPreset(preset: String) throws {
     let rates = Rates { rows, width, _ in Double(rows * width) * 1e6 }
     for figure in [
-      "scone-figure5", "scone-figure7", "scone-figure13", "scone-table2", "scone-versus-oe",
+      "scone-figure5", "scone-figure7", "scone-figure13", "scone-table2", "scone-output",
+      "scone-versus-oe",
     ] {
       let plan = try Plan(
         graph(figure, preset: preset), rates: rates, cores: 2, in: project.directory)

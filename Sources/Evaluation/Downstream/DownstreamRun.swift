@@ -69,7 +69,7 @@ package struct DownstreamRun {
     let encoder = BytePairEncoder(model, findsSpecialTokens: false)
     var rows = TaskRows(
       trained.model.input.textColumns,
-      fGrams: try Self.fGrams(configuration, of: trained, threads: threads))
+      fGrams: try trained.fGrams(configuration, threads: threads))
     var tasks: [Task] = []
     for task in parameters.tasks {
       let file = try RequestFile(configuration.input(task.name))
@@ -84,29 +84,6 @@ package struct DownstreamRun {
     }
     self.tasks = tasks
     fGrams = rows.fGrams
-  }
-
-  /// The f-grams that the run's training data were matched with; nil for models without.
-  private static func fGrams(
-    _ configuration: StageConfiguration, of run: TextRun, threads: Int
-  ) throws -> FGramSet? {
-    guard run.model.fGrams != nil else {
-      guard configuration.inputs["fgrams"] == nil else {
-        throw UserError(
-          "\(configuration.source): inputs.fgrams",
-          expected: "no such input: the run has no f-grams",
-          found: "one", remedy: "Delete it.")
-      }
-      return nil
-    }
-    let input = try configuration.input("fgrams")
-    guard case .matches(let longest, let size, let id) = run.text.columns, input.id == id else {
-      throw UserError(
-        "\(configuration.source): inputs.fgrams", expected: "\(run.text.columns), the run's",
-        found: input.id, remedy: "Name the f-grams that the run's data were mapped with.")
-    }
-    return try DiscoveredGrams(ShardSet(input: input)).load(
-      longest: longest, size: size, pool: WorkerPool(threads: threads))
   }
 
   /// Scores the snapshots, writes the shards and last the index into `output`.

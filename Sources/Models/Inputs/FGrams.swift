@@ -122,9 +122,6 @@ package struct FGrams: Input {
       + (ownPositions ? longest * width : 0)
   }
   package var idleParameterCount: Int { model.parameterCount - model.activeParameterCount }
-  package var tableParameterCount: Int { 0 }
-  package func productFLOPs(width: Int) -> Double { 0 }
-  package var savedColumns: Int { 0 }
 
   /// Of English novels and half a million f-grams up to 5 tokens, before those that repeat in a lane are
   /// run once: 0.80 f-grams a token of 2.62 tokens each.

@@ -30,9 +30,6 @@ package struct StoredFGrams: Input {
   package var columnRows: [Int] { [vocabulary, rows + 1] }
 
   package func parameterCount(width: Int) -> Int { rows * width }
-  package var tableParameterCount: Int { 0 }
-  package func productFLOPs(width: Int) -> Double { 0 }
-  package var savedColumns: Int { 0 }
 
   package func callAsFunction(
     tables declared: [Parameter], positions: Parameter?, width: Int, named name: String,

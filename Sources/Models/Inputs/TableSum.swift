@@ -35,9 +35,6 @@ package struct TableSum: Input {
   // MARK: - Closed forms
 
   package func parameterCount(width: Int) -> Int { 0 }
-  package var tableParameterCount: Int { 0 }
-  package func productFLOPs(width: Int) -> Double { 0 }
-  package var savedColumns: Int { 0 }
 
   // MARK: - Trace
 
