@@ -3,10 +3,13 @@
 
 RESULT_FOLDERS = $(patsubst %/,%,$(sort $(dir $(wildcard results/*/*.evidence.json))))
 
-.PHONY: pages pictures verdicts simulations
+.PHONY: pages page-check pictures verdicts simulations
 
 pages: $(BUILT) ## write the page of every preset, and the table in README.md, from results/
 	@$(BIN)/ott-report page --excerpts README.md $(RESULT_FOLDERS)
+
+page-check: pages ## open every page in a real browser (Debian's chromium): no error, no dead link, every way back; screenshots
+	@$(foreach folder,$(RESULT_FOLDERS),tools/page-check $(folder) .build/pages &&) true
 
 pictures: $(BUILT) ## draw the pictures of results/ again from the published CSVs
 	@$(BIN)/ott-report draw $(RESULT_FOLDERS)
