@@ -178,7 +178,9 @@ let package = Package(
         "Parallel", "Shards", "Tokenization", "NGrams", "Statistics", "Support",
       ], resources: [.copy("Fixtures")]),
     tests("Planning", ["Contracts", "Planning", "Models", "NGrams", "Support"]),
-    tests("Reporting", ["Contracts", "Provenance", "Reporting", "Statistics", "Support"]),
+    tests(
+      "Reporting", ["Contracts", "Provenance", "Reporting", "Statistics", "Support"],
+      resources: [.copy("Fixtures")]),
     tests(
       "Benchmark",
       [
