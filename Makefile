@@ -201,9 +201,12 @@ jobsInForce = $(if $(filter -j,$(MAKEFLAGS)),$(CORES),$(or $(patsubst -j%,%,$(fi
 threadsPerJob = $(eval threadsPerJob := $(or $(THREADS),$(shell \
   n=$$(( $(CORES) / $(jobsInForce) )); echo $$(( n > 0 ? n : 1 )))))$(threadsPerJob)
 
+# Stages that run side by side on a terminal share its lowest lines, and make does not write into them.
+isShared = $(if $(filter-out undefined,$(origin MAKE_TERMOUT)),$(if $(filter-out undefined,$(origin MAKE_TERMERR)),$(filter-out 1,$(jobsInForce))))
+
 # $(call runStage,stage,id,name): the one way in which a stage is run.
 launch = $(if $(and $(LAUNCH),$(filter $(LAUNCHED),$(1))),$(LAUNCH) )
-runStage = $(launch)$(BIN)/ott-$(1) --config data/config/$(1)/$(2).json --output data/$(1)/$(2) \
+runStage = $(if $(isShared),@)$(launch)$(BIN)/ott-$(1) --config data/config/$(1)/$(2).json --output data/$(1)/$(2) \
   --threads $(threadsPerJob) --name '$(3)'
 
 .PHONY: paper scone

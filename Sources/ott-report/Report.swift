@@ -159,7 +159,7 @@ struct TensorBoardCommand: ParsableCommand {
   func run() throws {
     let folder = EventFolder(path: output)
     var count = 0
-    while let line = readLine() {
+    while let line = try StandardInput.line().map({ String(decoding: $0, as: UTF8.self) }) {
       let parts = line.split(separator: " ", maxSplits: 1).map(String.init)
       guard parts.count == 2 else {
         throw UserError("standard input", expected: "lines of an id and a name", found: "'\(line)'")
