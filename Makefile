@@ -31,10 +31,12 @@ PRECISION ?=## of the matrix products in training: float32, bfloat16 (default: a
 THREADS ?=## threads of each stage (default: the cores divided among the jobs)
 LAUNCH ?=## put before the commands of training and evaluation, for example "srun -n 1"
 
+ARCH ?= native## instruction set of the build: native, or x86-64-v3 for any machine since 2013
+
 CONFIGURATION := release
-# -march=native reaches Swift's own code too: without it `addProduct` is a library call. The
-# executables refuse, with a message, to run where the build's instructions are missing.
-BUILD_FLAGS := -c $(CONFIGURATION) -Xcc -march=native
+# -march reaches Swift's own code too: without it `addProduct` is a library call. The executables refuse,
+# with a message, to run where the build's instructions are missing.
+BUILD_FLAGS := -c $(CONFIGURATION) -Xcc -march=$(ARCH)
 BIN := .build/$(CONFIGURATION)
 # What a target that runs executables depends on. Those of another build, BIN=DIRECTORY on the command
 # line, are taken as they are.
@@ -53,7 +55,7 @@ STAGES := sample vocabulary tokenize discover map count train materialize evalua
 # Those that LAUNCH is for: the others have nothing to gain from other machines.
 LAUNCHED := train materialize evaluate downstream
 CORES := $(shell nproc)
-VARIABLES = PRESET PRECISION FIGURE FROM STAGE RUN JOBS THREADS LAUNCH \
+VARIABLES = PRESET PRECISION FIGURE FROM STAGE RUN JOBS THREADS LAUNCH ARCH \
   $(TOKENIZER_VARIABLES) $(BENCH_VARIABLES) $(RELIABILITY_VARIABLES) $(INSTALL_VARIABLES)
 
 # MARK: Odd values
@@ -76,7 +78,7 @@ isName = $(if $(strip $(foreach part,$$ % ' ",$(findstring $(part),$(1)))$(forea
 tallied = $(subst 9," ,$(subst 8," ,$(subst 7," ,$(subst 6," ,$(subst 5," ,$(subst 4," ,$(subst 3," ,$(subst 2," ,$(subst 1," ,$(subst 0," ,$(1)))))))))))
 isCount = $(and $(call isName,$(1)),$(filter-out 0%,$(1)),$(if $(filter-out ",$(call tallied,$(1))),,yes),$(filter 1 2 3 4,$(words $(call tallied,$(1)))))
 
-$(foreach v,PRESET FIGURE FROM STAGE BIN,$(if $(call isName,$(value $(v))),,$(call refuse,$(v),one name without spaces or quotes)))
+$(foreach v,PRESET FIGURE FROM STAGE BIN ARCH,$(if $(call isName,$(value $(v))),,$(call refuse,$(v),one name without spaces or quotes)))
 $(foreach v,JOBS THREADS,$(if $(value $(v)),$(if $(call isCount,$(value $(v))),,$(call refuse,$(v),a number from 1 to 9999 or nothing))))
 $(if $(value PRECISION),$(if $(and $(call isName,$(value PRECISION)),$(filter float32 bfloat16,$(PRECISION))),,$(call refuse,PRECISION,float32 or bfloat16 or nothing)))
 

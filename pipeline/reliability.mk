@@ -26,7 +26,7 @@ fuzz: $(BUILT) ## feed damaged files to every reader for MINUTES: adds to result
 	  $(addprefix --inputs ,$(INPUTS)) --output results/fuzz.csv
 
 # A build of its own, instrumented for libFuzzer, which brings a `main` that ours goes before.
-GUIDED_FLAGS := --scratch-path .build-guided -c $(CONFIGURATION) -Xcc -march=native \
+GUIDED_FLAGS := --scratch-path .build-guided $(BUILD_FLAGS) \
   -Xcc -fsanitize=fuzzer-no-link -Xswiftc -sanitize=fuzzer -Xlinker -z -Xlinker muldefs
 fuzz-guided: deps ## the same, guided by coverage: keeps a few inputs in Tests/FuzzingTests/Corpus
 	swift build $(GUIDED_FLAGS) --product ott-fuzz
