@@ -87,6 +87,14 @@ let package = Package(
         "NGrams", "Shards", "Statistics", "Stores", "Support", "Training",
       ]),
 
+    // MARK: Models from and for others
+    .target(
+      name: "Exchange",
+      dependencies: [
+        "Checkpoints", "Contracts", "Engine", "Evaluation", "Models", "NGrams", "Support",
+        "Tokenization",
+      ], resources: [.embedInCode("modeling_overtoken.py")], swiftSettings: settings),
+
     // MARK: Experiments
     library(
       "Planning",
@@ -122,6 +130,7 @@ let package = Package(
     stage("ott-downstream", ["Contracts", "Evaluation", "Kernels", "Shards", "Support"]),
     stage("ott-plan", ["Contracts", "Planning", "Support", "Tokenization"]),
     stage("ott-report", ["Contracts", "Reporting", "Support"]),
+    stage("ott-export", ["Exchange", "Kernels", "Support"]),
     stage("ott-shards", ["Shards", "Support"]),
     stage(
       "ott-bench",
@@ -191,6 +200,7 @@ let package = Package(
         "Contracts", "Support", "Shards", "NGrams", "Tokenization", "Planning", "Fuzzing",
         "ott-sample",
         "ott-vocabulary",
+        "ott-export",
         "ott-tokenize", "ott-discover", "ott-map", "ott-train", "ott-materialize", "ott-evaluate",
         "ott-downstream",
         "ott-plan",
