@@ -124,6 +124,7 @@ let package = Package(
     stage("ott-discover", ["Contracts", "DataStages", "Shards", "Support"]),
     stage("ott-map", ["Contracts", "DataStages", "NGrams", "Shards", "Support"]),
     stage("ott-count", ["Contracts", "Evaluation", "Shards", "Support"]),
+    stage("ott-import", ["Contracts", "Exchange", "Support"]),
     stage("ott-train", ["Contracts", "Training", "Kernels", "Support"]),
     stage("ott-materialize", ["Contracts", "Evaluation", "Kernels", "Support"]),
     stage("ott-evaluate", ["Contracts", "Evaluation", "Kernels", "Shards", "Support"]),
@@ -181,6 +182,8 @@ let package = Package(
         "Contracts", "DataStages", "Evaluation", "Models", "Engine", "Checkpoints", "Grammar",
         "Parallel", "Shards", "Tokenization", "NGrams", "Statistics", "Support",
       ], resources: [.copy("Fixtures")]),
+    tests(
+      "Exchange", ["Checkpoints", "Contracts", "Exchange", "Models", "NGrams", "Stages", "Support"]),
     tests("Planning", ["Contracts", "Planning", "Models", "NGrams", "Support"]),
     tests("Reporting", ["Contracts", "Reporting", "Statistics", "Support"]),
     tests(
@@ -200,7 +203,7 @@ let package = Package(
         "Contracts", "Support", "Shards", "NGrams", "Tokenization", "Planning", "Fuzzing",
         "ott-sample",
         "ott-vocabulary",
-        "ott-export",
+        "ott-import", "ott-export",
         "ott-tokenize", "ott-discover", "ott-map", "ott-train", "ott-materialize", "ott-evaluate",
         "ott-downstream",
         "ott-plan",
