@@ -102,7 +102,7 @@ struct PublishedModel {
       "bos_token_id": Self.number(begin), "pad_token_id": Self.number(ends.first),
       "eos_token_id": ends.count > 1
         ? .array(ends.map(ConfigValue.integer)) : Self.number(ends.first),
-      "do_sample": false, "max_length": .integer(model.context),
+      "do_sample": false,
     ]
   }
 
