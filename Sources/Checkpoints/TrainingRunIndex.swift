@@ -150,7 +150,7 @@ package struct TrainingRunIndex: Sendable {
   ///
   /// - Throws: `UserError` when the file is missing or has other bytes.
   package func verify(_ snapshot: Snapshot) throws {
-    let found = SHA256.hex(of: try FileBytes.read(path(of: snapshot)))
+    let found = try FileBytes.digest(of: path(of: snapshot))
     guard found == snapshot.sha256 else {
       throw UserError(
         path(of: snapshot), expected: "SHA-256 \(snapshot.sha256)", found: found,

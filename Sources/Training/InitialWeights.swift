@@ -78,7 +78,10 @@ package struct InitialWeights {
           expected: shapes[name].map { "shape \($0)" }
             ?? "only tensors of the model that is trained",
           found: shapes[name] == nil ? "one that would be lost" : "\(entry.shape)",
-          remedy: "Give the model all that these weights belong to, in the same sizes.")
+          remedy: shapes[name]?.dropFirst() == entry.shape.dropFirst()
+            && entry.shape.first == self.model.labels
+            ? "Take data of as many tokens: ott-import configure --vocabulary tokenizer leaves out others."
+            : "Give the model all that these weights belong to, in the same sizes.")
       }
     }
     let plain = try ModelConfiguration(
