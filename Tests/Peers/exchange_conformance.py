@@ -163,7 +163,7 @@ def compare(model, prompts, answers, ends):
         row += len(prompt)
     continued = prompts[:PROMPTS]
     expected = [[t for t in line if t != NONE] for line in answers["generated"][:PROMPTS].tolist()]
-    settings = dict(max_new_tokens=NEW, max_length=None, do_sample=False, eos_token_id=ends or None, pad_token_id=0)
+    settings = dict(max_new_tokens=NEW, do_sample=False, eos_token_id=ends or None, pad_token_id=0)
     single = [
         model.generate(torch.tensor([p]), attention_mask=torch.ones(1, len(p), dtype=torch.long), **settings)[0]
         .tolist()[len(p) :]
@@ -299,7 +299,7 @@ def foreign():
         pad_token_id=None, bos_token_id=None, eos_token_id=0)  # fmt: skip
     gpt2 = dict(
         vocab_size=400, n_embd=32, n_layer=2, n_head=4, n_positions=48, bos_token_id=None, eos_token_id=0)  # fmt: skip
-    rope = {"rope_parameters": {"rope_type": "default", "rope_theta": 5e5}}
+    rope = {"rope_theta": 5e5}
     yield "gpt2", AutoConfig.for_model("gpt2", **gpt2)
     yield "gpt2 untied", AutoConfig.for_model("gpt2", tie_word_embeddings=False, **gpt2)
     yield "olmo2", AutoConfig.for_model("olmo2", intermediate_size=40, rms_norm_eps=1e-6, **olmo, **rope)
