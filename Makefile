@@ -24,6 +24,7 @@ export OPENBLAS_NUM_THREADS := 1
 PRESET ?= laptop## scale of the experiment: smoke, laptop, evening, workstation, paper
 FIGURE ?= figure2## figure or table that plan, rerun and verify speak of: a file pipeline/FIGURE.yaml
 STAGE ?= train## stage of rerun: sample, vocabulary, tokenize, discover, map, count, import, train, materialize, evaluate, downstream, report
+FROM ?= figure2## of new: the figure or table that FIGURE begins as
 RUN ?= first## of rerun and export: `first` output of the stage, `all`, or the name of a run in the plan
 JOBS ?=## stages at a time (default: as the preset says; `make -jN` does the same)
 PRECISION ?=## of the matrix products in training: float32, bfloat16 (default: as the preset says)
@@ -52,8 +53,8 @@ STAGES := sample vocabulary tokenize discover map count import train materialize
 # Those that LAUNCH is for: the others have nothing to gain from other machines.
 LAUNCHED := train materialize evaluate downstream
 CORES := $(shell nproc)
-VARIABLES = PRESET PRECISION FIGURE STAGE RUN JOBS THREADS LAUNCH \
-  $(TOKENIZER_VARIABLES) $(BENCH_VARIABLES) $(EXCHANGE_VARIABLES) $(RELIABILITY_VARIABLES)
+VARIABLES = PRESET PRECISION FIGURE FROM STAGE RUN JOBS THREADS LAUNCH $(TOKENIZER_VARIABLES) \
+  $(BENCH_VARIABLES) $(EXCHANGE_VARIABLES) $(RELIABILITY_VARIABLES) $(INSTALL_VARIABLES)
 
 # MARK: Odd values
 
@@ -75,7 +76,7 @@ isName = $(if $(strip $(foreach part,$$ % ' ",$(findstring $(part),$(1)))$(forea
 tallied = $(subst 9," ,$(subst 8," ,$(subst 7," ,$(subst 6," ,$(subst 5," ,$(subst 4," ,$(subst 3," ,$(subst 2," ,$(subst 1," ,$(subst 0," ,$(1)))))))))))
 isCount = $(and $(call isName,$(1)),$(filter-out 0%,$(1)),$(if $(filter-out ",$(call tallied,$(1))),,yes),$(filter 1 2 3 4,$(words $(call tallied,$(1)))))
 
-$(foreach v,PRESET FIGURE STAGE BIN,$(if $(call isName,$(value $(v))),,$(call refuse,$(v),one name without spaces or quotes)))
+$(foreach v,PRESET FIGURE FROM STAGE BIN,$(if $(call isName,$(value $(v))),,$(call refuse,$(v),one name without spaces or quotes)))
 $(foreach v,JOBS THREADS,$(if $(value $(v)),$(if $(call isCount,$(value $(v))),,$(call refuse,$(v),a number from 1 to 9999 or nothing))))
 $(if $(value PRECISION),$(if $(and $(call isName,$(value PRECISION)),$(filter float32 bfloat16,$(PRECISION))),,$(call refuse,PRECISION,float32 or bfloat16 or nothing)))
 
@@ -119,7 +120,7 @@ build: ## build every executable with the instruction set of this machine
 .PHONY: test check format lint
 test: $(BUILT) referee ## build and run every test
 	python3 -B -m unittest discover --quiet --start-directory Tests/Peers
-	BIN=$(BIN) python3 -B -m unittest discover --quiet --start-directory Tests/MakeTests
+	BIN=$(BIN) MANUAL=$(MANUAL) python3 -B -m unittest discover --quiet --start-directory Tests/MakeTests
 	swift build --build-tests $(BUILD_FLAGS)
 	place=$$(mktemp -d); trap 'rm -rf "$$place"' EXIT; TMPDIR="$$place/" swift test --skip-build $(BUILD_FLAGS)
 
@@ -200,9 +201,12 @@ jobsInForce = $(if $(filter -j,$(MAKEFLAGS)),$(CORES),$(or $(patsubst -j%,%,$(fi
 threadsPerJob = $(eval threadsPerJob := $(or $(THREADS),$(shell \
   n=$$(( $(CORES) / $(jobsInForce) )); echo $$(( n > 0 ? n : 1 )))))$(threadsPerJob)
 
+# Stages that run side by side on a terminal share its lowest lines, and make does not write into them.
+isShared = $(if $(filter-out undefined,$(origin MAKE_TERMOUT)),$(if $(filter-out undefined,$(origin MAKE_TERMERR)),$(filter-out 1,$(jobsInForce))))
+
 # $(call runStage,stage,id,name): the one way in which a stage is run.
 launch = $(if $(and $(LAUNCH),$(filter $(LAUNCHED),$(1))),$(LAUNCH) )
-runStage = $(launch)$(BIN)/ott-$(1) --config data/config/$(1)/$(2).json --output data/$(1)/$(2) \
+runStage = $(if $(isShared),@)$(launch)$(BIN)/ott-$(1) --config data/config/$(1)/$(2).json --output data/$(1)/$(2) \
   --threads $(threadsPerJob) --name '$(3)'
 
 .PHONY: paper scone
@@ -218,6 +222,12 @@ figure5: scaling-law ## another name of scaling-law
 plan: $(BUILT) ## what is stale, why, and what it costs: FIGURE, PRESET; writes nothing
 	@$(BIN)/ott-plan $(if $(filter paper scone,$(FIGURE)),together $(call papers,$(FIGURE)),show --figure='$(call \
 	  alias,$(FIGURE))') --preset='$(PRESET)'
+
+.PHONY: new
+new: ## begin a figure of your own as a commented copy of another: FIGURE, FROM
+	@tools/new-figure '$(FIGURE)' '$(call alias,$(FROM))' \
+	  $(filter-out $(basename $(notdir $(wildcard pipeline/*.yaml))),$(shell \
+	    sed -nE 's/^([a-zA-Z0-9_-]+):.*/\1/p' Makefile pipeline/*.mk))
 
 .PHONY: rerun verify
 rerun: $(BUILT) ## run STAGE again on cached inputs and compare the bytes: FIGURE, PRESET, RUN
@@ -256,5 +266,6 @@ include pipeline/bench.mk
 include pipeline/exchange.mk
 include pipeline/reliability.mk
 include pipeline/pages.mk
+include pipeline/install.mk
 
 $(foreach v,$(VARIABLES),$(if $(findstring $(newline),$(value $(v))),$(call refuse,$(v),one line)))

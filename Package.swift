@@ -33,12 +33,14 @@ func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Reso
 
 let argumentParser = Target.Dependency.product(
   name: "ArgumentParser", package: "swift-argument-parser")
+let mustache = Target.Dependency.product(name: "Mustache", package: "swift-mustache")
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 
 let package = Package(
   name: "overtoken",
   dependencies: [
     dependency("swift-argument-parser", at: "https://github.com/apple/", exact: "1.8.2"),
+    dependency("swift-mustache", at: "https://github.com/hummingbird-project/", exact: "2.1.1"),
     dependency("Yams", at: "https://github.com/jpsim/", exact: "6.2.2"),
   ],
   targets: [
@@ -100,7 +102,10 @@ let package = Package(
       "Planning",
       ["Contracts", "Support", "Grammar", "Tokenization", "NGrams", "Models", "Kernels"]),
     library("Provenance", ["Support", "Shards", "Stores"]),
-    library("Reporting", ["Contracts", "Support", "Statistics"]),
+    .target(
+      name: "Reporting",
+      dependencies: ["Contracts", "Provenance", "Support", "Statistics", mustache],
+      resources: [.embedInCode("Page/Templates")], swiftSettings: settings),
     library(
       "Benchmark",
       [
@@ -185,7 +190,9 @@ let package = Package(
     tests(
       "Exchange", ["Checkpoints", "Contracts", "Exchange", "Models", "NGrams", "Stages", "Support"]),
     tests("Planning", ["Contracts", "Planning", "Models", "NGrams", "Support"]),
-    tests("Reporting", ["Contracts", "Reporting", "Statistics", "Support"]),
+    tests(
+      "Reporting", ["Contracts", "Provenance", "Reporting", "Statistics", "Support"],
+      resources: [.copy("Fixtures")]),
     tests(
       "Benchmark",
       [

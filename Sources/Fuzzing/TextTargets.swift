@@ -123,6 +123,41 @@ enum TextTargets {
     ]
   }
 
+  /// Token files of others: ids behind a header, and the index of ids that stand in a file beside it.
+  static func tokenFiles(_ scratch: ScratchDirectory) throws -> [FuzzTarget] {
+    let words = (1...3).map { String(decoding: little([$0], 4), as: UTF8.self) } + ["\0\0\0\0"]
+    func read(_ path: String, _ layout: TokenLayout, of name: String) throws {
+      let file = try TokenFile(path, layout: layout, width: 2)
+      var ids = 0
+      while let document = try file.next(endOfText: 9) { ids += document.count }
+      guard ids <= file.count else {
+        throw Finding(target: name, problem: "more ids than the file has")
+      }
+    }
+    let llmc = try scratch.file("tokens-llmc.bin")
+    let header = little([20_240_520, 1, 4] + [UInt64](repeating: 0, count: 253), 4)
+    let (index, ids) = (try scratch.file("tokens.idx"), little([1, 9, 2, 3, 4, 9], 2))
+    try AtomicFile.write(ids, to: "\(scratch.path)/tokens.bin")
+    let whole =
+      Array("MMIDIDX\0\0".utf8) + little([1], 8) + [8] + little([3, 4], 8) + little([2, 3, 1], 4)
+      + little([0, 4, 10], 8) + little([0, 1, 2, 3], 8)
+    return [
+      FuzzTarget("tokens.llmc", seeds: [header + little([9, 1, 2, 3], 2)], words: words) { bytes in
+        try llmc.put(bytes)
+        try read(llmc.path, .llmc, of: "tokens.llmc")
+      },
+      FuzzTarget("tokens.idx", seeds: [whole], words: words) { bytes in
+        try index.put(bytes)
+        try read("\(scratch.path)/tokens.bin", .megatron, of: "tokens.idx")
+      },
+    ]
+  }
+
+  private static func little(_ values: [UInt64], _ width: Int) -> [UInt8] {
+    values.flatMap { value in (0..<width).map { UInt8(truncatingIfNeeded: value >> UInt64(8 * $0)) }
+    }
+  }
+
   private static func gzip(_ bytes: [UInt8]) -> [UInt8] {
     let stream = UnsafeMutablePointer<z_stream>.allocate(capacity: 1)
     stream.initialize(to: z_stream())
@@ -181,9 +216,10 @@ package enum FuzzTargets {
       try JSONTargets.index(scratch), try JSONTargets.evidence(scratch),
       JSONTargets.configuration(), JSONTargets.yaml(), try JSONTargets.state(scratch),
       try JSONTargets.metrics(scratch), JSONTargets.requests(),
-    ] + (try TextTargets.tokenizers(scratch)) + (try TextTargets.corpora(scratch)) + [
-      TextTargets.grammar(), try TextTargets.texts(scratch),
-    ]
+    ] + (try TextTargets.tokenizers(scratch)) + (try TextTargets.corpora(scratch))
+      + (try TextTargets.tokenFiles(scratch)) + [
+        TextTargets.grammar(), try TextTargets.texts(scratch),
+      ]
   }
 }
 

@@ -27,6 +27,12 @@ package struct PublishedTable: Sendable {
     }
   }
 
+  /// The table as CSV.
+  package var text: String {
+    ([columns.joined(separator: ",")] + rows.map { $0.joined(separator: ",") })
+      .map { $0 + "\n" }.joined()
+  }
+
   package func has(_ column: String) -> Bool { positions[column] != nil }
 
   /// The cells of one column.

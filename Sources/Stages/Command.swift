@@ -77,6 +77,7 @@ extension Command {
 
   /// Says what there is to say about `error` and returns the exit status it stands for.
   package static func report(_ error: any Error) -> Int32 {
+    StatusBoard.leave()
     let ending = ProcessEnding(of: error, in: Self.self)
     guard ending.status == 0 else {
       // What was said before comes first. Whether it arrives, nobody asks now.

@@ -1,7 +1,7 @@
 import Foundation
 
-/// How far a long task has come, on standard error: rewritten in place on a terminal, otherwise a
-/// plain line every few seconds.
+/// How far a long task has come, on standard error: its line of the `StatusBoard` on a terminal, otherwise
+/// a plain line every few seconds.
 ///
 ///     train 1200/4000 steps (30 %), 412 steps/s, 0:06 to go, loss 0.8123
 ///
@@ -12,7 +12,7 @@ package struct Progress {
   private let total: Int
   private let firstDone: Int
   private let isQuiet: Bool
-  private let isTerminal: Bool
+  private let board: StatusBoard?
   private let interval: Double
   private let start: Double
   private var lastShown: Double
@@ -29,8 +29,8 @@ package struct Progress {
     self.total = total
     firstDone = done
     self.isQuiet = isQuiet
-    isTerminal = isatty(STDERR_FILENO) == 1
-    interval = isTerminal ? 0.2 : 5
+    board = StatusBoard.shared
+    interval = board == nil ? 5 : 0.2
     start = Host.monotonicSeconds
     lastShown = start
   }
@@ -42,13 +42,14 @@ package struct Progress {
     guard now - lastShown >= interval else { return }
     lastShown = now
     let text = line(done: done, seconds: now - start, detail: detail())
-    StandardError.write(isTerminal ? "\r\u{1B}[K" + text : text + "\n")
+    guard let board else { return StandardError.write(text + "\n") }
+    board.show(text)
     hasLine = true
   }
 
   /// Removes the line from a terminal.
   package mutating func finish() {
-    if hasLine && isTerminal { StandardError.write("\r\u{1B}[K") }
+    if hasLine { board?.show(nil) }
     hasLine = false
   }
 

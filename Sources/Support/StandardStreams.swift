@@ -54,7 +54,8 @@ package enum StandardOutput {
     state.withLock { state in
       if state.isLent { return StandardError.write(bytes) }
       state.buffer += bytes
-      let fault = drain(&state)
+      var fault: Int32 = 0
+      StatusBoard.above(isTerminal) { fault = drain(&state) }
       if state.fault == 0, fault != EPIPE { state.fault = fault }
     }
   }
@@ -105,6 +106,8 @@ package enum StandardError {
   package static func write(_ text: String) { write(Array(text.utf8)) }
 
   static func write(_ bytes: [UInt8]) {
-    _ = bytes.withUnsafeBytes { Descriptor.write($0, to: STDERR_FILENO) }
+    StatusBoard.above(true) {
+      _ = bytes.withUnsafeBytes { Descriptor.write($0, to: STDERR_FILENO) }
+    }
   }
 }

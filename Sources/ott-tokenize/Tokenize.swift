@@ -13,7 +13,7 @@ struct Tokenize: Command {
     version: versionText("ott-tokenize", stage: Stage.tokenize.version),
     subcommands: [
       StageCommand.self, TrainCommand.self, EncodeCommand.self, DecodeCommand.self,
-      ConfigureCommand.self, StatisticsCommand.self,
+      ConfigureCommand.self, ImportCommand.self, StatisticsCommand.self,
     ],
     defaultSubcommand: StageCommand.self)
 }

@@ -135,3 +135,86 @@ import Testing
     #expect(ignored.status == 2 && ignored.errors.contains("--seed"), "\(ignored.all)")
   }
 }
+
+/// Token files: out by `ott-shards export`, and back as the text that they were made of.
+@Suite struct TokenFileCommandTests {
+  private let directory = NSTemporaryDirectory() + "token-file-commands-" + UUID().uuidString
+
+  init() throws { try AtomicFile.makeDirectory(directory) }
+
+  private func run(_ program: String, _ arguments: String...) throws -> Program.Result {
+    try Program.run(program, arguments, in: directory)
+  }
+
+  @Test func textComesBackFromEveryLayout() throws {
+    let lines = (0..<200).map {
+      "{\"text\":\"The \($0 % 7) cats — Ünï \\\"on\\\"\\n\($0) mats\"}\n"
+    }.joined()
+    try AtomicFile.write(lines, to: "\(directory)/c.jsonl")
+    let trained = try run(
+      "ott-tokenize", "train", "--vocabulary", "300", "--special", "<|endoftext|>", "--validation",
+      "0",
+      "--output", "t", "c.jsonl")
+    #expect(trained.status == 0, "\(trained.all)")
+    let configured = try run(
+      "ott-tokenize", "configure", "--tokenizer", "t/tokenizer.json", "--end-of-text",
+      "<|endoftext|>",
+      "--validation", "0", "--output", "config", "c.jsonl")
+    #expect(configured.status == 0, "\(configured.all)")
+    let id = String(configured.output.prefix(12))
+    let staged = try run(
+      "ott-tokenize", "--config", "config/\(id).json", "--output", "shards", "--quiet")
+    #expect(staged.status == 0, "\(staged.all)")
+    for layout in ["nanogpt", "llmc", "megatron"] {
+      let exported = try run("ott-shards", "export", "--to", layout, "-o", "file", "shards")
+      #expect(exported.status == 0, "\(exported.all)")
+      for (name, from) in [(layout, layout)] + (layout == "nanogpt" ? [("olmo", "olmo")] : []) {
+        let imported = try run(
+          "ott-tokenize", "import", "--from", from, "--tokenizer", "t", "--output", "\(name).jsonl",
+          "file")
+        #expect(imported.status == 0, "\(imported.all)")
+        #expect(imported.output.hasPrefix("\(name).jsonl: 200 documents, "), "\(imported.all)")
+        #expect(try FileBytes.read("\(directory)/\(name).jsonl") == Array(lines.utf8), "\(name)")
+      }
+    }
+  }
+
+  @Test func whatDoesNotFitIsOneMessage() throws {
+    try AtomicFile.write("some words, some words", to: "\(directory)/c.txt")
+    let trained = try run(
+      "ott-tokenize", "train", "--vocabulary", "256", "--validation", "0", "--output", "t", "c.txt")
+    #expect(trained.status == 0, "\(trained.all)")
+    try AtomicFile.write([1, 0, 0, 1] as [UInt8], to: "\(directory)/ids.bin")
+    // Of a vocabulary of bytes: the first of two bytes of a letter, and A.
+    try AtomicFile.write([127, 0, 32, 0] as [UInt8], to: "\(directory)/cut.bin")
+    let call = { (more: [String]) in
+      try Program.run(
+        "ott-tokenize", ["import", "--tokenizer", "t", "--output", "o.jsonl"] + more, in: directory)
+    }
+    for (arguments, status, words) in [
+      (["--from", "nanogpt", "ids.bin"], Int32(1), "found 256"),
+      (["--from", "llmc", "ids.bin"], 1, "an llm.c header"),
+      (["--from", "megatron", "ids.bin"], 1, "ids.idx"),
+      (["--from", "olmo", "none.bin"], 1, "none.bin"),
+      (["--from", "nanogpt", "--end-of-text", "<|x|>", "ids.bin"], 1, "special token"),
+      (["--from", "nanogpt", "--width", "4", "ids.bin"], 2, "only the layout olmo"),
+      (["--from", "olmo", "--width", "3", "ids.bin"], 2, "expected 2 or 4"),
+    ] {
+      let result = try call(arguments)
+      #expect(
+        result.status == status && result.errors.contains(words), "\(arguments): \(result.all)")
+      #expect(!FileBytes.exists("\(directory)/o.jsonl"))
+    }
+    let cut = try call(["--from", "nanogpt", "cut.bin"])
+    #expect(
+      cut.status == 0 && cut.output.contains("1 documents with bytes that are no UTF-8"),
+      "\(cut.all)")
+    for (name, words) in [
+      ("t.parquet", "read_parquet"), ("t.arrow", "read_feather"), ("t.bin", "ott-tokenize import"),
+    ] {
+      try AtomicFile.write("x", to: "\(directory)/\(name)")
+      let refused = try run("ott-tokenize", "train", "--vocabulary", "256", "--output", "u", name)
+      #expect(refused.status == 1 && refused.errors.contains(words), "\(refused.all)")
+    }
+  }
+}

@@ -9,7 +9,7 @@ import Testing
     "shard", "safetensors", "keys", "index", "evidence", "config", "yaml", "state", "metrics",
     "requests",
     "tokenizer.json", "vocab.json", "merges.txt", "tiktoken", "corpus.jsonl", "corpus.gz",
-    "corpus.zst", "grammar", "text",
+    "corpus.zst", "tokens.llmc", "tokens.idx", "grammar", "text",
   ]
 
   /// A folder for each reader that has been fuzzed by coverage.

@@ -1,4 +1,5 @@
 import Foundation
+import Provenance
 import Reporting
 import Support
 import Testing
@@ -8,11 +9,13 @@ import Testing
     .deletingLastPathComponent().deletingLastPathComponent().path
   private static let presets = ["laptop", "laptop-bfloat16"]
 
-  @Test func bothSpellings() {
+  @Test func bothSpellings() throws {
     var page = Page(title: "Results & more")
     page.add(.paragraph("a `b<c` **d** [e](f.md)"))
     page.add(.table(["x", "y"], alignment: "lr", rows: [["p|q", "**1**"]]))
     page.add(.picture(file: "a.svg", text: "A \"picture\""))
+    page.add(.observations(figure: "f", csv: "a\n</script>\n"))
+    page.add(.heading(2, "figure2: It's 3-grams"))
     #expect(
       page.markdown.hasSuffix(
         """
@@ -26,12 +29,16 @@ import Testing
 
         ![A "picture"](a.svg)
 
+        ## figure2: It's 3-grams
+
         """))
-    let html = page.html { _ in Array("<svg/>".utf8) }
+    let html = try HTMLPage(page: page, preset: "p").text { _ in Array("<svg/>".utf8) }
     for part in [
       "<h1>Results &amp; more</h1>",
       "<p>a <code>b&lt;c</code> <strong>d</strong> <a href=\"f.md\">e</a></p>",
-      "<th class=\"r\">y</th>", "<td>p|q</td><td class=\"r\"><strong>1</strong></td>",
+      "<th scope=\"col\" class=\"r\">y</th>", "<td>p|q</td><td class=\"r\"><strong>1</strong></td>",
+      "(1 lines of f.csv)", "a\n\\u003c/script>\n</script>",
+      "<h2 id=\"figure2-its-3-grams\">", "<a href=\"#figure2-its-3-grams\">figure2</a>",
       "alt=\"A &quot;picture&quot;\" src=\"data:image/svg+xml;base64,\(Self.base64("<svg/>"))\"",
     ] {
       #expect(html.contains(part), "\(part)")
@@ -39,14 +46,6 @@ import Testing
   }
 
   private static func base64(_ text: String) -> String { Data(text.utf8).base64EncodedString() }
-
-  @Test(arguments: ["", "a", "ab", "abc", "abcd\u{ff}"])
-  func picturesAreInBase64(text: String) {
-    var page = Page(title: "t")
-    page.add(.picture(file: "p", text: "p"))
-    let html = page.html { _ in Array(text.utf8) }
-    #expect(html.contains("base64,\(Self.base64(text))\""))
-  }
 
   /// What is committed is what the committed results give.
   @Test(arguments: presets)
@@ -97,6 +96,33 @@ import Testing
       for ending in figure.endings { #expect(markdown.contains("(\(figure.name).\(ending))")) }
     }
     #expect(count >= 6)
+  }
+
+  /// The page knows of every line of its tables the runs that `make explain` tells, and their records.
+  @Test func waysBackAreThoseThatAreExplained() throws {
+    let folder = "\(Self.project)/results/laptop"
+    let html = String(decoding: try FileBytes.read("\(folder)/index.html"), as: UTF8.self)
+    var count = 0
+    for figure in try ResultsFolder(path: folder).figures {
+      let start = try #require(html.firstRange(of: "id=\"history-\(figure.name)\">")).upperBound
+      let text = html[start..<(try #require(html[start...].firstRange(of: "</script>")).lowerBound)]
+      let history = try ConfigValue.parse(json: Array(text.utf8), source: figure.name)
+      for (place, runs) in history["runs"]?.members ?? [:] {
+        count += 1
+        #expect(html.contains("data-address=\"\(figure.name).json:\(place)\""))
+        let address = try NumberAddress("\(folder)/\(figure.name).json:\(place)", preset: "laptop")
+        guard place.hasSuffix("effect") || place.contains("/1/") else { continue }
+        let lines = try Explanation(address).lines
+        #expect(lines.contains { $0.hasPrefix("made of \(runs.items.count) of the ") }, "\(place)")
+        for run in runs.items.prefix(2) {
+          let (name, id) = (run.items[0].text ?? "", run.items[1].text ?? "")
+          #expect(
+            lines.contains { $0.contains(" \(id)  (") && $0.contains(name) }, "\(place): \(name)")
+          #expect(history["records"]?[id]?["lines"]?.items.isEmpty == false)
+        }
+      }
+    }
+    #expect(count >= 60)
   }
 
   /// Places of members called "verdict" that stand beside a statement.

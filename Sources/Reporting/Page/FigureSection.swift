@@ -12,7 +12,7 @@ struct FigureSection {
 
   init(_ figure: PublishedFigure) throws {
     self.figure = figure
-    blocks = [.heading(2, "\(figure.name): \(figure.title)")]
+    blocks = [.heading(2, figure.heading)]
     if figure.endings.contains("svg") {
       blocks.append(.picture(file: "\(figure.name).svg", text: figure.title))
     }
@@ -30,6 +30,7 @@ struct FigureSection {
     }
     if let method = json["method"]?.text { blocks.append(.paragraph("Method. " + method)) }
     blocks.append(.paragraph(files))
+    blocks.append(.observations(figure: figure.name, csv: figure.table.text))
     addOrigin()
   }
 
@@ -148,7 +149,7 @@ struct FigureSection {
     if let paper, !paper.isEmpty {
       fits.append([
         "paper's training loss", fixed(paper["a"], 4), fixed(paper["b"], 4), "",
-        signed(paper["train_loss"]), "", "", address("paper"),
+        signed(paper["train_loss"]), "", "", "",
       ])
     }
     addTable(

@@ -1,3 +1,4 @@
+import Provenance
 import Support
 
 /// A figure or table as it is published: `<name>.json` and what stands beside it.
@@ -11,6 +12,8 @@ package struct PublishedFigure: Sendable {
   package let endings: [String]
 
   package var title: String { json["title"]?.text ?? name }
+  /// Of its part of a page.
+  var heading: String { "\(name): \(title)" }
 
   init(name: String, in folder: String, endings: [String]) throws {
     self.name = name
@@ -52,10 +55,29 @@ package struct ResultsFolder: Sendable {
   /// The page as its two files: name and content.
   package func pages() throws -> [(name: String, text: String)] {
     let page = try makePage()
+    let histories = Dictionary(
+      uniqueKeysWithValues: figures.map { ($0.name, FigureHistory($0.evidence)) })
+    let html = HTMLPage(
+      page: page, preset: preset, histories: histories, runs: try runs(on: page, histories))
     return [
       ("README.md", page.markdown),
-      ("index.html", try page.html { try FileBytes.read("\(path)/\($0)") }),
+      ("index.html", try html.text { try FileBytes.read("\(path)/\($0)") }),
     ]
+  }
+
+  /// The runs behind every address on a page, by figure and place.
+  private func runs(on page: Page, _ histories: [String: FigureHistory]) throws
+    -> [String: [String: [(name: String, id: String)]]]
+  {
+    var runs: [String: [String: [(name: String, id: String)]]] = [:]
+    for case .table(_, _, let rows) in page.blocks {
+      for address in rows.compactMap(\.last).compactMap(PageAddress.init) {
+        guard let history = histories[address.figure] else { continue }
+        let number = try NumberAddress("\(path)/\(address.text)", preset: preset)
+        runs[address.figure, default: [:]][address.place] = try history.runs(behind: number)
+      }
+    }
+    return runs
   }
 
   private func makePage() throws -> Page {
@@ -74,7 +96,8 @@ package struct ResultsFolder: Sendable {
       .paragraph(
         "Where a number comes from, with settings, seeds, digests of data, code, libraries and "
           + "machine of every run behind it, says `make explain PRESET=\(preset) NUMBER=ADDRESS`. "
-          + "The tables give the addresses; a number that is rounded here stands there in full."))
+          + "The tables give the addresses; a number that is rounded here stands there in full. In "
+          + "[index.html](index.html) a click on a number shows it."))
     let sections = try figures.map { try FigureSection($0) }
     let columns: [[Verdict]] = [
       [.sameDirection, .reproduced], [.oppositeDirection, .notReproduced], [.inconclusive],
@@ -83,7 +106,7 @@ package struct ResultsFolder: Sendable {
       .table(
         ["figure", "what", "as the paper says", "otherwise", "inconclusive"], alignment: "llrrr",
         rows: zip(figures, sections).map { figure, section in
-          [figure.name, figure.title]
+          ["[\(figure.name)](#\(Page.anchor(of: figure.heading)))", figure.title]
             + columns.map { verdicts in
               let names = verdicts.map(\.rawValue)
               return "\(section.verdicts.count { names.contains($0) })"

@@ -61,8 +61,24 @@ package struct Corpus: Sendable {
     case S_IFREG where isCorpusFile(path): return [path]
     default:
       if !isExplicit { return [] }
-      throw UserError("\(path): not a corpus file", expected: expectation)
+      throw UserError(
+        "\(path): not a corpus file", expected: expectation, found: nil,
+        remedy: conversion(of: path))
     }
+  }
+
+  /// How a file of another kind that people keep corpora in becomes one of these.
+  private static func conversion(of path: BytePath) -> String? {
+    let tables = [".parquet": "parquet", ".feather": "feather", ".arrow": "feather"]
+    if let (_, kind) = tables.first(where: { path.hasSuffix($0.key) }) {
+      return "Convert it, with pandas and pyarrow: python3 -c \"import pandas; "
+        + "pandas.read_\(kind)('\(path)')[['text']].to_json('\(path).jsonl', orient='records', lines=True, "
+        + "force_ascii=False)\""
+    }
+    if [".bin", ".npy", ".idx"].contains(where: path.hasSuffix) {
+      return "Ids become text again by: ott-tokenize import --from nanogpt|olmo|llmc|megatron"
+    }
+    return nil
   }
 
   private static func matches(_ pattern: BytePath) -> [BytePath] {

@@ -34,6 +34,20 @@ final class RawFile {
     }
     return count
   }
+
+  /// The next bytes, at most `limit`; none at the end of the file.
+  func read(upTo limit: Int) throws -> [UInt8] {
+    try [UInt8](unsafeUninitializedCapacity: limit) { buffer, count in
+      count = try read(into: UnsafeMutableRawBufferPointer(buffer))
+    }
+  }
+
+  /// Bytes of the file.
+  func size() throws -> Int {
+    var status = stat()
+    guard fstat(descriptor, &status) == 0 else { throw FileFault.error("\(path): cannot be read") }
+    return Int(status.st_size)
+  }
 }
 
 /// Reads a file from front to end, plain, gzip (`.gz`, several members too, and zeros behind them, with
