@@ -42,7 +42,8 @@ extension Architecture {
 enum PublishedKeys {
   /// Those that change no number of inference, whatever they say.
   static let silent = [
-    "_attn_implementation_autoset", "_name_or_path", "architectures", "attention_dropout",
+    "_attn_implementation_autoset", "_name_or_path", "_num_labels", "architectures",
+    "attention_dropout",
     "attn_pdrop",
     "bos_token_id", "dtype", "embd_pdrop", "eos_token_id", "gradient_checkpointing", "id2label",
     "keys_to_ignore_at_inference", "label2id", "n_ctx", "output_attentions", "output_hidden_states",
