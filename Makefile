@@ -23,9 +23,9 @@ export OPENBLAS_NUM_THREADS := 1
 
 PRESET ?= laptop## scale of the experiment: smoke, laptop, evening, workstation, paper
 FIGURE ?= figure2## figure or table that plan, rerun and verify speak of: a file pipeline/FIGURE.yaml
-STAGE ?= train## stage of rerun: sample, vocabulary, tokenize, discover, map, count, train, materialize, evaluate, downstream, report
+STAGE ?= train## stage of rerun: sample, vocabulary, tokenize, discover, map, count, import, train, materialize, evaluate, downstream, report
 FROM ?= figure2## of new: the figure or table that FIGURE begins as
-RUN ?= first## of rerun: `first` output of the stage, `all`, or the name of a run in the plan
+RUN ?= first## of rerun and export: `first` output of the stage, `all`, or the name of a run in the plan
 JOBS ?=## stages at a time (default: as the preset says; `make -jN` does the same)
 PRECISION ?=## of the matrix products in training: float32, bfloat16 (default: as the preset says)
 THREADS ?=## threads of each stage (default: the cores divided among the jobs)
@@ -51,12 +51,12 @@ PAPER := figure1 figure2 figure4 scaling-law figure7a figure7b figure7c figure8 
 SCONE := scone-figure5 scone-figure6 scone-figure7 scone-figure13 scone-table2 scone-output scone-versus-oe
 # What a goal or FIGURE that is a whole paper stands for.
 papers = $(patsubst scone,$(SCONE),$(patsubst paper,$(PAPER),$(1)))
-STAGES := sample vocabulary tokenize discover map count train materialize evaluate downstream report
+STAGES := sample vocabulary tokenize discover map count import train materialize evaluate downstream report
 # Those that LAUNCH is for: the others have nothing to gain from other machines.
 LAUNCHED := train materialize evaluate downstream
 CORES := $(shell nproc)
-VARIABLES = PRESET PRECISION FIGURE FROM STAGE RUN JOBS THREADS LAUNCH ARCH \
-  $(TOKENIZER_VARIABLES) $(BENCH_VARIABLES) $(RELIABILITY_VARIABLES) $(INSTALL_VARIABLES)
+VARIABLES = PRESET PRECISION FIGURE FROM STAGE RUN JOBS THREADS LAUNCH ARCH $(TOKENIZER_VARIABLES) \
+  $(BENCH_VARIABLES) $(EXCHANGE_VARIABLES) $(RELIABILITY_VARIABLES) $(INSTALL_VARIABLES)
 
 # MARK: Odd values
 
@@ -265,6 +265,7 @@ peersLists := Tests/Peers/requirements.txt Tests/Peers/tokenizers.lock
 
 include pipeline/tokenizers.mk
 include pipeline/bench.mk
+include pipeline/exchange.mk
 include pipeline/reliability.mk
 include pipeline/pages.mk
 include pipeline/install.mk

@@ -89,6 +89,14 @@ let package = Package(
         "NGrams", "Shards", "Statistics", "Stores", "Support", "Training",
       ]),
 
+    // MARK: Models from and for others
+    .target(
+      name: "Exchange",
+      dependencies: [
+        "Checkpoints", "Contracts", "Engine", "Evaluation", "Models", "NGrams", "Support",
+        "Tokenization",
+      ], resources: [.embedInCode("modeling_overtoken.py")], swiftSettings: settings),
+
     // MARK: Experiments
     library(
       "Planning",
@@ -121,12 +129,14 @@ let package = Package(
     stage("ott-discover", ["Contracts", "DataStages", "Shards", "Support"]),
     stage("ott-map", ["Contracts", "DataStages", "NGrams", "Shards", "Support"]),
     stage("ott-count", ["Contracts", "Evaluation", "Shards", "Support"]),
+    stage("ott-import", ["Contracts", "Exchange", "Support"]),
     stage("ott-train", ["Contracts", "Training", "Kernels", "Support"]),
     stage("ott-materialize", ["Contracts", "Evaluation", "Kernels", "Support"]),
     stage("ott-evaluate", ["Contracts", "Evaluation", "Kernels", "Shards", "Support"]),
     stage("ott-downstream", ["Contracts", "Evaluation", "Kernels", "Shards", "Support"]),
     stage("ott-plan", ["Contracts", "Planning", "Support", "Tokenization"]),
     stage("ott-report", ["Contracts", "Reporting", "Support"]),
+    stage("ott-export", ["Exchange", "Kernels", "Support"]),
     stage("ott-shards", ["Shards", "Support"]),
     stage(
       "ott-bench",
@@ -177,6 +187,8 @@ let package = Package(
         "Contracts", "DataStages", "Evaluation", "Models", "Engine", "Checkpoints", "Grammar",
         "Parallel", "Shards", "Tokenization", "NGrams", "Statistics", "Support",
       ], resources: [.copy("Fixtures")]),
+    tests(
+      "Exchange", ["Checkpoints", "Contracts", "Exchange", "Models", "NGrams", "Stages", "Support"]),
     tests("Planning", ["Contracts", "Planning", "Models", "NGrams", "Support"]),
     tests(
       "Reporting", ["Contracts", "Provenance", "Reporting", "Statistics", "Support"],
@@ -198,6 +210,7 @@ let package = Package(
         "Contracts", "Support", "Shards", "NGrams", "Tokenization", "Planning", "Fuzzing",
         "ott-sample",
         "ott-vocabulary",
+        "ott-import", "ott-export",
         "ott-tokenize", "ott-discover", "ott-map", "ott-train", "ott-materialize", "ott-evaluate",
         "ott-downstream",
         "ott-plan",

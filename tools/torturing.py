@@ -13,7 +13,7 @@ from published import identity
 from writing import write_csv
 
 PROJECT = Path(__file__).resolve().parent.parent
-STAGES = ["sample", "vocabulary", "tokenize", "discover", "map", "count", "train", "materialize", "evaluate", "downstream", "report"]
+STAGES = ["sample", "vocabulary", "tokenize", "discover", "map", "count", "import", "train", "materialize", "evaluate", "downstream", "report"]
 # Not identity, or not yet: compared by other rules.
 LOOSE = {"evidence.json", "evidence.csv", "checkpoint.safetensors", "metrics.jsonl"}
 HANG = 120

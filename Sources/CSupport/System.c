@@ -24,3 +24,21 @@ int ott_thread_count(void) {
 #else
 int ott_thread_count(void) { return (int)sysconf(_SC_NPROCESSORS_ONLN); }
 #endif
+
+#if defined(__linux__)
+#include <fcntl.h>
+#include <stdio.h>
+
+int ott_exchange_paths(const char *a, const char *b) {
+  return renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE);
+}
+#else
+#include <errno.h>
+
+int ott_exchange_paths(const char *a, const char *b) {
+  (void)a;
+  (void)b;
+  errno = ENOSYS;
+  return -1;
+}
+#endif

@@ -9,7 +9,8 @@ import Support
 ///     data      the tensors in the order given, row-major, little-endian, without gaps
 ///
 /// The bytes are a function of the content: canonical JSON, tensors in the caller's order. The dtypes
-/// F32, BF16 and U32 are written and read.
+/// F32, BF16 and U32 are written and read; F16 is read, and files may hold tensors of BOOL, U8 and I64 that
+/// nobody reads.
 ///
 /// A *sealed* file vouches for itself: its metadata has a member `digest`, SHA-256 of the whole file
 /// with 64 zeros in the digest's place. Files whose digest stands elsewhere, as those of snapshots in
@@ -20,8 +21,19 @@ package enum SafeTensors {
     case float32 = "F32"
     case bfloat16 = "BF16"
     case uint32 = "U32"
+    case float16 = "F16"
+    case bool = "BOOL"
+    case uint8 = "U8"
+    case int64 = "I64"
 
-    package var bytes: Int { self == .bfloat16 ? 2 : 4 }
+    package var bytes: Int {
+      switch self {
+      case .bool, .uint8: 1
+      case .bfloat16, .float16: 2
+      case .float32, .uint32: 4
+      case .int64: 8
+      }
+    }
   }
 
   /// One tensor to be written.
@@ -212,7 +224,13 @@ package final class SafeTensorsFile {
       throw UserError(
         "\(path): tensor \(name)", expected: dtype.rawValue, found: entry.dtype.rawValue)
     }
-    try Self.read(file.descriptor, path: path, at: dataStart + entry.begin, into: bytes)
+    try read(entry, at: 0, into: bytes)
+  }
+
+  /// Fills `bytes` with those of a tensor of this file from `offset` on.
+  func read(_ entry: Entry, at offset: Int, into bytes: UnsafeMutableRawBufferPointer) throws {
+    precondition(offset + bytes.count <= entry.end - entry.begin, "beyond the end of a tensor")
+    try Self.read(file.descriptor, path: path, at: dataStart + entry.begin + offset, into: bytes)
   }
 
   /// Reads the whole file once and compares it with the digest of its seal.

@@ -1,7 +1,8 @@
 import Contracts
 import Support
 
-/// The reading side of a finished training run: `index.json` and the snapshots it lists.
+/// The reading side of a finished training run, or of an imported model, which is one of no steps:
+/// `index.json` and the snapshots it lists.
 ///
 /// The model is kept as the plain object that a model configuration is read from, so that this room
 /// needs no architecture.
@@ -66,12 +67,14 @@ package struct TrainingRunIndex: Sendable {
   package let sequences: Int
   package let rows: Int
   package let symbols: Int
-  /// Nats per predicted token over the last metrics window.
-  package let finalLoss: Double
+  /// Nats per predicted token over the last metrics window; nil for weights that were imported.
+  package let finalLoss: Double?
   /// The same of the model's other losses, by name.
   package let finalLosses: [String: Double]
   package let seed: Int
   package let dataSeed: Int
+
+  private static let stages: [Stage] = [.train, .import]
 
   /// Reads `directory/index.json`.
   ///
@@ -86,11 +89,12 @@ package struct TrainingRunIndex: Sendable {
         remedy: "Run ott-train again: it goes on where it stopped.")
     }
     let index = try StageIndex(directory: directory)
-    guard index.stage == Stage.train.rawValue else {
+    guard let stage = Stage(rawValue: index.stage), Self.stages.contains(stage) else {
       throw UserError(
-        path, expected: "stage '\(Stage.train.rawValue)'", found: "stage '\(index.stage)'",
-        remedy: "Name the directory of a training run.")
+        path, expected: Self.stages.map { "stage '\($0.rawValue)'" }.joined(separator: " or "),
+        found: "stage '\(index.stage)'", remedy: "Name the directory of a training run.")
     }
+    let least = stage == .train ? 1 : 0
     var parameters = try ConfigReader(index.parameters, source: path, path: "parameters")
     let kind = try parameters.choice("kind", DataKind.self)
     self.kind = kind
@@ -100,12 +104,12 @@ package struct TrainingRunIndex: Sendable {
     model = try Self.object(&reader, "model")
     data = try Self.object(&reader, "data")
     parameterCount = try reader.int("parameterCount", in: 1...Int.max)
-    let steps = try reader.int("steps", in: 1...Int.max)
+    let steps = try reader.int("steps", in: least...Int.max)
     self.steps = steps
-    sequences = try reader.int(kind.sequences, in: 1...Int.max)
-    rows = try reader.int("rows", in: 1...Int.max)
+    sequences = try reader.int(kind.sequences, in: least...Int.max)
+    rows = try reader.int("rows", in: least...Int.max)
     symbols = try reader.int(kind.symbols, in: 0...Int.max)
-    finalLoss = try reader.double("finalLoss")
+    finalLoss = stage == .train ? try reader.double("finalLoss") : nil
     finalLosses = try Self.losses(&reader)
     seed = try reader.int("seed")
     dataSeed = try reader.int("dataSeed")
@@ -146,7 +150,7 @@ package struct TrainingRunIndex: Sendable {
   ///
   /// - Throws: `UserError` when the file is missing or has other bytes.
   package func verify(_ snapshot: Snapshot) throws {
-    let found = SHA256.hex(of: try FileBytes.read(path(of: snapshot)))
+    let found = try FileBytes.digest(of: path(of: snapshot))
     guard found == snapshot.sha256 else {
       throw UserError(
         path(of: snapshot), expected: "SHA-256 \(snapshot.sha256)", found: found,

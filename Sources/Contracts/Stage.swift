@@ -2,8 +2,8 @@ import Support
 
 /// The stages of the ways of the data, in their order.
 package enum Stage: String, CaseIterable, Sendable {
-  case sample, vocabulary, tokenize, discover, map, count, train, materialize, evaluate, downstream,
-    report
+  case sample, vocabulary, tokenize, discover, map, count, `import`, train, materialize, evaluate,
+    downstream, report
 
   /// Part of every id: raised when the stage gives other bytes for the same configuration.
   /// `ott-<stage> --version` prints the same number.

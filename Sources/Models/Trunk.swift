@@ -25,6 +25,8 @@ package protocol Trunk: Sendable, Equatable {
 
   /// - Throws: `UserError` for settings that are wrong or do not go with the sizes, which are valid.
   func validateSettings() throws
+  /// Settings with every default spelled out, and without what training alone reads: weights of losses.
+  var scoredSettings: Settings { get }
 
   // MARK: Closed forms
 
@@ -111,6 +113,16 @@ extension Trunk {
   package var lossColumns: Int { 0 }
 
   package func validateSettings() throws {}
+
+  package var scoredSettings: Settings { settings }
+
+  /// Whether both make the same rows of the same weights. Contexts may differ, and what weights start as.
+  package func computes(as other: any Trunk) -> Bool {
+    guard let other = other as? Self else { return false }
+    return size.layers == other.size.layers && size.width == other.size.width
+      && size.heads == other.size.heads && prefix == other.prefix
+      && scoredSettings == other.scoredSettings
+  }
 
   /// - Throws: `UserError` when sizes and settings do not make a trunk.
   package func validate() throws {

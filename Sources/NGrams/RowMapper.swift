@@ -18,6 +18,11 @@ package struct NGramTable: Sendable, Equatable {
   /// (order + 1), added modulo 2⁶⁴.
   let bias: [UInt64]
 
+  /// R.
+  package var radixOfTokens: Int { Int(radix) }
+  /// What is added to the code at position t, by min(t, order).
+  package var biases: [Int] { bias.map { Int(Int64(bitPattern: $0)) } }
+
   /// Table over 1-gram tokens of an alphabet of A symbols.
   init(characters alphabet: Int, order: Int) throws(UserError) {
     let vocabulary = try NGramVocabulary(alphabet: alphabet, order: order)

@@ -49,7 +49,7 @@ extension GrammarPath {
         dataBytes: rows * columns + documents * 8)
     case .evaluate: return try evaluation(node, in: model)
     case .report: return model.report
-    case .vocabulary, .discover, .count, .materialize, .downstream:
+    case .vocabulary, .discover, .count, .import, .materialize, .downstream:
       preconditionFailure("no part of a figure over a grammar")
     }
   }

@@ -78,7 +78,7 @@ extension TextPath {
         memoryBytes: CostModel.processBytes + Self.discoveryBytesPerToken * tokens,
         diskBytes: Self.bytesPerFGram * tokens * Self.fGramsPerToken,
         seconds: model.rates.startSeconds + tokens / Self.discoveredPerSecond)
-    case .sample, .materialize: preconditionFailure("no part of a figure over text")
+    case .sample, .import, .materialize: preconditionFailure("no part of a figure over text")
     }
   }
 

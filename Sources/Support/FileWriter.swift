@@ -117,8 +117,31 @@ package enum FileBytes {
     }
   }
 
+  /// SHA-256 of a file, whatever its size, in hexadecimal.
+  package static func digest(of path: String) throws -> String {
+    let file = try OpenFile(path)
+    var digest = SHA256()
+    var piece = [UInt8](repeating: 0, count: 1 << 20)
+    var offset = 0
+    while true {
+      let filled = piece.withUnsafeMutableBytes {
+        Descriptor.fill($0, from: file.descriptor, at: offset)
+      }
+      guard let filled else { throw FileFault.error("cannot read \(path)") }
+      piece.withUnsafeBytes { digest.update(UnsafeRawBufferPointer(rebasing: $0[..<filled])) }
+      offset += filled
+      if filled < piece.count { return digest.finalizeHex() }
+    }
+  }
+
   /// Whether anything exists at `path`.
   package static func exists(_ path: String) -> Bool {
     access(path, F_OK) == 0
+  }
+
+  /// Whether `path` is a directory, or leads to one.
+  package static func isDirectory(_ path: String) -> Bool {
+    var status = stat()
+    return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
   }
 }

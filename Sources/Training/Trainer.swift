@@ -67,11 +67,12 @@ package final class Trainer {
 
   /// Prepares a run, or the rest of one when `output` holds its checkpoint.
   ///
+  /// - Parameter initial: weights that it begins with where it has them.
   /// - Throws: `UserError` for parameters that are wrong in themselves or do not fit the data, and for
   ///   a checkpoint that is damaged or of another configuration.
   package init(
     configuration: StageConfiguration, data: TrainingData, output: String, threads: Int,
-    ranks: any Communicator = LocalCommunicator()
+    ranks: any Communicator = LocalCommunicator(), initial: InitialWeights? = nil
   ) throws {
     self.ranks = ranks
     var data = data
@@ -134,6 +135,8 @@ package final class Trainer {
       try file.verifySeal(remedy: "Delete it to train from the start.")
       try ParameterFile.read(
         into: engine.parameters, arrays: ParameterArray.allCases, from: path)
+    } else {
+      try initial?.fill(engine.parameters, of: model, data: data.metadata)
     }
     engine.parameters.reserveTableHistory(steps: min(plan.steps, 1 << 20))
     resumedStep = state.progress.step

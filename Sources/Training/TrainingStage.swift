@@ -57,8 +57,8 @@ package struct TrainingSummary: Sendable {
 
 /// The stage behind `ott-train`.
 package enum TrainingStage {
-  /// Loads the data that `configuration` names and trains in `output`, from the start or from the
-  /// checkpoint there.
+  /// Loads the data that `configuration` names and trains in `output`, from the start, which the input
+  /// `initial` may give, or from the checkpoint there.
   ///
   /// - Parameters:
   ///   - stopAfter: step after which to write a checkpoint and stop, unless it is the last.
@@ -70,14 +70,16 @@ package enum TrainingStage {
     title: String = Stage.train.rawValue, stopAfter: Int? = nil,
     ranks: any Communicator = LocalCommunicator(), shouldStop: () -> Bool = { false }
   ) throws -> TrainingSummary {
-    guard configuration.inputs.count == 1 else {
+    guard Set(configuration.inputs.keys).subtracting(["data", "initial"]).isEmpty else {
       throw UserError(
-        "\(configuration.source): inputs", expected: "only 'data', a map set",
+        "\(configuration.source): inputs",
+        expected: "'data', a map set, and at most 'initial', a run whose weights it begins with",
         found: configuration.inputs.keys.sorted().joined(separator: ", "))
     }
     let data = try TrainingData(configuration.input("data"), threads: threads)
     let trainer = try Trainer(
-      configuration: configuration, data: data, output: output, threads: threads, ranks: ranks)
+      configuration: configuration, data: data, output: output, threads: threads, ranks: ranks,
+      initial: configuration.inputs["initial"].map { try InitialWeights($0) })
     let before = trainer.state.progress
     let steps = trainer.plan.steps
     let start = Host.monotonicSeconds

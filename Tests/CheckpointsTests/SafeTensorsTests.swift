@@ -85,8 +85,8 @@ import Testing
     #expect(try message(opening: Array(whole[..<20])).contains("truncated"))
     #expect(try message(opening: Array(whole[..<(whole.count - 1)])).contains("truncated"))
     #expect(try message(opening: Array("not a checkpoint".utf8)).contains("safetensors header"))
-    let half = header.replacingOccurrences(of: "F32", with: "F16")
-    #expect(try message(opening: bytes(header: half, data: [])).contains("dtype"))
+    let double = header.replacingOccurrences(of: "F32", with: "F64")
+    #expect(try message(opening: bytes(header: double, data: [])).contains("dtype"))
   }
 
   /// Tensors tile the data: what overlaps or leaves a gap could pass for other values.

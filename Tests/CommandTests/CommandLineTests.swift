@@ -3,7 +3,7 @@ import Support
 import Testing
 
 @Suite struct CommandLineTests {
-  static let all = Stage.allCases.map(\.command) + ["ott-plan", "ott-shards"]
+  static let all = Stage.allCases.map(\.command) + ["ott-export", "ott-plan", "ott-shards"]
 
   @Test(arguments: Stage.allCases)
   func versionsAreThePlans(stage: Stage) throws {
@@ -46,6 +46,8 @@ import Testing
     ("ott-bench scaling --threads 1025", 2),
     ("ott-plan show --threads 9223372036854775807", 2), ("ott-plan show --threads 0", 2),
     ("ott-shards verify --threads 1025 x", 2), ("ott-provenance verify --threads 0", 2),
+    ("ott-export --run x --to y --shard-bytes 0", 2),
+    ("ott-export answers --run x --prompts y --output z --tokens 0", 2),
     ("ott-fuzz --workers 0", 2), ("ott-map statistics --tokens x --rows 5 --threads 0", 2),
     ("ott-tokenize statistics --tokenizer x --output y --threads 0 z", 2),
   ])

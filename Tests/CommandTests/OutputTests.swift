@@ -20,8 +20,9 @@ import Testing
   }
 
   static let executables = [
-    "ott-sample", "ott-vocabulary", "ott-tokenize", "ott-discover", "ott-map", "ott-train",
-    "ott-evaluate", "ott-plan", "ott-report", "ott-shards", "ott-provenance", "ott-bench",
+    "ott-sample", "ott-vocabulary", "ott-tokenize", "ott-discover", "ott-map", "ott-import",
+    "ott-train", "ott-export", "ott-evaluate", "ott-plan", "ott-report", "ott-shards",
+    "ott-provenance", "ott-bench",
     "ott-fuzz",
   ]
 

@@ -120,7 +120,9 @@ enum Samples {
   static let all: [(Stage, ConfigValue)] = [
     (.sample, sample), (.vocabulary, vocabulary), (.tokenize, symbols), (.tokenize, text),
     (.discover, discover), (.map, rows), (.map, ids), (.map, tables), (.map, matches),
-    (.count, count), (.train, train), (.train, other), (.materialize, ["precision": "bfloat16"]),
+    (.count, count),
+    (.import, ["kind": "text", "vocabulary": "tokenizer", "ignoredKeys": ["a"]]), (.train, train),
+    (.train, other), (.materialize, ["precision": "bfloat16"]),
     (.evaluate, accuracy), (.evaluate, loss), (.downstream, downstream), (.report, figure),
     (.report, law),
   ]
@@ -135,6 +137,7 @@ enum Samples {
     case .discover: return try DiscoverParameters(configuration)
     case .map: return try MapParameters(configuration)
     case .count: return try CountParameters(configuration)
+    case .import: return try ImportParameters(configuration)
     case .train: return try TrainParameters(configuration)
     case .materialize: return try MaterializeParameters(configuration)
     case .evaluate: return try EvaluateParameters(configuration)
@@ -227,7 +230,7 @@ enum Samples {
   @Test(arguments: Samples.all)
   func aNumberOutOfRangeIsOneMessage(stage: Stage, value: ConfigValue) throws {
     let ranges = Self.ranges(try Samples.read(stage, value))
-    #expect(ranges.isEmpty == (stage == .materialize))
+    #expect(ranges.isEmpty == [.import, .materialize].contains(stage))
     for (path, outside) in ranges {
       let keys = path.split { ".[]".contains($0) }.map(String.init)
       for bad in outside + [.string("nan"), .double(.nan), .double(.infinity)] {

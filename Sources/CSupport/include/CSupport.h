@@ -44,6 +44,12 @@ void ott_sha256_blocks_portable(uint32_t state[8], const uint8_t *data, size_t b
 void ott_sha256_blocks_pair(
     uint32_t stateA[8], const uint8_t *a, uint32_t stateB[8], const uint8_t *b, size_t blocks);
 
+// MARK: Files
+
+/// Gives each of two paths what the other has, in one step. Returns 0, or -1 with errno: ENOSYS or EINVAL
+/// where the system or the file system cannot.
+int ott_exchange_paths(const char *a, const char *b);
+
 // MARK: Programs
 
 /// Starts `program`, found in PATH if it has no slash, with no signal blocked, a broken pipe fatal as

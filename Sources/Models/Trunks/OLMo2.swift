@@ -62,6 +62,12 @@ package struct OLMo2: Trunk {
     try validateRotaryBlocks(ropeTheta: settings.ropeTheta, normEpsilon: settings.normEpsilon)
   }
 
+  package var scoredSettings: Settings {
+    var settings = settings
+    settings.hiddenWidth = hiddenWidth
+    return settings
+  }
+
   // MARK: - Closed forms
 
   /// Weights of one block's matrices: attention 4C², feed-forward 3CF.

@@ -98,6 +98,13 @@ package struct OLMoE: Trunk {
     try validateRotaryBlocks(ropeTheta: settings.ropeTheta, normEpsilon: settings.normEpsilon)
   }
 
+  package var scoredSettings: Settings {
+    var settings = settings
+    (settings.balanceLoss, settings.zLoss) = (0, 0)
+    settings.expertWidth = expertWidth
+    return settings
+  }
+
   // MARK: - Closed forms
 
   /// Weights of one block's matrices of which a row meets `experts`: attention 4C², router CE, experts

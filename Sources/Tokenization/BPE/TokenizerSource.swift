@@ -90,6 +90,11 @@ package struct TokenizerSource: Sendable {
       remedy: ranks.count > 1 ? "Name one of them." : models.isEmpty ? nil : remedy)
   }
 
+  /// The bytes of a `tokenizer.json`; nil where the tokenizer has another form.
+  package var huggingFaceFile: [UInt8]? {
+    if case .huggingFace = content { bytes } else { nil }
+  }
+
   /// SHA-256 of the file, or of the names and digests of both where there are two.
   package var digest: String {
     guard case .pair(_, let merges, let mergeBytes) = content else { return SHA256.hex(of: bytes) }

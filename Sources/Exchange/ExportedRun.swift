@@ -1,0 +1,98 @@
+import Checkpoints
+import Contracts
+import Models
+import NGrams
+import Support
+import Tokenization
+
+/// A finished run, one snapshot of it, and all that its directory will say of it.
+package struct ExportedRun {
+  let index: TrainingRunIndex
+  let snapshot: TrainingRunIndex.Snapshot
+  let model: ModelConfiguration
+  let published: PublishedModel
+  let rows: TokenRows
+  let evidence: EvidenceFile?
+  /// Bytes of `tokenizer.json` of a run over text; nil where its tokenizer has another form.
+  let tokenizer: [UInt8]?
+  /// Ids of the tokens before and behind a document, where there are any; and how the last is spelled.
+  let begin, end: Int?
+  let endOfText: String?
+  /// All that is read, apart from which an output must lie.
+  let sources: [String]
+
+  /// Tokens behind which nothing is generated: the end, and a second beginning, which is no sentence.
+  var ends: [Int] { [end, begin].compactMap { $0 } }
+
+  /// - Parameters:
+  ///   - step: of the snapshot; the last unless given.
+  ///   - tokenizer: its place; where the run's evidence saw it unless given.
+  /// - Throws: `UserError` where the run is not finished or was altered, has no such snapshot or tokenizer,
+  ///   or cannot be exported.
+  package init(run directory: String, step: Int? = nil, tokenizer path: String? = nil) throws {
+    index = try TrainingRunIndex(directory: directory)
+    let source = "\(directory)/\(StageIndex.fileName)"
+    var reader = try ConfigReader(index.model, source: source, path: "model")
+    model = try ModelConfiguration(reader: &reader)
+    try reader.finish()
+    rows = try TokenRows(model, data: index.data, source: source)
+    published = try PublishedModel(model, value: index.model, rows: rows, source: source)
+    snapshot = try Self.snapshot(of: index, step: step)
+    evidence = try? EvidenceFile(directory: directory, id: index.id)
+    guard let text = try TextMap(index.data, source: source) else {
+      guard path == nil else {
+        throw UserError(
+          "--tokenizer", expected: "no tokenizer: the run is over a grammar's symbols",
+          found: path)
+      }
+      (tokenizer, endOfText, sources) = (nil, nil, [directory])
+      (begin, end) = (NGramVocabulary.bos, NGramVocabulary.eos)
+      return
+    }
+    let place = try path ?? Self.place(of: text.tokenizer, evidence, source: source)
+    let model = try BytePairModel.load(input: .init(id: text.tokenizer, path: place))
+    guard model.vocabularySize == text.vocabulary else {
+      throw UserError(
+        "\(place): tokenizer", expected: "\(text.vocabulary) tokens, the run's",
+        found: "\(model.vocabularySize)", remedy: "Give the run's own by --tokenizer.")
+    }
+    tokenizer = try TokenizerSource(path: place).huggingFaceFile
+    sources = [directory, place]
+    var data = try ConfigReader(index.data, source: source, path: "data")
+    begin = nil
+    end = try data.optionalInt("endOfText", in: 0...max(0, text.vocabulary - 1))
+    endOfText = end.flatMap { id in
+      model.addedTokens.first { $0.id == UInt32(id) }.map {
+        String(decoding: $0.content, as: UTF8.self)
+      }
+    }
+  }
+
+  private static func snapshot(
+    of index: TrainingRunIndex, step: Int?
+  ) throws -> TrainingRunIndex.Snapshot {
+    let found =
+      step.map { step in index.snapshots.first { $0.step == step } } ?? index.snapshots.last
+    guard let found else {
+      throw UserError(
+        "--snapshot",
+        expected: "one of \(index.snapshots.map { String($0.step) }.joined(separator: ", ")), "
+          + "the steps whose weights \(index.directory) kept",
+        found: step.map(String.init) ?? "none")
+    }
+    return found
+  }
+
+  /// Where the tokenizer `id` lay when the run was made.
+  private static func place(
+    of id: String, _ evidence: EvidenceFile?, source: String
+  ) throws -> String {
+    let planned = "data/\(Stage.vocabulary.rawValue)/\(id)"
+    if FileBytes.exists("\(planned)/\(StageIndex.fileName)") { return planned }
+    let record = evidence?.history.first { $0["id"] == .string(id) }
+    if case .string(let path)? = record?["path"], FileBytes.exists(path) { return path }
+    throw UserError(
+      "\(source): the run's tokenizer \(id)", expected: planned, found: "nothing there",
+      remedy: "Give its place by --tokenizer.")
+  }
+}

@@ -1,0 +1,115 @@
+import Evaluation
+import Models
+import NGrams
+import Support
+
+/// How the tokens of a document become the rows that a run's model reads, one document at a time.
+enum TokenRows {
+  /// Each token is its own row.
+  case tokens(vocabulary: Int)
+  /// A token, and its rows in the tables of over-encoding.
+  case overEncoded(OverEncodingMapper)
+  /// The rows of n-grams of a grammar's tokens.
+  case nGrams(RowMapper, name: String)
+
+  /// - Parameters:
+  ///   - data: metadata of the map set that the run was trained on.
+  ///   - source: the run's index, for messages.
+  init(_ model: ModelConfiguration, data: ConfigValue, source: String) throws {
+    if let encoding = model.overEncoding {
+      self = .overEncoded(OverEncodingMapper(encoding.layout))
+    } else if try TextMap(data, source: source) != nil {
+      self = .tokens(vocabulary: model.labels)
+    } else {
+      self = .nGrams(
+        try Variant(mapMetadata: data, source: source).mapper,
+        name: type(of: model.trunk).tokenTable)
+    }
+  }
+
+  /// Tokens that a document may have.
+  var vocabulary: Int {
+    switch self {
+    case .tokens(let vocabulary): vocabulary
+    case .overEncoded(let mapper): mapper.layout.vocabulary
+    case .nGrams(let mapper, _): mapper.tokenVocabulary
+    }
+  }
+
+  /// Tokens of a label.
+  var labelTokens: Int {
+    if case .nGrams(let mapper, _) = self { mapper.outputOrder } else { 1 }
+  }
+
+  /// Columns of a position.
+  var columns: Int {
+    switch self {
+    case .tokens: 1
+    case .overEncoded(let mapper): 1 + mapper.layout.embedders.count
+    case .nGrams(let mapper, _): mapper.tables.count
+    }
+  }
+
+  /// The tables, but for a token's own.
+  ///
+  /// - Parameter width: columns of the model.
+  func published(width: Int) -> [PublishedTable] {
+    switch self {
+    case .tokens: []
+    case .overEncoded(let mapper):
+      mapper.layout.embedders.enumerated().map { i, embedder in
+        PublishedTable(
+          name: "oe_embedders.\(i)", order: embedder.order, radix: mapper.layout.vocabulary,
+          rows: embedder.modulus, width: embedder.width, modulus: embedder.modulus, bias: [])
+      }
+    case .nGrams(let mapper, let name):
+      mapper.tables.map { table in
+        PublishedTable(
+          name: table.order == 1 ? name : "\(name)_\(table.order)", order: table.order,
+          radix: table.radixOfTokens, rows: table.rows, width: width, modulus: nil,
+          bias: table.biases)
+      }
+    }
+  }
+}
+
+/// The rows of a document that grows token by token.
+struct TokenHistory {
+  private var state: State
+
+  private enum State {
+    case token(UInt32)
+    case overEncoded(OverEncodingHistory, UInt32)
+    case nGrams(IncrementalMapper)
+  }
+
+  init(_ rows: TokenRows) {
+    switch rows {
+    case .tokens: state = .token(0)
+    case .overEncoded(let mapper): state = .overEncoded(OverEncodingHistory(mapper), 0)
+    case .nGrams(let mapper, _): state = .nGrams(IncrementalMapper(mapper))
+    }
+  }
+
+  /// Precondition: below the vocabulary; of a grammar's, 0 at first and no mark later.
+  mutating func push(_ token: UInt32) {
+    switch state {
+    case .token: state = .token(token)
+    case .overEncoded(var history, _):
+      history.push(token)
+      state = .overEncoded(history, token)
+    case .nGrams(var mapper):
+      mapper.push(token)
+      state = .nGrams(mapper)
+    }
+  }
+
+  /// The row in column `column` at the position of the last token.
+  func row(_ column: Int) -> UInt32 {
+    switch state {
+    case .token(let token): token
+    case .overEncoded(let history, let token): column == 0 ? token : history.row(of: column - 1)
+    case .nGrams(let mapper): mapper.row(of: column)
+    }
+  }
+}
