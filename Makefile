@@ -29,7 +29,10 @@ RUN ?= first## of rerun and export: `first` output of the stage, `all`, or the n
 JOBS ?=## stages at a time (default: as the preset says; `make -jN` does the same)
 PRECISION ?=## of the matrix products in training: float32, bfloat16 (default: as the preset says)
 THREADS ?=## threads of each stage (default: the cores divided among the jobs)
-LAUNCH ?=## put before the commands of training and evaluation, for example "srun -n 1"
+RANKS ?=## processes that share each training, a power of two (docs/CLUSTER.md; default: one)
+MPIRUN ?= mpirun## what starts them: mpirun of Open MPI or of MPICH
+export MPIRUN
+LAUNCH ?=## put before the commands of training and evaluation instead, for example "srun -n 16"
 
 ARCH ?= native## instruction set of the build: native, or x86-64-v3 for any machine since 2013
 
@@ -54,9 +57,11 @@ papers = $(patsubst scone,$(SCONE),$(patsubst paper,$(PAPER),$(1)))
 STAGES := sample vocabulary tokenize discover map count import train materialize evaluate downstream report
 # Those that LAUNCH is for: the others have nothing to gain from other machines.
 LAUNCHED := train materialize evaluate downstream
+# Those that several processes can share; of the others one works.
+RANKED := train
 CORES := $(shell nproc)
-VARIABLES = PRESET PRECISION FIGURE FROM STAGE RUN JOBS THREADS LAUNCH ARCH $(TOKENIZER_VARIABLES) \
-  $(BENCH_VARIABLES) $(EXCHANGE_VARIABLES) $(RELIABILITY_VARIABLES) $(INSTALL_VARIABLES)
+VARIABLES = PRESET PRECISION FIGURE FROM STAGE RUN JOBS THREADS RANKS MPIRUN LAUNCH ARCH $(TOKENIZER_VARIABLES) \
+  $(BENCH_VARIABLES) $(RANK_VARIABLES) $(EXCHANGE_VARIABLES) $(RELIABILITY_VARIABLES) $(INSTALL_VARIABLES)
 
 # MARK: Odd values
 
@@ -78,8 +83,8 @@ isName = $(if $(strip $(foreach part,$$ % ' ",$(findstring $(part),$(1)))$(forea
 tallied = $(subst 9," ,$(subst 8," ,$(subst 7," ,$(subst 6," ,$(subst 5," ,$(subst 4," ,$(subst 3," ,$(subst 2," ,$(subst 1," ,$(subst 0," ,$(1)))))))))))
 isCount = $(and $(call isName,$(1)),$(filter-out 0%,$(1)),$(if $(filter-out ",$(call tallied,$(1))),,yes),$(filter 1 2 3 4,$(words $(call tallied,$(1)))))
 
-$(foreach v,PRESET FIGURE FROM STAGE BIN ARCH,$(if $(call isName,$(value $(v))),,$(call refuse,$(v),one name without spaces or quotes)))
-$(foreach v,JOBS THREADS,$(if $(value $(v)),$(if $(call isCount,$(value $(v))),,$(call refuse,$(v),a number from 1 to 9999 or nothing))))
+$(foreach v,PRESET FIGURE FROM STAGE BIN MPIRUN ARCH,$(if $(call isName,$(value $(v))),,$(call refuse,$(v),one name without spaces or quotes)))
+$(foreach v,JOBS THREADS RANKS,$(if $(value $(v)),$(if $(call isCount,$(value $(v))),,$(call refuse,$(v),a number from 1 to 9999 or nothing))))
 $(if $(value PRECISION),$(if $(and $(call isName,$(value PRECISION)),$(filter float32 bfloat16,$(PRECISION))),,$(call refuse,PRECISION,float32 or bfloat16 or nothing)))
 
 # In another precision a preset has another name, and so its own rules and results.
@@ -123,7 +128,9 @@ build: ## build every executable with the instruction set of this machine
 test: $(BUILT) referee ## build and run every test
 	python3 -B -m unittest discover --quiet --start-directory Tests/Peers
 	BIN=$(BIN) MANUAL=$(MANUAL) python3 -B -m unittest discover --quiet --start-directory Tests/MakeTests
+	tools/install-dependencies --for-tests
 	swift build --build-tests $(BUILD_FLAGS)
+	tools/build-mpi .build/$(CONFIGURATION) || true
 	place=$$(mktemp -d); trap 'rm -rf "$$place"' EXIT; TMPDIR="$$place/" swift test --skip-build $(BUILD_FLAGS)
 
 # numpy and scipy of python3, or where it has none an environment of their own.
@@ -172,7 +179,7 @@ plan = OPENBLAS_NUM_THREADS=1 $(BIN)/ott-plan rules --figure=$(call quote,$(base
 
 # Planned while this is read, before the rules are: no clock has a say in whether they are read again.
 ifneq (,$(RULES))
-  planned := $(shell { $(if $(BUILT),tools/build $(BIN) $(BUILD_FLAGS) &&) \
+  planned := $(shell { $(if $(BUILT),tools/build $(BIN) $(BUILD_FLAGS) && $(if $(RANKS),tools/build-mpi $(BIN) &&)) \
     $(foreach file,$(filter-out data/plan/corpora/%,$(RULES)),$(call plan,$(file)) &&) true; } >&2)
   ifneq (0,$(.SHELLSTATUS))
     $(error no plan, nothing was run)
@@ -206,10 +213,14 @@ threadsPerJob = $(eval threadsPerJob := $(or $(THREADS),$(shell \
 # Stages that run side by side on a terminal share its lowest lines, and make does not write into them.
 isShared = $(if $(filter-out undefined,$(origin MAKE_TERMOUT)),$(if $(filter-out undefined,$(origin MAKE_TERMERR)),$(filter-out 1,$(jobsInForce))))
 
+# Ranks share what a job has.
+threadsPerRank = $(or $(THREADS),$(shell n=$$(( $(threadsPerJob) / $(RANKS) )); echo $$(( n > 0 ? n : 1 ))))
+
 # $(call runStage,stage,id,name): the one way in which a stage is run.
-launch = $(if $(and $(LAUNCH),$(filter $(LAUNCHED),$(1))),$(LAUNCH) )
+ranked = $(and $(RANKS),$(filter $(RANKED),$(1)))
+launch = $(if $(filter $(LAUNCHED),$(1)),$(if $(LAUNCH),$(LAUNCH) ,$(if $(ranked),tools/ranks $(RANKS) )))
 runStage = $(if $(isShared),@)$(launch)$(BIN)/ott-$(1) --config data/config/$(1)/$(2).json --output data/$(1)/$(2) \
-  --threads $(threadsPerJob) --name '$(3)'
+  --threads $(if $(ranked),$(threadsPerRank) --ranks $(RANKS),$(threadsPerJob)) --name '$(3)'
 
 .PHONY: paper scone
 paper: $(PAPER) ## all figures and tables of the paper; make plan FIGURE=paper tells the cost
@@ -267,6 +278,7 @@ include pipeline/tokenizers.mk
 include pipeline/bench.mk
 include pipeline/exchange.mk
 include pipeline/reliability.mk
+include pipeline/ranks.mk
 include pipeline/pages.mk
 include pipeline/install.mk
 

@@ -53,11 +53,14 @@ let package = Package(
     .target(name: "CFuzzing"),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .target(name: "CTokenization"),
+    // What an MPI's own compiler compiles is a library of its own: tools/build-mpi.
+    .target(name: "CMPI", exclude: ["Shim.c"]),
 
     // MARK: Ground floor: files, streams, shards
     library("Support", ["CSupport", yams]),
     library("Shards", ["Support", "Parallel", "CZstd"]),
     library("Parallel", ["Support"]),
+    library("Ranks", ["CMPI", "Parallel", "Support"]),
     library("Statistics"),
 
     // MARK: Data
@@ -65,7 +68,7 @@ let package = Package(
     library("Tokenization", ["Support", "Parallel", "CTokenization", "CZlib", "CZstd"]),
     library("NGrams", ["CSupport", "Parallel", "Shards", "Support", "Tokenization"]),
     library("Contracts", ["NGrams", "Support", "Tokenization"]),
-    library("Stages", ["Contracts", "Parallel", "Support", argumentParser]),
+    library("Stages", ["Contracts", "Parallel", "Ranks", "Support", argumentParser]),
     library(
       "DataStages",
       ["Contracts", "Grammar", "NGrams", "Parallel", "Shards", "Support", "Tokenization"]),
@@ -142,6 +145,7 @@ let package = Package(
       "ott-bench",
       [
         "Benchmark", "Checkpoints", "Training", "Planning", "Models", "Grammar", "Kernels",
+        "Parallel",
         "Stores",
         "Tokenization", "Support",
       ]),
@@ -154,6 +158,7 @@ let package = Package(
     tests("Stages", ["Contracts", "Parallel", "Stages", "Support"]),
     tests("Shards", ["Shards", "Support", "Parallel"]),
     tests("Parallel", ["Parallel"]),
+    tests("Ranks", ["Parallel", "Ranks", "Support"]),
     tests("Statistics", ["Statistics", "Support"]),
     tests("Grammar", ["Grammar", "Support"]),
     tests(

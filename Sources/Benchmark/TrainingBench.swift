@@ -2,6 +2,7 @@ import Checkpoints
 import Engine
 import Models
 import NGrams
+import Parallel
 import Support
 
 /// Training steps on given sentences from given weights, one at a time and timed.
@@ -26,7 +27,7 @@ package final class TrainingBench {
   /// - Throws: `UserError` for weights of another model and for sentences that do not fit it.
   package init(
     _ workload: Workload, sentences: Sentences, weights: String? = nil, learningRate: Double = 1e-3,
-    threads: Int
+    threads: Int, ranks: any Communicator = LocalCommunicator()
   ) throws {
     let model = workload.model
     guard sentences.count >= 1, sentences.longest <= model.context else {
@@ -44,7 +45,8 @@ package final class TrainingBench {
     engine = TrainingEngine(
       model, seed: 1, lanes: workload.lanes,
       laneCapacity: (workload.batch + workload.lanes - 1) / workload.lanes * sentences.longest
-        + sentences.longest, threads: threads, precision: workload.precision)
+        + sentences.longest, threads: threads, precision: workload.precision,
+      ranks: ranks)
     if let weights {
       try ParameterFile.read(into: engine.parameters, arrays: [.weights], from: weights)
     }

@@ -8,6 +8,8 @@ package protocol Communicator: AnyObject, Sendable {
   var rank: Int { get }
   /// Ranks in all.
   var size: Int { get }
+  /// Name and version of what carries the bytes; nil within one process.
+  var implementation: String? { get }
 
   /// Returns when all ranks have come here.
   func barrier() throws
@@ -29,12 +31,19 @@ package protocol Communicator: AnyObject, Sendable {
 /// Another rank has ended the computation.
 package struct RanksAborted: Error, Equatable, Sendable, CustomStringConvertible {
   package let reason: String
+  /// The rank that tells people; nil where that is done.
+  package let speaker: Int?
   package var description: String { "another rank has stopped: \(reason)" }
 
-  package init(reason: String) { self.reason = reason }
+  package init(reason: String, speaker: Int? = 0) {
+    self.reason = reason
+    self.speaker = speaker
+  }
 }
 
 extension Communicator {
+  package var implementation: String? { nil }
+
   /// Whether this rank decides about files, locks, signals and what people are told.
   package var decides: Bool { rank == 0 }
 

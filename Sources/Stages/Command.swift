@@ -30,6 +30,8 @@ package struct ProcessEnding: Error, Equatable {
     switch error {
     case let error as ProcessEnding:
       self = error
+    case let error as CommonEnding:
+      self = error.ending
     case let error as UserError:
       self.init(status: ExitStatus.userError, message: "error: \(error)")
     case let error as InterruptedError:

@@ -126,13 +126,19 @@ private struct Ancestry {
 enum Executable {
   /// What `make build` wrote beside the executable: the commit it was built from.
   static var codeVersion: String {
-    let directory = path.prefix(through: path.lastIndex(of: "/") ?? path.startIndex)
     guard let bytes = try? FileBytes.read(directory + "code-version") else { return "not recorded" }
     return String(decoding: bytes, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
   }
 
   /// SHA-256 of the executable.
-  static func digest() throws -> String { SHA256.hex(of: try FileBytes.read(path)) }
+  static func digest() throws -> String { try digestOnce.get() }
+
+  private static let digestOnce = Result { SHA256.hex(of: try FileBytes.read(path)) }
+
+  /// Where it lies, with the slash.
+  static var directory: String {
+    String(path.prefix(through: path.lastIndex(of: "/") ?? path.startIndex))
+  }
 
   private static var path: String {
     (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe"))

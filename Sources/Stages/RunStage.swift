@@ -1,6 +1,7 @@
 import Contracts
 import Foundation
 import Parallel
+import Ranks
 import Support
 
 /// What the body of a stage gets.
@@ -53,14 +54,26 @@ package struct StageContext {
 /// whether there is anything to do, and writes evidence; the others wait for its verdict. When any rank
 /// fails, all end with the same exit status and one message. `body` runs on every rank.
 ///
-/// - Parameter libraries: versions of the libraries that the stage computes with, for the evidence.
+/// - Parameters:
+///   - libraries: versions of the libraries that the stage computes with, for the evidence.
+///   - ranks: nil for a stage that one process runs: where a launcher has started several, the others do
+///     nothing.
 /// - Throws: `UserError` for everything its reader can mend, and what `body` throws.
 package func runStage(
   _ stage: Stage, options: StageOptions, libraries: [String: String] = [:],
-  ranks: any Communicator = LocalCommunicator(), body: (StageContext) throws -> Void
+  ranks given: (any Communicator)? = nil, body: (StageContext) throws -> Void
 ) throws {
+  if given == nil, let launch = Launch(environment: ProcessInfo.processInfo.environment),
+    launch.rank != 0
+  {
+    return
+  }
+  let ranks = given ?? LocalCommunicator()
+  var libraries = libraries
+  libraries["mpi"] = ranks.implementation
   try StageRanks(ranks).together {
     try Host.requireBuildFeatures()
+    try RankAgreement.require(ranks, options, libraries: libraries)
     guard let run = try begin(stage, options: options, ranks: ranks) else {
       return
     }
@@ -73,6 +86,7 @@ package func runStage(
       ranks: ranks)
     do {
       if ranks.decides { try context.evidence.write(to: options.output, isFinished: false) }
+      try RankAgreement.requireShared("\(options.output)/\(EvidenceFile.fileName)", ranks)
       try body(context)
       // The index tells what every rank has done.
       try ranks.barrier()

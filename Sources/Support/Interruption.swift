@@ -11,11 +11,14 @@ package enum Interruption {
   /// From now on a signal ends the process with 128 + its number.
   package static func installImmediate() { ott_signals_install(false) }
 
-  package static var requested: Bool { ott_signal_received() != 0 }
+  package static var requested: Bool { signal != 0 }
+
+  /// The signal that came; 0 for none.
+  package static var signal: Int32 { ott_signal_received() }
 
   /// Throws `InterruptedError` when a signal came.
   package static func check() throws {
-    let signal = ott_signal_received()
+    let signal = signal
     if signal != 0 { throw InterruptedError(signal: signal) }
   }
 }

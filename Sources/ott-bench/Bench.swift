@@ -9,12 +9,13 @@ import Support
 @main
 struct Bench: Command {
   static let configuration = CommandConfiguration(
-    commandName: "ott-bench", abstract: "Times training, generation, tokenizers and f-grams.",
+    commandName: "ott-bench",
+    abstract: "Times training, generation, tokenizers, f-grams and ranks.",
     version: versionText("ott-bench"),
     subcommands: [
       Tokens.self, Weights.self, Train.self, Generate.self, Step.self, Table.self, Scaling.self,
       Heads.self, Drafts.self, FGramSteps.self, ComparePrecisions.self, Tokenizers.self,
-      Discovery.self, Store.self,
+      Discovery.self, Store.self, RankSteps.self,
     ])
 }
 

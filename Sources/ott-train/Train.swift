@@ -14,11 +14,13 @@ struct Train: Command {
     discussion: """
       Writes weights at the evaluation points, metrics.jsonl and, last, index.json. A run that was \
       interrupted or killed goes on from its checkpoint when the same command is given again, and \
-      ends with the same bytes as an undisturbed one.
+      ends with the same bytes as an undisturbed one. Processes that mpirun or srun has started \
+      share the work.
       """,
     version: versionText("ott-train", stage: Stage.train.version))
 
   @OptionGroup var options: StageOptions
+  @OptionGroup var ranks: RankOptions
 
   @Option(
     name: .long,
@@ -36,25 +38,24 @@ struct Train: Command {
   func run() throws {
     try BLAS.configure()
     Interruption.install()
-    try runStage(.train, options: options, libraries: BLAS.libraries) { context in
-      let summary = try TrainingStage.run(
-        context.configuration, output: context.output, threads: context.threads,
-        isQuiet: context.isQuiet, title: context.title, stopAfter: stopAfter,
-        ranks: context.ranks, shouldStop: { Interruption.requested })
-      let text = summary.text(output: context.output)
-      guard summary.outcome == .finished else {
-        if try context.agreed({ Interruption.requested }) {
-          if context.ranks.decides {
-            StandardError.write(text + "\n")
-            try Interruption.check()
-          }
-          // Others end as rank 0 does.
-          try context.ranks.barrier()
-        }
-        throw CleanExit.message(text)
-      }
-      context.say(text)
-      for (name, fact) in summary.facts { context.evidence[name] = fact }
+    try Self.withRanks(ranks) { ranks in
+      try runStage(.train, options: options, libraries: BLAS.libraries, ranks: ranks, body: train)
     }
+  }
+
+  private func train(_ context: StageContext) throws {
+    let summary = try TrainingStage.run(
+      context.configuration, output: context.output, threads: context.threads,
+      isQuiet: context.isQuiet, title: context.title, stopAfter: stopAfter,
+      ranks: context.ranks, shouldStop: { Interruption.requested })
+    let text = summary.text(output: context.output)
+    guard summary.outcome == .finished else {
+      let signal = try context.ranks.broadcast(Int(Interruption.signal))
+      if signal == 0 { throw CommonEnding(of: CleanExit.message(text)) }
+      if context.ranks.decides { StandardError.write(text + "\n") }
+      throw CommonEnding(of: InterruptedError(signal: Int32(signal)))
+    }
+    context.say(text)
+    for (name, fact) in summary.facts { context.evidence[name] = fact }
   }
 }

@@ -14,7 +14,8 @@ class Values(Case):
                 ("FIGURE=figure2\tfigure9", "FIGURE"), ("STAGE=", "''"), ("JOBS=0", "'0'"),
                 ("JOBS=-1", "'-1'"), ("JOBS=x", "'x'"), ("JOBS=1.5", "'1.5'"), ("JOBS=2 3", "'2 3'"),
                 ("JOBS=99999999999", "'99999999999'"), ("JOBS=\"", "JOBS"), ("THREADS=0", "'0'"),
-                ("THREADS=two", "'two'"), ("PRECISION=foo", "'foo'"), ("PRECISION=float32 ", "float32 "),
+                ("THREADS=two", "'two'"), ("RANKS=0", "'0'"), ("RANKS=4 4", "'4 4'"), ("MPIRUN=", "''"),
+                ("MPIRUN=mpirun -n 2", "'mpirun -n 2'"), ("PRECISION=foo", "'foo'"), ("PRECISION=float32 ", "float32 "),
                 ("RUN=a\nb", "'a\\nb'"), ("NUMBER=a\nb", "NUMBER"), ("LAUNCH=a\nb", "LAUNCH")]:
             for goal in ["figure2", "plan"]:
                 with self.subTest(value, goal=goal):
@@ -67,6 +68,25 @@ class Launch(Case):
             launched = stage in ("train", "evaluate")
             self.assertEqual(line.startswith('env A="b c" srun -n 16 /'), launched, line)
             self.assertEqual(line.startswith("/"), not launched, line)
+
+    def test_ranks_share_trainings_alone(self):
+        self.place.make("clean")
+        for values, launch, threads in [
+                (["RANKS=4", "JOBS=1", "THREADS=3"], "tools/ranks 4 ", "3"),
+                (["RANKS=9999", "JOBS=1"], "tools/ranks 9999 ", "1"),
+                (["RANKS=2", "LAUNCH=srun -n 2", "THREADS=5"], "srun -n 2 ", "5")]:
+            result = self.place.make("-n", "figure2", *values)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            lines = re.findall(r"^.*/ott-[a-z]+ --config .*$", result.stdout, re.MULTILINE)
+            trained = [line for line in lines if "/ott-train " in line]
+            self.assertTrue(trained and len(lines) > len(trained))
+            for line in trained:
+                self.assertTrue(line.startswith(launch + "/"), line)
+                self.assertIn(f"--threads {threads} --ranks {values[0][6:]} ", line)
+            for line in lines:
+                if line not in trained:
+                    self.assertNotIn("ranks", line)
+                    self.assertEqual(line.startswith("srun"), "LAUNCH" in str(values) and "/ott-evaluate " in line)
 
     def test_rerun_launches_the_same(self):
         for stage, count in [("sample", 0), ("train", 1)]:

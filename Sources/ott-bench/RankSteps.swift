@@ -1,0 +1,79 @@
+import ArgumentParser
+import Benchmark
+import Foundation
+import Kernels
+import Parallel
+import Stages
+import Support
+
+struct RankSteps: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "ranks",
+    abstract: "Time training steps that ranks share, and messages between them.",
+    discussion: """
+      Start it by tools/ranks, mpirun or srun. Prints a line of CSV for the model without tables and \
+      one for each m of over-encoding's (order 3 in 2 slices), then one for each size of message to \
+      and from a neighbour. Times are those of rank 0.
+      """)
+
+  @OptionGroup var options: WorkloadOptions
+  @OptionGroup var ranks: RankOptions
+  @Option(help: "Rows m of over-encoding's tables, comma-separated; 0: the model without.")
+  var rows = "0,100000"
+  @Option(help: "Timed steps of each.") var steps = 20
+  @Option(help: "Bytes of a message, comma-separated.") var messages = "8,32768,2097152,33554432"
+  @Option(help: "Rounds of each size of message.") var rounds = 20
+
+  func validate() throws {
+    for (option, list) in [("--rows", rows), ("--messages", messages)]
+    where RankSteps.numbers(list) == nil {
+      throw ValidationError("\(option): expected numbers separated by commas, found '\(list)'.")
+    }
+    try requireCount(steps, of: "--steps", upTo: 1_000_000)
+    try requireCount(rounds, of: "--rounds", upTo: 1_000_000)
+  }
+
+  private static func numbers(_ list: String) -> [Int]? {
+    if list.isEmpty { return [] }
+    let parts = list.split(separator: ",", omittingEmptySubsequences: false)
+    let numbers = parts.compactMap { Int($0) }
+    return numbers.count == parts.count && numbers.allSatisfy { $0 >= 0 } ? numbers : nil
+  }
+
+  func run() throws {
+    try BLAS.configure()
+    try Bench.withRanks(ranks, measure)
+  }
+
+  private func measure(_ ranks: any Communicator) throws {
+    let workload = try options.workload()
+    guard ranks.size <= workload.lanes, ranks.size & (ranks.size - 1) == 0 else {
+      throw CommonEnding(
+        of: UserError(
+          "ranks", expected: "a power of two, at most the \(workload.lanes) lanes of a batch",
+          found: "\(ranks.size)", remedy: "Start fewer, or raise --lanes."))
+    }
+    let bench = RanksBench(ranks: ranks, threads: options.threads)
+    let say = { (cells: [String]) in
+      if ranks.decides { try tell(cells.joined(separator: ",")) }
+    }
+    try say(["what", "ranks", "threads", "size", "ms", "per_s", "reduction_share", "loss"])
+    let common = ["\(ranks.size)", "\(options.threads)"]
+    let digits = { (value: Double) in String((value * 1e4).rounded() / 1e4) }
+    for m in RankSteps.numbers(rows) ?? [] {
+      let found = try bench.steps(workload, rows: m == 0 ? nil : m, steps: steps)
+      try say(
+        [m == 0 ? "dense" : "over-encoded"] + common
+          + [
+            "\(m)", digits(1e3 * found.seconds), digits(found.tokensPerSecond),
+            digits(found.reductionShare), "\(found.loss)",
+          ])
+    }
+    for bytes in ranks.size > 1 ? RankSteps.numbers(messages) ?? [] : [] {
+      let seconds = try bench.message(bytes: bytes, rounds: rounds)
+      try say(
+        ["message"] + common
+          + ["\(bytes)", digits(1e3 * seconds), digits(Double(bytes) / seconds), "", ""])
+    }
+  }
+}
