@@ -193,7 +193,8 @@ let package = Package(
     .testTarget(
       name: "CommandTests",
       dependencies: [
-        "Contracts", "Support", "Shards", "NGrams", "Tokenization", "Planning", "Fuzzing",
+        "Contracts", "Support", "Shards", "NGrams", "Kernels", "Tokenization", "Planning",
+        "Fuzzing",
         "ott-sample",
         "ott-vocabulary",
         "ott-tokenize", "ott-discover", "ott-map", "ott-train", "ott-materialize", "ott-evaluate",
