@@ -212,7 +212,8 @@ let package = Package(
     .testTarget(
       name: "CommandTests",
       dependencies: [
-        "Contracts", "Support", "Shards", "NGrams", "Tokenization", "Planning", "Fuzzing",
+        "Contracts", "Support", "Shards", "NGrams", "Kernels", "Tokenization", "Planning",
+        "Fuzzing",
         "ott-sample",
         "ott-vocabulary",
         "ott-import", "ott-export",

@@ -12,7 +12,7 @@ package struct Launch: Equatable, Sendable {
   package let launcher: String
   package let rank: Int
   package let size: Int
-  /// Nil: any.
+  /// Nil where the launcher tells no MPI of the others.
   package let library: Library?
 
   /// Where an MPI is chosen by hand: `none` for a process that is no rank whatever started it, the name of
@@ -79,12 +79,17 @@ package struct Launch: Equatable, Sendable {
       }
       return path
     }
-    let kinds = library.map { [$0] } ?? Library.allCases
-    let paths = kinds.map { "\(directory)/\($0.rawValue).so" }
-    guard let path = paths.first(where: exists) else {
+    guard let library else {
       throw UserError(
-        "the MPI of \(launcher)", expected: "its library \(paths.joined(separator: " or "))",
-        found: "none", remedy: remedy)
+        "ranks", expected: "\(size) that \(launcher) tells an MPI of",
+        found: "that it tells none, so that each would believe that it is alone",
+        remedy: "Start them with srun --mpi=pmix for Open MPI, or srun --mpi=pmi2 for MPICH "
+          + "(srun --mpi=list says what there is).")
+    }
+    let path = "\(directory)/\(library.rawValue).so"
+    guard exists(path) else {
+      throw UserError(
+        "the MPI of \(launcher)", expected: "its library \(path)", found: "none", remedy: remedy)
     }
     return path
   }
