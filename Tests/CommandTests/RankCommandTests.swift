@@ -189,9 +189,8 @@ struct RankCommandTests {
   private func processes(_ output: String) throws -> [Int: Int32] {
     try AtomicFile.names(in: "/proc").reduce(into: [:]) { found, name in
       guard let process = Int32(name),
-        let command = FileHandle(forReadingAtPath: "/proc/\(name)/cmdline")?.readDataToEndOfFile(),
-        let environment = FileHandle(forReadingAtPath: "/proc/\(name)/environ")?
-          .readDataToEndOfFile()
+        let command = try? Data(contentsOf: URL(filePath: "/proc/\(name)/cmdline")),
+        let environment = try? Data(contentsOf: URL(filePath: "/proc/\(name)/environ"))
       else { return }
       let words = command.split(separator: 0).map { String(decoding: $0, as: UTF8.self) }
       guard words.first?.hasSuffix("/ott-train") == true, words.contains(output) else { return }
@@ -209,7 +208,7 @@ struct RankCommandTests {
   @Test func aRankThatIsNoMoreEndsAll() throws {
     let data = try map()
     let config = try write(
-      Self.configuration("gpt2", overEncoding: true, epochs: 100, checkpoints: 2), data,
+      Self.configuration("gpt2", overEncoding: true, epochs: 100, checkpoints: 10), data,
       name: "kill")
     #expect(try alone(config, output: "whole").status == 0)
     let expected = try identity("whole")
@@ -237,8 +236,8 @@ struct RankCommandTests {
         #expect(seconds < 10, "\(mpi.name) \(ranks) \(victim) \(signal)")
         let messages = result.errors.split(separator: "\n").filter { $0.hasPrefix("error: ") }
         #expect(messages.count <= 1, "\(mpi.name) \(ranks) \(victim) \(signal): \(result.all)")
-        if mpi.name == "mpich" && signal == SIGKILL {
-          #expect(result.errors.contains("EXIT STRING"), "\(result.all)")
+        if mpi.name == "mpich" && messages.isEmpty {
+          #expect(result.all.contains("EXIT STRING"), "\(result.all)")
         } else {
           #expect(
             messages.first?.hasPrefix("error: rank \(victim) (process \(process) on ") == true,
