@@ -130,7 +130,7 @@ test: $(BUILT) referee ## build and run every test
 	BIN=$(BIN) MANUAL=$(MANUAL) python3 -B -m unittest discover --quiet --start-directory Tests/MakeTests
 	tools/install-dependencies --for-tests
 	swift build --build-tests $(BUILD_FLAGS)
-	tools/build-mpi .build/$(CONFIGURATION) || true
+	tools/build-mpi .build/$(CONFIGURATION) || [ $$? -eq 3 ] # without an MPI ranks are not tested, which a line says
 	place=$$(mktemp -d); trap 'rm -rf "$$place"' EXIT; TMPDIR="$$place/" swift test --skip-build $(BUILD_FLAGS)
 
 # numpy and scipy of python3, or where it has none an environment of their own.
