@@ -67,7 +67,7 @@ package enum SafeTensors {
       }
     }
 
-    var bytes: Int { shape.reduce(dtype.bytes, *) }
+    package var bytes: Int { shape.reduce(dtype.bytes, *) }
   }
 
   static let metadataKey = "__metadata__"

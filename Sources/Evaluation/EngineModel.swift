@@ -111,9 +111,12 @@ package final class EngineModel: LabelModel, @unchecked Sendable {
   }
 
   package func makeSession(rows: Int, sequences: Int) -> any LabelSession {
-    EngineSession(
+    let configuration = stored?.configuration ?? configuration
+    let parameters = stored?.parameters ?? parameters
+    return EngineSession(
       configuration,
-      scoring: scoringEngine(rows: rows, threads: 1),
+      scoring: ScoringEngine(
+        configuration, parameters: parameters, laneCapacity: max(1, rows), threads: 1),
       decoding: DecodingEngine(
         configuration, parameters: parameters, capacity: max(1, sequences),
         beginnings: Self.beginningsPerSequence * sequences))

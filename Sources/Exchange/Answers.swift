@@ -64,7 +64,7 @@ package struct Answers {
   package func write(to path: String) throws {
     try OutputPath.require(file: path, apartFrom: run.sources)
     try run.index.verify(run.snapshot)
-    let model = EngineModel(run.model)
+    let model = EngineModel(run.model, fGrams: run.rows.fGrams, threads: 1)
     try model.load(run.index.path(of: run.snapshot))
     let (logProbabilities, generated) = try answers(of: model)
     try logProbabilities.withUnsafeBufferPointer { values in

@@ -39,6 +39,7 @@ package struct ExportDirectory {
     (
       run.published.headClass, !run.published.isStock,
       4 * run.model.publishedTensors.reduce(0) { $0 + $1.count }
+        + run.published.furtherTensors.reduce(0) { $0 + $1.bytes }
     )
   }
 
@@ -103,7 +104,8 @@ package struct ExportDirectory {
         "\(source.path): tensor \(tensor.name)", expected: "shape \(tensor.shape)",
         found: source.tensors[tensor.name].map { "\($0.shape)" } ?? "no such tensor")
     }
-    let shards = shards(tensors)
+    let shards = shards(
+      tensors.map { tensor(of: $0, in: source) } + run.published.furtherTensors)
     var digests: [String: String] = [:]
     var places: [String: ConfigValue] = [:]
     for (i, shard) in shards.enumerated() {
@@ -111,7 +113,7 @@ package struct ExportDirectory {
       let name = shards.count == 1 ? Self.weightsName : Self.shardName(i + 1, of: shards.count)
       digests[name] = try SafeTensors.write(
         to: "\(directory)/\(name)", metadata: ["format": "pt"],
-        tensors: shard.map { tensor(of: $0, in: source) })
+        tensors: shard)
       for tensor in shard { places[tensor.name] = .string(name) }
     }
     guard shards.count > 1 else { return digests }
@@ -124,16 +126,16 @@ package struct ExportDirectory {
   }
 
   /// Tensors in order, file by file; one that is larger than a file has one to itself.
-  private func shards(_ tensors: [PublishedTensor]) -> [[PublishedTensor]] {
-    var shards: [[PublishedTensor]] = [[]]
+  private func shards(_ tensors: [SafeTensors.Tensor]) -> [[SafeTensors.Tensor]] {
+    var shards: [[SafeTensors.Tensor]] = [[]]
     var bytes = 0
     for tensor in tensors {
-      if bytes > 0, bytes + 4 * tensor.count > shardBytes {
+      if bytes > 0, bytes + tensor.bytes > shardBytes {
         shards.append([])
         bytes = 0
       }
       shards[shards.count - 1].append(tensor)
-      bytes += 4 * tensor.count
+      bytes += tensor.bytes
     }
     return shards
   }

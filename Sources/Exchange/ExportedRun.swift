@@ -26,20 +26,36 @@ package struct ExportedRun {
 
   /// - Parameters:
   ///   - step: of the snapshot; the last unless given.
-  ///   - tokenizer: its place; where the run's evidence saw it unless given.
-  /// - Throws: `UserError` where the run is not finished or was altered, has no such snapshot or tokenizer,
-  ///   or cannot be exported.
-  package init(run directory: String, step: Int? = nil, tokenizer path: String? = nil) throws {
-    index = try TrainingRunIndex(directory: directory)
+  ///   - tokenizer, fGrams: the places of what the run's data were made with; where its evidence saw them
+  ///     unless given.
+  /// - Throws: `UserError` where the run is not finished or was altered, has no such snapshot, tokenizer or
+  ///   f-grams, or cannot be exported.
+  package init(
+    run directory: String, step: Int? = nil, tokenizer path: String? = nil,
+    fGrams fGramsPath: String? = nil
+  ) throws {
+    let index = try TrainingRunIndex(directory: directory)
     let source = "\(directory)/\(StageIndex.fileName)"
     var reader = try ConfigReader(index.model, source: source, path: "model")
-    model = try ModelConfiguration(reader: &reader)
+    let model = try ModelConfiguration(reader: &reader)
     try reader.finish()
-    rows = try TokenRows(model, data: index.data, source: source)
-    published = try PublishedModel(model, value: index.model, rows: rows, source: source)
+    let evidence = try? EvidenceFile(directory: directory, id: index.id)
+    let text = try TextMap(index.data, source: source)
+    let fGrams = try text.flatMap { text in
+      try RunFGrams(of: text.columns, model, at: fGramsPath) { id in
+        try Self.place(of: id, .discover, "--fgrams", evidence, source: source)
+      }
+    }
+    guard fGrams != nil || fGramsPath == nil else {
+      throw UserError(
+        "--fgrams", expected: "no f-grams: the run has none", found: fGramsPath ?? "none")
+    }
+    (self.index, self.model, self.evidence) = (index, model, evidence)
+    rows = try TokenRows(model, data: index.data, fGrams: fGrams?.set, source: source)
+    published = try PublishedModel(
+      model, value: index.model, rows: rows, fGrams: fGrams, source: source)
     snapshot = try Self.snapshot(of: index, step: step)
-    evidence = try? EvidenceFile(directory: directory, id: index.id)
-    guard let text = try TextMap(index.data, source: source) else {
+    guard let text else {
       guard path == nil else {
         throw UserError(
           "--tokenizer", expected: "no tokenizer: the run is over a grammar's symbols",
@@ -49,20 +65,22 @@ package struct ExportedRun {
       (begin, end) = (NGramVocabulary.bos, NGramVocabulary.eos)
       return
     }
-    let place = try path ?? Self.place(of: text.tokenizer, evidence, source: source)
-    let model = try BytePairModel.load(input: .init(id: text.tokenizer, path: place))
-    guard model.vocabularySize == text.vocabulary else {
+    let place =
+      try path
+      ?? Self.place(of: text.tokenizer, .vocabulary, "--tokenizer", evidence, source: source)
+    let tokens = try BytePairModel.load(input: .init(id: text.tokenizer, path: place))
+    guard tokens.vocabularySize == text.vocabulary else {
       throw UserError(
         "\(place): tokenizer", expected: "\(text.vocabulary) tokens, the run's",
-        found: "\(model.vocabularySize)", remedy: "Give the run's own by --tokenizer.")
+        found: "\(tokens.vocabularySize)", remedy: "Give the run's own by --tokenizer.")
     }
     tokenizer = try TokenizerSource(path: place).huggingFaceFile
-    sources = [directory, place]
+    sources = [directory, place] + [fGrams?.place].compactMap { $0 }
     var data = try ConfigReader(index.data, source: source, path: "data")
     begin = nil
     end = try data.optionalInt("endOfText", in: 0...max(0, text.vocabulary - 1))
     endOfText = end.flatMap { id in
-      model.addedTokens.first { $0.id == UInt32(id) }.map {
+      tokens.addedTokens.first { $0.id == UInt32(id) }.map {
         String(decoding: $0.content, as: UTF8.self)
       }
     }
@@ -83,16 +101,16 @@ package struct ExportedRun {
     return found
   }
 
-  /// Where the tokenizer `id` lay when the run was made.
+  /// Where the output `id` of a stage, or the file of this id, lay when the run was made.
   private static func place(
-    of id: String, _ evidence: EvidenceFile?, source: String
+    of id: String, _ stage: Stage, _ option: String, _ evidence: EvidenceFile?, source: String
   ) throws -> String {
-    let planned = "data/\(Stage.vocabulary.rawValue)/\(id)"
+    let planned = "data/\(stage.rawValue)/\(id)"
     if FileBytes.exists("\(planned)/\(StageIndex.fileName)") { return planned }
     let record = evidence?.history.first { $0["id"] == .string(id) }
     if case .string(let path)? = record?["path"], FileBytes.exists(path) { return path }
     throw UserError(
-      "\(source): the run's tokenizer \(id)", expected: planned, found: "nothing there",
-      remedy: "Give its place by --tokenizer.")
+      "\(source): \(id), which the run's data were made with", expected: planned,
+      found: "nothing there", remedy: "Give its place by \(option).")
   }
 }

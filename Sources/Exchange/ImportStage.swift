@@ -60,7 +60,7 @@ package enum ImportStage {
       to: output, configuration: configuration,
       content: [
         "model": value, "parameterCount": .integer(model.parameterCount),
-        "data": data(model, tokens, tokenizer: tokenizer.id, directory),
+        "data": data(imported, tokens, tokenizer: tokenizer.id, directory),
         "steps": 0, DataKind.text.sequences: 0, "rows": 0, DataKind.text.symbols: 0, "seed": 0,
         "dataSeed": 0, "snapshots": [snapshot.value],
       ])
@@ -82,7 +82,9 @@ package enum ImportStage {
     guard parameters.vocabulary == .tokenizer, tokens < imported.model.labels else {
       return (imported.value, imported.model)
     }
-    guard imported.model.overEncoding == nil, case .object(var members) = imported.value else {
+    guard imported.model.overEncoding == nil, imported.model.fGrams == nil,
+      case .object(var members) = imported.value
+    else {
       throw UserError(
         "\(path): vocabulary",
         expected: "'\(ImportParameters.Vocabulary.model.rawValue)' of a model with n-grams",
@@ -97,15 +99,18 @@ package enum ImportStage {
 
   /// What a map set over the model's text says of it.
   private static func data(
-    _ model: ModelConfiguration, _ tokens: BytePairModel, tokenizer: String,
+    _ imported: ImportedModel, _ tokens: BytePairModel, tokenizer: String,
     _ directory: ModelDirectory
   ) -> ConfigValue {
     var members: [String: ConfigValue] = [
-      "kind": .string(DataKind.text.rawValue),
-      "content": .string(TextMap.Content.ngramIDs.rawValue),
-      "order": 2, "vocabulary": .integer(tokens.vocabularySize), "tokenizer": .string(tokenizer),
+      "kind": .string(DataKind.text.rawValue), "vocabulary": .integer(tokens.vocabularySize),
+      "tokenizer": .string(tokenizer),
       "labelBytes": .array(tokens.textBytes.map(ConfigValue.integer)),
     ]
+    members.merge(
+      imported.fGrams?.columns
+        ?? ["content": .string(TextMap.Content.ngramIDs.rawValue), "order": 2]
+    ) { $1 }
     // A model may name several, of which none is the one behind a document.
     if case .integer(let end)? = directory.configuration["eos_token_id"],
       end < tokens.vocabularySize,

@@ -7,6 +7,8 @@ struct ImportedModel {
   /// The object that `model` is read from.
   let value: ConfigValue
   let model: ModelConfiguration
+  /// Those that it was trained with.
+  let fGrams: RunFGrams.Source?
   /// Where each parameter lies.
   private let places: [String: (file: SafeTensorsFile, name: String)]
 
@@ -20,7 +22,12 @@ struct ImportedModel {
     let source = directory.configurationPath
     if type == PublishedModel.ownType {
       value = try Self.own(&reader)
+      fGrams = try reader.optionalObject(PublishedModel.fGramsKey).map { object in
+        var object = object
+        return try RunFGrams.Source(&object)
+      }
     } else {
+      fGrams = nil
       guard let architecture = Architecture(rawValue: type) else {
         let known = Architecture.allCases.map(\.rawValue) + [PublishedModel.ownType]
         throw UserError(
@@ -41,10 +48,18 @@ struct ImportedModel {
     var parts = try ConfigReader(value, source: source, path: PublishedModel.ownKey)
     model = try ModelConfiguration(reader: &parts)
     try parts.finish()
-    let head = "lm_head.weight"
+    guard model.fGrams?.longest == fGrams?.longest else {
+      throw UserError(
+        "\(source): \(PublishedModel.fGramsKey)",
+        expected: model.fGrams.map { "f-grams of up to \($0.longest) tokens, the model's" }
+          ?? "none",
+        found: fGrams.map { "of up to \($0.longest)" } ?? "none", remedy: "Export the run again.")
+    }
+    // A file may repeat a head that is tied.
+    var others: Set<String> = model.outputs[0].isTied ? ["lm_head.weight"] : []
+    if let longest = fGrams?.longest { others.formUnion((2...longest).map(RunFGrams.keyName)) }
     places = try directory.locate(
-      model.publishedTensors, prefix: Swift.type(of: model.trunk).prefix,
-      tied: model.outputs[0].isTied ? head : nil)
+      model.publishedTensors, prefix: Swift.type(of: model.trunk).prefix, others: others)
   }
 
   /// The model of a directory that we exported: without heads on tokens further ahead, which are not in it.

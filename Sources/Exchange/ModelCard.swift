@@ -74,6 +74,12 @@ struct ModelCard {
           + "sequence in the cache, so `generate()` is exact, with beams and padding on the left too."
       )
     }
+    if let fGrams = run.model.fGrams {
+      notes.append(
+        "The embedding of a token is the last row of a second transformer, `fgrams`, over the longest "
+          + "frequent n-gram of 2 to \(fGrams.longest) tokens that ends there, where there is one. Their "
+          + "keys are in the weights; each distinct one of a call is computed once.")
+    }
     let left = run.model.unpublishedTensors
     if !left.isEmpty {
       notes.append(

@@ -92,16 +92,16 @@ struct ModelDirectory {
   /// The file of each tensor, and its name there, by the names of `tensors`: a file may leave out the prefix
   /// of the trunk, as that of GPT-2 on the hub does.
   ///
-  /// - Parameter tied: the name of a head that is tied, which a file may repeat.
+  /// - Parameter others: names of what a file may hold besides.
   /// - Throws: `UserError` naming the first tensor that is missing, misshapen, of a form that is not read,
   ///   or too much.
   func locate(
-    _ tensors: [PublishedTensor], prefix: String, tied: String?
+    _ tensors: [PublishedTensor], prefix: String, others: Set<String>
   ) throws -> [String: (file: SafeTensorsFile, name: String)] {
+    let known = Set(tensors.map(\.name)).union(others)
     var names: [String: String] = [:]
     for name in places.keys.sorted() where !Self.buffers.contains(where: name.hasSuffix) {
-      let full =
-        name.hasPrefix(prefix + ".") || name.hasPrefix("lm_head.") ? name : "\(prefix).\(name)"
+      let full = known.contains(name) || name.hasPrefix(prefix + ".") ? name : "\(prefix).\(name)"
       if let other = names.updateValue(name, forKey: full) {
         throw UserError(
           "\(path): tensor \(full)", expected: "it once", found: "\(other) and \(name)")
@@ -127,7 +127,7 @@ struct ModelDirectory {
       }
       result[tensor.name] = (file, name)
     }
-    if let extra = names.keys.sorted().first(where: { $0 != tied }) {
+    if let extra = names.keys.sorted().first(where: { !others.contains($0) }) {
       throw UserError(
         "\(path): tensor \(names[extra] ?? extra)", expected: "only tensors of the model",
         found: "one that it does not have",

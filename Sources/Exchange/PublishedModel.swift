@@ -1,3 +1,4 @@
+import Checkpoints
 import Models
 import NGrams
 import Support
@@ -9,6 +10,8 @@ struct PublishedModel {
   static let ownType = "overtoken"
   /// The key of its `config.json` under which the model stands as we read it.
   static let ownKey = "overtoken"
+  /// That of the f-grams.
+  static let fGramsKey = "fgrams"
   private static let ownClass = "OvertokenForCausalLM"
   private static let module = "modeling_overtoken"
   static let moduleFile = module + ".py"
@@ -20,33 +23,30 @@ struct PublishedModel {
   private let isTied: Bool
   /// Rows of n-grams that a modelling file has to look up; none for a class of transformers'.
   private let tables: [PublishedTable]
+  private let fGrams: RunFGrams?
 
   /// - Parameters:
   ///   - value: the object that `model` was read from.
   ///   - rows: how tokens become the rows that it reads.
+  ///   - fGrams: of a model that has them.
   /// - Throws: `UserError` for a model that cannot be exported, which says what can.
-  init(_ model: ModelConfiguration, value: ConfigValue, rows: TokenRows, source: String) throws {
+  init(
+    _ model: ModelConfiguration, value: ConfigValue, rows: TokenRows, fGrams: RunFGrams?,
+    source: String
+  ) throws {
     guard let trunk = model.trunk as? any PublishedTrunk else {
       preconditionFailure("a trunk that is not published")
     }
-    guard model.fGrams == nil else {
-      throw UserError(
-        "\(source): model", expected: Self.exported, found: "a model with f-grams (fGrams)",
-        remedy: "Its f-gram model has no form in a Hugging Face directory here.")
-    }
     guard rows.labelTokens == 1 else {
       throw UserError(
-        "\(source): model", expected: Self.exported,
+        "\(source): model", expected: "labels of one token",
         found: "labels of \(rows.labelTokens) tokens (map.outputOrder)",
-        remedy: "generate() reads one token a label.")
+        remedy: "generate() reads one token a label: such a model cannot be exported.")
     }
-    (self.model, self.value, self.trunk) = (model, value, trunk)
+    (self.model, self.value, self.trunk, self.fGrams) = (model, value, trunk, fGrams)
     isTied = model.outputs[0].isTied
     tables = model.isStock ? [] : rows.published(width: model.width)
   }
-
-  private static let exported =
-    "a plain, an over-encoded or an n-gram input, and labels of one token"
 
   /// Whether transformers loads it without code of ours.
   var isStock: Bool { model.isStock }
@@ -91,8 +91,27 @@ struct PublishedModel {
       "table_scale": .double(encoding?.tableScale ?? 1), "scale": .double(encoding?.scale ?? 1),
       Self.ownKey: value,
     ]) { $1 }
+    if let fGrams { members[Self.fGramsKey] = .object(self.members(of: fGrams, inner)) }
     return .object(members)
   }
+
+  /// The f-gram model, and its f-grams.
+  private func members(
+    of fGrams: RunFGrams, _ inner: [String: ConfigValue]
+  ) -> [String: ConfigValue] {
+    guard let input = model.fGrams, let trunk = input.model as? any PublishedTrunk else {
+      preconditionFailure("f-grams without a model")
+    }
+    return fGrams.source.members.merging([
+      "trunk": .object(inner.merging(trunk.published) { $1 }),
+      "positions": .bool(input.ownPositions), "normalized": .bool(input.output != .none),
+      "counts": .array(
+        (2...fGrams.set.longest).map { .integer(fGrams.set.ids(ofLength: $0).count) }),
+    ]) { $1 }
+  }
+
+  /// What the directory's weights hold beside the model's own.
+  var furtherTensors: [SafeTensors.Tensor] { fGrams?.tensors ?? [] }
 
   /// `generation_config.json`: greedy.
   ///

@@ -11,12 +11,19 @@ enum TokenRows {
   case overEncoded(OverEncodingMapper)
   /// The rows of n-grams of a grammar's tokens.
   case nGrams(RowMapper, name: String)
+  /// A token, and 1 + the number of the longest f-gram that ends there, or 0.
+  case fGrams(FGramSet)
 
   /// - Parameters:
   ///   - data: metadata of the map set that the run was trained on.
+  ///   - fGrams: of a model that has them.
   ///   - source: the run's index, for messages.
-  init(_ model: ModelConfiguration, data: ConfigValue, source: String) throws {
-    if let encoding = model.overEncoding {
+  init(
+    _ model: ModelConfiguration, data: ConfigValue, fGrams: FGramSet?, source: String
+  ) throws {
+    if let fGrams {
+      self = .fGrams(fGrams)
+    } else if let encoding = model.overEncoding {
       self = .overEncoded(OverEncodingMapper(encoding.layout))
     } else if try TextMap(data, source: source) != nil {
       self = .tokens(vocabulary: model.labels)
@@ -33,6 +40,7 @@ enum TokenRows {
     case .tokens(let vocabulary): vocabulary
     case .overEncoded(let mapper): mapper.layout.vocabulary
     case .nGrams(let mapper, _): mapper.tokenVocabulary
+    case .fGrams(let set): set.vocabulary
     }
   }
 
@@ -47,7 +55,14 @@ enum TokenRows {
     case .tokens: 1
     case .overEncoded(let mapper): 1 + mapper.layout.embedders.count
     case .nGrams(let mapper, _): mapper.tables.count
+    case .fGrams: 2
     }
+  }
+
+  /// All f-grams by number; none of other inputs.
+  var fGrams: [[Int32]] {
+    guard case .fGrams(let set) = self else { return [] }
+    return (0..<set.count).map { set.tokens(of: $0).map { Int32(bitPattern: $0) } }
   }
 
   /// The tables, but for a token's own.
@@ -55,7 +70,7 @@ enum TokenRows {
   /// - Parameter width: columns of the model.
   func published(width: Int) -> [PublishedTable] {
     switch self {
-    case .tokens: []
+    case .tokens, .fGrams: []
     case .overEncoded(let mapper):
       mapper.layout.embedders.enumerated().map { i, embedder in
         PublishedTable(
@@ -81,6 +96,7 @@ struct TokenHistory {
     case token(UInt32)
     case overEncoded(OverEncodingHistory, UInt32)
     case nGrams(IncrementalMapper)
+    case fGrams(LongestMatch, UInt32)
   }
 
   init(_ rows: TokenRows) {
@@ -88,6 +104,7 @@ struct TokenHistory {
     case .tokens: state = .token(0)
     case .overEncoded(let mapper): state = .overEncoded(OverEncodingHistory(mapper), 0)
     case .nGrams(let mapper, _): state = .nGrams(IncrementalMapper(mapper))
+    case .fGrams(let set): state = .fGrams(LongestMatch(set), 0)
     }
   }
 
@@ -101,6 +118,9 @@ struct TokenHistory {
     case .nGrams(var mapper):
       mapper.push(token)
       state = .nGrams(mapper)
+    case .fGrams(var match, _):
+      match.push(token)
+      state = .fGrams(match, token)
     }
   }
 
@@ -110,6 +130,8 @@ struct TokenHistory {
     case .token(let token): token
     case .overEncoded(let history, let token): column == 0 ? token : history.row(of: column - 1)
     case .nGrams(let mapper): mapper.row(of: column)
+    case .fGrams(let match, let token):
+      column == 0 ? token : match.length < 2 ? 0 : UInt32(match.id(ofLength: match.length) + 1)
     }
   }
 }

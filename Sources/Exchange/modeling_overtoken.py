@@ -1,7 +1,7 @@
-"""Models of overtoken whose input is more than one row of one table: over-encoding, and n-grams of symbols.
+"""Models of overtoken whose input is more than one row of one table: over-encoding, n-grams of symbols, f-grams.
 
 The trunk is the class of transformers that `config.trunk` names; this file adds the input (Over-Tokenized
-Transformer, section 3 and Algorithm 1). An n-gram needs the tokens before the newest one, so the ids of a
+Transformer, section 3 and Algorithm 1; SCONE, Algorithm 1). An n-gram needs the tokens before the newest one, so the ids of a
 sequence live in the cache beside its keys and values: whatever reorders, repeats or crops these does the
 same to the ids.
 """
@@ -19,11 +19,12 @@ NONE = -1
 class OvertokenConfig(PretrainedConfig):
     model_type = "overtoken"
 
-    def __init__(self, trunk=None, trunk_name="model", token_table="embed_tokens", tables=(), **kwargs):
+    def __init__(self, trunk=None, trunk_name="model", token_table="embed_tokens", tables=(), fgrams=None, **kwargs):
         self.trunk = dict(trunk or {})
         self.trunk_name = trunk_name
         self.token_table = token_table
         self.tables = list(tables)
+        self.fgrams = fgrams
         self.use_cache = kwargs.pop("use_cache", True)
         super().__init__(**kwargs)
 
@@ -62,6 +63,13 @@ class IdCache(DynamicCache):
         self.ids = None
 
 
+def trunk_of(described, attention):
+    """The class of transformers that a configuration names, its weights not loaded yet."""
+    described = dict(described)
+    config = AutoConfig.for_model(described.pop("model_type"), **described)
+    return AutoModel.from_config(config, attn_implementation=attention)
+
+
 class OvertokenForCausalLM(PreTrainedModel, GenerationMixin):
     config_class = OvertokenConfig
     _supports_sdpa = True
@@ -69,10 +77,7 @@ class OvertokenForCausalLM(PreTrainedModel, GenerationMixin):
 
     def __init__(self, config):
         super().__init__(config)
-        inner = dict(config.trunk)
-        trunk = AutoModel.from_config(
-            AutoConfig.for_model(inner.pop("model_type"), **inner), attn_implementation=config._attn_implementation
-        )
+        trunk = trunk_of(config.trunk, config._attn_implementation)
         setattr(self, config.trunk_name, trunk)
         C = config.hidden_size
         own = getattr(trunk, config.token_table)
@@ -91,9 +96,25 @@ class OvertokenForCausalLM(PreTrainedModel, GenerationMixin):
         if not config.tied_head:
             self.lm_head = nn.Linear(C, config.vocab_size, bias=False)
         # The trunk's own table of tokens, where the model has none.
-        if own is not None and not (config.tied_head or config.reads_tokens):
+        if own is not None and not (config.tied_head or config.reads_tokens or config.fgrams):
             delattr(trunk, config.token_table)
+        if config.fgrams:
+            self._add_fgrams(config)
         self.post_init()
+
+    def _add_fgrams(self, config):
+        """The f-gram model, and the keys of its f-grams by length: see `longest_fgrams`."""
+        described = config.fgrams
+        self.fgrams = trunk_of(described["trunk"], config._attn_implementation)
+        delattr(self.fgrams, config.token_table)
+        if not described["normalized"]:
+            norm = next(name for name in ("norm", "ln_f") if hasattr(self.fgrams, name))
+            setattr(self.fgrams, norm, nn.Identity())
+        if described["positions"]:
+            self.fgrams.wpe = nn.Embedding(described["longest"], config.hidden_size)
+        self.fgram_keys = nn.Module()
+        for length, count in enumerate(described["counts"], 2):
+            self.fgram_keys.register_buffer(str(length), torch.zeros(count, dtype=torch.int64))
 
     def _init_weights(self, module):
         """Weights are loaded; those that a file lacks are normal draws."""
@@ -128,9 +149,53 @@ class OvertokenForCausalLM(PreTrainedModel, GenerationMixin):
             code = code + torch.tensor(table["bias"], device=ids.device)[seen.clamp(0, table["order"])]
         return code * (ids != NONE)
 
+    def longest_fgrams(self, ids):
+        """The longest f-gram that ends at each of the ids (B, T): its tokens, at least 1, and its number.
+
+        Key p * V + x is that of token x behind f-gram number p, one token shorter; keys ascend, and the number
+        of an f-gram is the place of its key among those of its length. Whatever begins or ends an f-gram is one.
+        """
+        length = torch.ones_like(ids)
+        number = shorter = ids
+        for n, name in enumerate(self.fgram_keys._buffers, 2):
+            keys = self.fgram_keys._buffers[name]
+            if keys.numel() == 0 or ids.shape[1] < n:
+                break
+            prefix = nn.functional.pad(shorter, (1, 0), value=NONE)[:, :-1]
+            wanted = prefix * self.config.vocab_size + ids
+            place = torch.searchsorted(keys, wanted).clamp(max=keys.numel() - 1)
+            found = (keys[place] == wanted) & (prefix != NONE) & (ids != NONE)
+            shorter = torch.where(found, place, NONE)
+            length = torch.where(found, n, length)
+            number = torch.where(found, place, number)
+        return length, number
+
+    def embed_fgrams(self, ids, count):
+        """As `embed`, of a model with f-grams: each distinct f-gram runs once, those of a length together."""
+        table = self.get_input_embeddings()
+        length, number = (x[:, -count:] for x in self.longest_fgrams(ids))
+        result = table(ids[:, -count:].clamp(min=0)).clone()
+        for n in range(2, self.config.fgrams["longest"] + 1):
+            at = (length == n).nonzero()
+            if len(at) == 0:
+                continue
+            distinct, which = number[length == n].unique(return_inverse=True)
+            first = torch.empty_like(distinct).scatter_(0, which, torch.arange(len(at), device=ids.device))
+            sequence, end = at[first].unbind(1)
+            end = end + ids.shape[1] - count
+            tokens = ids[sequence[:, None], end[:, None] + torch.arange(1 - n, 1, device=ids.device)]
+            x = table(tokens)
+            if self.config.fgrams["positions"]:
+                x = x + self.fgrams.wpe.weight[:n]
+            rows = self.fgrams(inputs_embeds=x, use_cache=False).last_hidden_state[:, -1]
+            result[length == n] = rows[which].to(result.dtype)
+        return result
+
     def embed(self, ids, count):
         """The embedding (B, count, C) of the last `count` of the ids of each sequence."""
         config, trunk = self.config, self._trunk
+        if config.fgrams:
+            return self.embed_fgrams(ids[:, max(0, ids.shape[1] - count - config.fgrams["longest"] + 1) :], count)
         longest = max(t["order"] for t in config.tables)
         if not any(t["bias"] for t in config.tables):
             # What came longer before plays no part.

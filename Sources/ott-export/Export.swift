@@ -28,8 +28,13 @@ struct RunOptions: ParsableArguments {
       "The run's tokenizer (default: where its evidence says).", valueName: "path"))
   var tokenizer: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "The f-grams of the run's data (default: where its evidence says).", valueName: "dir"))
+  var fgrams: String?
+
   func load() throws -> ExportedRun {
-    try ExportedRun(run: run, step: snapshot, tokenizer: tokenizer)
+    try ExportedRun(run: run, step: snapshot, tokenizer: tokenizer, fGrams: fgrams)
   }
 }
 
@@ -39,8 +44,8 @@ struct ModelCommand: ParsableCommand {
     abstract: "Write the directory (the default).",
     discussion: """
       config.json, model.safetensors, generation_config.json, the tokenizer of runs over text, and a \
-      model card. GPT-2, OLMo 2 and OLMoE load with from_pretrained alone; over-encoded models and n-gram \
-      inputs with trust_remote_code=True. The directory appears whole or not at all; only an untouched \
+      model card. GPT-2, OLMo 2 and OLMoE load with from_pretrained alone; over-encoded models, f-grams and \
+      n-gram inputs with trust_remote_code=True. The directory appears whole or not at all; only an untouched \
       earlier export is overwritten.
       """)
 

@@ -70,13 +70,17 @@ final class ExchangeStages {
   }
 
   /// Scores of every row, of every snapshot.
-  func scores(of run: StageConfiguration.Input, name: String) throws -> [ConfigValue?] {
+  ///
+  /// - Parameter heldout: what is scored; the training data unless given.
+  func scores(
+    of run: StageConfiguration.Input, on heldout: StageConfiguration.Input? = nil, name: String
+  ) throws -> [ConfigValue?] {
     let (evaluated, scores) = try stages.run(
       "evaluate",
       [
         "kind": "text", "stride": 6, "batchPositions": 256, "positions": 0, "finalPositions": 0,
         "onlyLast": false,
-      ], ["run": run, "heldout": map], name: name)
+      ], ["run": run, "heldout": heldout ?? map], name: name)
     #expect(evaluated.status == 0, "\(evaluated.all)")
     guard
       case .array(let snapshots)? = try StageIndex(directory: scores.path).metadata["snapshots"]

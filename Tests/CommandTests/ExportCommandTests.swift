@@ -140,25 +140,58 @@ import Testing
     #expect(try !FileBytes.exists(directory + "/out") && exchange.temporaries().isEmpty)
   }
 
-  @Test func modelsWithoutAFormAreRefused() throws {
-    let found = try exchange.stages.run(
-      "discover", ["longest": 3, "minimumCount": 5], ["tokens": exchange.tokens], name: "found"
-    ).input
+  /// The same of a model with f-grams, whose keys are in the weights.
+  @Test(arguments: ["gpt2", "olmo2"])
+  func fGramsComeBack(architecture: String) throws {
+    func discovered(_ count: Int) throws -> StageConfiguration.Input {
+      try exchange.stages.run(
+        "discover", ["longest": 3, "minimumCount": .integer(count)], ["tokens": exchange.tokens],
+        name: "found\(count)"
+      ).input
+    }
+    let found = try discovered(5)
     let map = try exchange.stages.run(
       "map",
-      ["kind": "text", "content": "fGrams", "longest": 3, "size": 0, "documentsPerShard": 13],
+      ["kind": "text", "content": "fGrams", "longest": 3, "size": 40, "documentsPerShard": 13],
       ["tokens": exchange.tokens, "tokenizer": exchange.tokenizer, "fgrams": found], name: "grams"
     ).input
+    let model = ExchangeStages.model(
+      architecture, ["fGrams": ["longest": 3, "layers": 1, "output": "norm"]])
     let (trained, run) = try exchange.stages.run(
-      "train",
-      ExchangeStages.training(ExchangeStages.model("olmo2", ["fGrams": ["longest": 3]])),
-      ["data": map], name: "scone")
+      "train", ExchangeStages.training(model), ["data": map], name: "scone")
     #expect(trained.status == 0, "\(trained.all)")
-    let result = try exchange.export(run, to: "out")
+    for (more, message) in [
+      ([], "data/discover/\(found.id), found nothing there. Give its place by --fgrams."),
+      (["--fgrams", try discovered(6).path], "expected \(found.id), those of the run's data"),
+    ] {
+      let result = try Program.run(
+        "ott-export", ["--run", run.path, "--to", directory + "/out"] + more, in: directory)
+      #expect(result.status == 1 && result.errors.contains(message), "\(result.all)")
+    }
+    let result = try exchange.export(
+      run, to: "out", "--fgrams", found.path, "--shard-bytes", "9000")
+    #expect(result.status == 0 && result.output.contains("OvertokenForCausalLM"), "\(result.all)")
     #expect(
-      result.status == 1
-        && result.errors.contains("expected a plain, an over-encoded or an n-gram input")
-        && result.errors.contains("f-grams (fGrams)"), "\(result.all)")
+      try exchange.read(json: "out/config.json")["fgrams"]?["set"] == .string(found.id))
+    let (imported, back) = try exchange.imported(
+      "out", to: "back", "--tokenizer", exchange.tokenizer.path)
+    #expect(imported.status == 0, "\(imported.all)")
+    #expect(
+      try exchange.scores(of: back, on: map, name: "ours") == [
+        exchange.scores(of: run, on: map, name: "theirs").last
+      ])
+    let again = try exchange.export(
+      back, to: "again", "--fgrams", found.path, "--shard-bytes", "9000")
+    #expect(again.status == 0, "\(again.all)")
+    let (files, others) = (try exchange.content("out"), try exchange.content("again"))
+    for (name, bytes) in files where name.hasSuffix(".safetensors") {
+      #expect(others[name] == bytes, "\(name)")
+    }
+    // A run without f-grams.
+    let plain = try exchange.export(
+      try exchange.run(ExchangeStages.model("gpt2"), name: "plain"), to: "plain-out", "--fgrams",
+      found.path)
+    #expect(plain.status == 1 && plain.errors.contains("the run has none"), "\(plain.all)")
   }
 
   /// A kill at any change of a file leaves the directory whole, as it was or not there; the same command

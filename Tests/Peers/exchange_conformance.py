@@ -15,6 +15,7 @@ import json
 import math
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -88,9 +89,18 @@ class Workshop:
             "ott-tokenize", "configure", "--tokenizer", path, "--end-of-text", "<|endoftext|>", "--validation", 0,
             "--output", "config", "corpus.jsonl")  # fmt: skip
         self.call("ott-tokenize", "--config", f"config/{id}.json", "--output", "tokens", "--quiet")
+        self.tokens = {"id": id, "path": str(self.place / "tokens")}
         return self.stage(
             "map", {"kind": "text", "content": "ngramIDs", "order": 3, "documentsPerShard": 4096},
-            {"tokens": {"id": id, "path": str(self.place / "tokens")}, "tokenizer": self.tokenizer}, "text")  # fmt: skip
+            {"tokens": self.tokens, "tokenizer": self.tokenizer}, "text")  # fmt: skip
+
+    def matches(self, longest):
+        """A map set of the same tokens with the longest frequent f-gram at each."""
+        self.fgrams = self.stage(
+            "discover", {"longest": longest, "minimumCount": 3}, {"tokens": self.tokens}, "found")  # fmt: skip
+        return self.stage(
+            "map", {"kind": "text", "content": "fGrams", "longest": longest, "size": 0, "documentsPerShard": 4096},
+            {"tokens": self.tokens, "tokenizer": self.tokenizer, "fgrams": self.fgrams}, "matches")  # fmt: skip
 
     def sentences(self, order, inputs):
         """A map set of a grammar's sentences."""
@@ -126,6 +136,14 @@ class Workshop:
         }  # fmt: skip
         inputs = {"data": data} | ({"initial": initial} if initial else {})
         return self.stage("train", parameters, inputs, name)
+
+    def words(self):
+        """Token ids of text that no run has read."""
+        return Tokenizer.from_file(self.tokenizer["path"]).encode((PROJECT / "README.md").read_text()).ids
+
+    def of_fgrams(self, name):
+        """What exporting the kind `name` needs to know beside its run."""
+        return ["--fgrams", self.fgrams["path"]] if "f-grams" in name else []
 
     # MARK: Exports
 
@@ -199,6 +217,17 @@ def prompts_for(context, vocabulary, begin):
     return prompts
 
 
+def prompts_from(words, context):
+    """Prompts of 1 token and more, out of a text."""
+    draw = random.Random(6)
+    prompts, positions = [], 0
+    while positions < POSITIONS or len(prompts) < PROMPTS:
+        length, start = draw.randint(1, context - NEW), draw.randrange(len(words) - context)
+        prompts.append(words[start : start + length])
+        positions += length
+    return prompts
+
+
 def tensors(directory):
     found = {}
     for file in sorted(directory.glob("*.safetensors")):
@@ -220,10 +249,14 @@ def equal(a, b):
     return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
 
 
-def kinds(shop):
-    """Runs by name."""
+def kinds(shop, context=48):
+    """Small models by name, each with what trains it."""
     text = shop.text()
-    sizes = {"layers": 2, "width": 32, "heads": 4, "context": 48}
+    sizes = {"layers": 2, "width": 32, "heads": 4, "context": context}
+
+    def run(name, data, model, **settings):
+        return name, lambda: shop.train(data, model, re.sub("[ ,\\[\\]]+", "-", name), **settings)
+
     small = {
         "gpt2": {"architecture": "gpt2"},
         "olmo2": {"architecture": "olmo2", "hiddenWidth": 48, "normEpsilon": 1e-6},
@@ -232,12 +265,9 @@ def kinds(shop):
     for trunk, own in small.items():
         model = sizes | own
         encoding = {"order": 3, "slices": 2, "rows": 1000, "moduli": "coprime", "deviation": 0.05}
-        yield trunk, shop.train(text, model | {"tied": False}, trunk)
-        yield f"{trunk} tied", shop.train(text, model | {"tied": True}, trunk + "-tied")
-        yield (
-            f"{trunk} over-encoded",
-            shop.train(text, model | {"tied": False, "overEncoding": encoding}, trunk + "-oe", tables=True),
-        )
+        yield run(trunk, text, model | {"tied": False})
+        yield run(f"{trunk} tied", text, model | {"tied": True})
+        yield run(f"{trunk} over-encoded", text, model | {"tied": False, "overEncoding": encoding}, tables=True)
     model = sizes | small["olmo2"]
     others = {
         "sum tied": encoding | {"reduction": "sum", "lookBack": "window"},
@@ -245,37 +275,44 @@ def kinds(shop):
         "normalized": encoding | {"reduction": "normalizedSum", "normalization": "rms", "columns": 0.5},
     }
     for name, other in others.items():
-        run = shop.train(
-            text, model | {"tied": "tied" in name, "overEncoding": other}, name.replace(" ", "-"), tables=True)  # fmt: skip
-        yield f"olmo2 over-encoded, {name}", run
+        tied = {"tied": "tied" in name}
+        yield run(f"olmo2 over-encoded, {name}", text, model | tied | {"overEncoding": other}, tables=True)
     heads = {"heads": 3, "weights": [0.5, 0.25]}
-    yield "olmo2 with further heads", shop.train(text, model | {"tied": False, "mtp": heads}, "mtp")
+    yield run("olmo2 with further heads", text, model | {"tied": False, "mtp": heads})
+    matches = shop.matches(4)
+    for trunk, fgrams in [
+        ("gpt2", {"layers": 1}), ("olmo2", {"output": "norm", "heads": 2}), ("olmo2", {"positions": False}),
+        ("olmoe", {"output": "scaledNorm"}),
+    ]:  # fmt: skip
+        name = f"{trunk} with f-grams, {', '.join(f'{k} {v}' for k, v in fgrams.items())}"
+        yield run(name, matches, sizes | small[trunk] | {"tied": trunk == "gpt2", "fGrams": {"longest": 4} | fgrams})
     grammar = {"architecture": "gpt2", "layers": 2, "width": 32, "heads": 4, "context": 48, "tied": False}
     for order, inputs in [(1, [1]), (2, [1]), (1, [3]), (1, [1, 2, 3]), (2, [1, 2])]:
         data = shop.sentences(order, inputs)
-        yield (
-            f"grammar, {order}-gram tokens, inputs {inputs}",
-            shop.train(data, grammar, f"grammar{order}-" + "".join(map(str, inputs)), kind="grammar"),
-        )
+        yield run(f"grammar, {order}-gram tokens, inputs {inputs}", data, grammar, kind="grammar")
 
 
-def exports(shop):
+def exports(shop, only):
     failures = 0
-    for number, (name, run) in enumerate(kinds(shop)):
-        directory = shop.export(run, f"export{number}", *(["--shard-bytes", 20000] if number % 2 else []))
+    for number, (name, train) in enumerate(kinds(shop)):
+        if only not in name:
+            continue
+        run, fgrams = train(), shop.of_fgrams(name)
+        directory = shop.export(run, f"export{number}", *fgrams, *(["--shard-bytes", 20000] if number % 2 else []))
         config = json.loads((directory / "config.json").read_text())
         index = json.loads((Path(run["path"]) / "index.json").read_text())
         begin, end = config["bos_token_id"], config["eos_token_id"]
         tokens = index["data"].get("vocabulary") or config["vocab_size"]
-        prompts = prompts_for(48, tokens, begin)
-        answers = shop.answers(run, prompts, f"answers{number}")
+        # Random ids are hardly ever f-grams.
+        prompts = prompts_from(shop.words(), 48) if fgrams else prompts_for(48, tokens, begin)
+        answers = shop.answers(run, prompts, f"answers{number}", *fgrams)
         model = load(directory)
         rows, largest, alike, padded, beams = compare(model, prompts, answers, [i for i in (end, begin) if i is not None])
         again = "none: over a grammar"
         if begin is None:
             tokenizer_is_whole(directory)
             back = shop.imported(directory, f"import{number}")
-            shop.export(back, f"again{number}", "--tokenizer", directory / "tokenizer.json")
+            shop.export(back, f"again{number}", "--tokenizer", directory / "tokenizer.json", *fgrams)
             a = load_file(next(Path(run["path"]).glob("weights-20.safetensors")))
             b = load_file(next(Path(back["path"]).glob("weights-0.safetensors")))
             same = all(torch.equal(a[k], b[k]) for k in b) and equal(
@@ -398,10 +435,13 @@ def continued(shop, data):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--bin", default=PROJECT / ".build/release")
+    parser.add_argument("--only", default="", help="kinds of exports whose name has this, and no imports")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         shop = Workshop(options.bin, place)
-        failures = exports(shop)
+        failures = exports(shop, options.only)
+        if options.only:
+            sys.exit(f"{failures} differ" if failures else None)
         failures += imports(shop)
         text = json.loads((shop.place / "text.json").read_text())
         failures += continued(shop, {"id": identity(text), "path": str(shop.place / "text")})

@@ -142,7 +142,7 @@ package struct FGrams: Input {
   }
 
   /// Whether Q are the input's own, not the trunk's.
-  private var ownPositions: Bool { positions && !model.hasPositions }
+  package var ownPositions: Bool { positions && !model.hasPositions }
 
   // MARK: - Trace
 

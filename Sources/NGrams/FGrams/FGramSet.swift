@@ -111,6 +111,13 @@ package struct FGramSet: Sendable {
     return tokens
   }
 
+  /// p·V + x of f-gram `id`, which is token x behind f-gram number p of the length before.
+  package func key(of id: Int) -> Int {
+    let length = length(of: id)
+    let (prefix, token) = trie.parts(length: length, number: id - starts[length - 2])
+    return prefix * vocabulary + Int(token)
+  }
+
   /// The number of the f-gram with these tokens.
   package func id(of tokens: some Sequence<UInt32>) -> Int? {
     var prefix: UInt32?
