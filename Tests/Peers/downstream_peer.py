@@ -1,6 +1,6 @@
 """Scores tasks with OLMo's own code and with lm-evaluation-harness, on the same small weights.
 
-    make peers && .venv/bin/pip install -r Tests/Peers/downstream.txt
+    make harness
     .venv/bin/python Tests/Peers/downstream_peer.py fixture
     .venv/bin/python Tests/Peers/downstream_peer.py compare data/downstream/ID --bin .build/release --documents 100
 
@@ -94,8 +94,8 @@ def by_olmo(net, tokenizer, rows, context):
     return sums, scores
 
 
-def by_harness(net, tokenizer, rows, context, folder):
-    """The same by lm-evaluation-harness; None where choices have contexts of their own."""
+def by_harness(model, rows, folder):
+    """The same by lm-evaluation-harness with its `model`; None where choices have contexts of their own."""
     documents = {}
     for row in rows:
         documents.setdefault(row["doc_id"], []).append(row)
@@ -109,10 +109,8 @@ def by_harness(net, tokenizer, rows, context, folder):
     task = {"task": "local", "dataset_path": "json", "dataset_kwargs": {"data_files": {"test": str(path)}},
             "test_split": "test", "output_type": "multiple_choice", "doc_to_text": "{{context}}",
             "doc_to_choice": "choices", "doc_to_target": "gold", "target_delimiter": " ",
-            "metric_list": [{"metric": "acc"}, {"metric": "acc_norm"}]}
-    model = HFLM(pretrained=net, tokenizer=PreTrainedTokenizerFast(tokenizer_object=tokenizer.inner, eos_token="<|endoftext|>",
-                                                                           pad_token="<|endoftext|>"),
-                 max_length=context, add_bos_token=False, batch_size=1)
+            "metric_list": [{"metric": metric, "aggregation": "mean", "higher_is_better": True}
+                            for metric in ("acc", "acc_norm")]}
     result = simple_evaluate(model, tasks=[task], log_samples=True, bootstrap_iters=0)
     samples = sorted(result["samples"]["local"], key=lambda sample: sample["doc_id"])
     by_document = {}
@@ -122,6 +120,14 @@ def by_harness(net, tokenizer, rows, context, folder):
     sums = [float(value) for number in sorted(by_document) for value in by_document[number]]
     scores = result["results"]["local"]
     return sums, {"acc": scores["acc,none"], "acc_norm": scores["acc_norm,none"]}
+
+
+def harness(net, tokenizer, context):
+    """A model of the harness's from a network in memory."""
+    end = "<|endoftext|>"
+    return HFLM(
+        pretrained=net, max_length=context, add_bos_token=False, batch_size=1,
+        tokenizer=PreTrainedTokenizerFast(tokenizer_object=tokenizer.inner, eos_token=end, pad_token=end))
 
 
 def fixture():
@@ -136,13 +142,13 @@ def fixture():
             p.normal_(0, 0.5) if p.dim() > 1 else p.normal_(1, 0.1)
     rows = read(PROJECT / "data/texts/questions.jsonl")
     sums, scores = by_olmo(net, tokenizer, rows, model["context"])
-    others, harness = by_harness(net, tokenizer, rows, model["context"], "/tmp")
+    others, accuracies = by_harness(harness(net, tokenizer, model["context"]), rows, "/tmp")
     difference = max(abs(a - b) for a, b in zip(sums, others, strict=True))
     assert difference < 1e-4, difference
     write(FIXTURE / "expected.json", json.dumps(
-        {"model": model, "logP": sums, "olmo": scores, "harness": harness}, indent=1) + "\n")
+        {"model": model, "logP": sums, "olmo": scores, "harness": accuracies}, indent=1) + "\n")
     save_file(turned(dict(net.named_parameters())), FIXTURE / "weights.safetensors")
-    print(f"{len(sums)} choices, harness differs by {difference:.1e}; {scores} {harness}")
+    print(f"{len(sums)} choices, harness differs by {difference:.1e}; {scores} {accuracies}")
 
 
 def column(arguments, path, name):
@@ -177,11 +183,11 @@ def compare(arguments):
         logs = [own["logP"][i] for i in places]
         ours = metrics([int(own["document"][i]) for i in places], [own["gold"][i] for i in places], logs,
                        [own["characters"][i] for i in places], [own["bytes"][i] for i in places])
-        harness = by_harness(net, tokenizer, rows, model["context"], "/tmp")
+        theirs = by_harness(harness(net, tokenizer, model["context"]), rows, "/tmp")
         cells = [task["name"], len(kept), len(rows), f"{max(abs(a - b) for a, b in zip(logs, sums)):.1e}",
-                 f"{max(abs(a - b) for a, b in zip(logs, harness[0])):.1e}" if harness else "",
-                 ours[0], scores["acc_v1"], harness[1]["acc"] if harness else "",
-                 ours[1], scores["len_norm_v1"], harness[1]["acc_norm"] if harness else "",
+                 f"{max(abs(a - b) for a, b in zip(logs, theirs[0])):.1e}" if theirs else "",
+                 ours[0], scores["acc_v1"], theirs[1]["acc"] if theirs else "",
+                 ours[1], scores["len_norm_v1"], theirs[1]["acc_norm"] if theirs else "",
                  f"{ours[2]:.5f}", f"{scores['bpb_v1']:.5f}"]
         print(",".join(f"{cell:.6g}" if isinstance(cell, float) else str(cell) for cell in cells), flush=True)
 
@@ -212,4 +218,5 @@ def main():
     fixture() if arguments.command == "fixture" else compare(arguments)
 
 
-main()
+if __name__ == "__main__":
+    main()
