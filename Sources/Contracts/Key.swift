@@ -261,6 +261,21 @@ extension Key {
   }
 }
 
+extension Key {
+  /// Objects, or nothing.
+  package init<Object: Parameters>() where Value == [Object]? {
+    self.init(
+      KeyForm(
+        read: { reader, name in
+          guard reader.has(name) else { return nil }
+          return try reader.objects(name).map {
+            var object = $0
+            return try Object(reader: &object)
+          }
+        }, write: { $0.map { .array($0.map(\.value)) } }))
+  }
+}
+
 extension Key where Value == [String: [String: Double]] {
   /// Numbers by row and metric.
   package init() {

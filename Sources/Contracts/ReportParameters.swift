@@ -88,6 +88,8 @@ package struct TextFigureParameters: StageParameters, KeyedParameters {
   @Key(in: 1e-6...1) package var stretch: Double
   @Key() package var variants: [Variant]
   @Key() package var comparisons: [Comparison]
+  /// What the paper says to lie on a line over log m; nil for nothing.
+  @Key() package var spacings: [Spacing]?
   /// The paper's numbers by row, then metric.
   @Key() package var paper: [String: [String: Double]]
   /// A gnuplot script, and SHA-256 of its bytes; not of a table.
@@ -134,6 +136,17 @@ package struct TextFigureParameters: StageParameters, KeyedParameters {
     @Key() package var says: Statement
 
     package init() {}
+  }
+
+  /// Three variants that differ in the size of the input vocabulary alone.
+  package struct Spacing: KeyedParameters {
+    @Key() package var from: String
+    @Key() package var middle: String
+    @Key() package var to: String
+
+    package init() {}
+
+    package var variants: [String] { [from, middle, to] }
   }
 
   /// The name of the run of a variant.

@@ -7,6 +7,7 @@ package struct TextFigure: Subject {
   /// What the others are compared with.
   package let baseline: String
   package let comparisons: [TextFigureParameters.Comparison]
+  package let spacings: [TextFigureParameters.Spacing]?
   /// The paper's numbers by row and metric: rows are variants in a table.
   package let paper: [String: [String: Double]]
   /// What a table calls a variant besides its name.
@@ -25,6 +26,16 @@ package struct TextFigure: Subject {
       try context.requireVariant(comparison.variant, "comparisons")
       try context.requireVariant(comparison.against, "comparisons")
       return comparison
+    }
+    spacings = try (reader.has("spacings") ? reader.objects("spacings") : nil)?.map { reader in
+      var reader = reader
+      let spacing = try TextFigureParameters.Spacing(reader: &reader)
+      for variant in spacing.variants { try context.requireVariant(variant, "spacings") }
+      return spacing
+    }
+    guard spacings == nil || report == .ablation else {
+      throw reader.fault(
+        "spacings", expected: "none: only a table judges them", found: "\(report.rawValue)")
     }
     var descriptions: [String: String] = [:]
     if var group = try reader.optionalObject("descriptions") {

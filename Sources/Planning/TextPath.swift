@@ -184,10 +184,27 @@ package struct TextPath: DataPath {
     ).stretch
     report.variants = try experiment.variants.map { try variant($0, experiment) }
     report.comparisons = figure.comparisons
+    report.spacings = figure.spacings
+    try requireAscending(report)
     report.paper = figure.paper
     report.drawing = figure.drawing
     report.drawingDigest = drawingDigest
     return (.text(report), inputs)
+  }
+
+  /// Spacings are of input vocabularies that grow.
+  private func requireAscending(_ report: TextFigureParameters) throws {
+    for spacing in report.spacings ?? [] {
+      let sizes = spacing.variants.compactMap { name in
+        report.variants.first { $0.name == name }?.inputVocabulary
+      }
+      guard sizes.count == 3, sizes[0] < sizes[1], sizes[1] < sizes[2] else {
+        throw UserError(
+          "pipeline/\(report.figure).yaml: spacings",
+          expected: "three variants, each with a larger input vocabulary than the one before",
+          found: zip(spacing.variants, sizes).map { "\($0) of \($1)" }.joined(separator: ", "))
+      }
+    }
   }
 
   /// What a report says of a variant's tables.

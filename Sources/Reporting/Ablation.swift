@@ -68,6 +68,13 @@ package struct Ablation: Sendable {
     }
   }
 
+  /// By measure, as the parameters have them.
+  private func spacings(_ measure: TextFigure.Measure) -> [Spacing] {
+    (parameters.spacings ?? []).map {
+      Spacing($0, figure.losses(measure), parameters.variants)
+    }
+  }
+
   private func paperDifferences(
     _ variant: String, _ against: String
   ) -> [TextFigure.Measure: Double] {
@@ -117,9 +124,17 @@ package struct Ablation: Sendable {
     else inconclusive; train_loss decides. ratioToPaper: the effect in parts of the paper's.
     """
 
+  /// Of tables that have spacings, behind `method`.
+  private static let spacingMethod = """
+     Spacing of three input vocabularies: how far the middle loss lies above the line over log10(V + m) through \
+    the others, in parts of their fall; reproduced where the interval is within 10 %, not reproduced where it is \
+    beyond, inconclusive without a sure fall.
+    """
+
   package var json: ConfigValue {
     var members = figure.heading
-    members["method"] = .string(Self.method)
+    members["method"] = .string(
+      Self.method + (parameters.spacings == nil ? "" : Self.spacingMethod))
     members["equalVariances"] = .object(
       Dictionary(
         uniqueKeysWithValues: TextFigure.Measure.allCases.map {
@@ -171,6 +186,16 @@ package struct Ablation: Sendable {
         if let near = judged.near { value["near"] = near.value }
         return .object(value)
       })
+    if let spacings = parameters.spacings {
+      let judged = TextFigure.Measure.allCases.map { ($0, self.spacings($0)) }
+      members["spacings"] = .array(
+        spacings.indices.map { i in
+          let variants = spacings[i].variants.map(ConfigValue.string)
+          return .object(
+            Dictionary(uniqueKeysWithValues: judged.map { ($0.rawValue, $1[i].members) })
+              .merging(["models": .array(variants)]) { $1 })
+        })
+    }
     return .object(members)
   }
 
@@ -231,7 +256,22 @@ package struct Ablation: Sendable {
       ]
       text += "| " + cells.joined(separator: " | ") + " |\n"
     }
-    return text
+    return text + spacingTable
+  }
+
+  private var spacingTable: String {
+    let (train, heldout) = (spacings(.train), spacings(.heldout))
+    if train.isEmpty { return "" }
+    return
+      "\n| every decade gains as much | fall of train loss | middle above the line, in parts of the "
+      + "fall | verdict | by held-out loss | |\n|---|---|---|---|---|---|\n"
+      + zip(train, heldout).map { train, heldout in
+        let cells = [
+          train.name, train.fall.text, train.sag.text, "**\(train.verdict.rawValue)**",
+          heldout.sag.text, heldout.verdict.rawValue,
+        ]
+        return "| " + cells.joined(separator: " | ") + " |\n"
+      }.joined()
   }
 
   package var summaries: [String] {
@@ -239,6 +279,10 @@ package struct Ablation: Sendable {
       "\(judged.name): train loss "
         + "\(judged.differences[.train]?.text ?? ""), paper says \(judged.claim.says.rawValue): "
         + judged.verdict(.train).rawValue + figure.trunkNote
-    } + [Counting(figure)?.summary].compactMap { $0 }
+    }
+      + spacings(.train).map { spacing in
+        "\(spacing.name): middle \(spacing.sag.text) of the fall above the line, paper says on it: "
+          + spacing.verdict.rawValue + figure.trunkNote
+      } + [Counting(figure)?.summary].compactMap { $0 }
   }
 }

@@ -56,7 +56,8 @@ def table(rows, parameters):
         judged["verdict"] = judged["train_loss"]["verdict"]
         judged |= near(estimates["train_loss"], corrected["train_loss"][i], len(parameters["seeds"]))
         result.append(judged)
-    return {
+    further = {"spacings": spacings(losses, parameters)} if parameters.get("spacings") else {}
+    return further | {
         "comparisons": result,
         "equalVariances": {m: losses[m].bartlett for m in MEASURES},
         "rows": [
@@ -64,6 +65,33 @@ def table(rows, parameters):
             for i in range(len(names))
         ],
     } | counting(baseline, rows, parameters, lambda r: r["model"])
+
+
+def spacings(losses, parameters):
+    """How far the middle of three variants lies above the line of the others over log(V + m)."""
+    names = [v["name"] for v in parameters["variants"]]
+    sizes = [v["tokenRows"] + (v["tables"][0]["rows"] if v["tables"] else 0) for v in parameters["variants"]]
+    result = []
+    for of in parameters["spacings"]:
+        models = [of["from"], of["middle"], of["to"]]
+        a, b, c = (names.index(m) for m in models)
+        share = math.log(sizes[b] / sizes[a]) / math.log(sizes[c] / sizes[a])
+        judged = {"models": models}
+        for m in MEASURES:
+            h = np.zeros(len(names))
+            h[a], h[b], h[c] = share - 1, 1, -share
+            fall = losses[m].difference(a, c)
+            sag = losses[m].contrast(h).times(1 / fall.value)
+            (low, high), (least, _) = sag.interval(), fall.interval()
+            verdict = "inconclusive"
+            if None not in (low, least) and least > 0:
+                if low > BOUND or high < -BOUND:
+                    verdict = "not reproduced"
+                elif -BOUND < low and high < BOUND:
+                    verdict = "reproduced"
+            judged[m] = sag.json() | {"fall": fall.json(), "verdict": verdict}
+        result.append(judged)
+    return result
 
 
 def counting(baseline, rows, parameters, name):

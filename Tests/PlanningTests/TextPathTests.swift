@@ -236,6 +236,10 @@ import Testing
     ("kind: text", "kind: texts", "one of grammar, text"),
     ("kind: text\n", "", "kind: expected one of grammar, text, found no such key"),
     ("drawing: pipeline/scaling-law.gnuplot", "", "drawing: expected a gnuplot script"),
+    (
+      "kind: text\n", "kind: text\nspacings: [{from: baseline, middle: baseline, to: baseline}]\n",
+      "spacings: expected none: only a table judges them"
+    ),
   ])
   func badFigures(old: String, new: String, message: String) throws {
     try project.replace(old, by: new, in: "pipeline/scaling-law.yaml")
@@ -258,7 +262,7 @@ import Testing
       "set: {}\nseeds: [1]\nsizes: [{name: a}, {name: b, set: {model: {width: 32}}}]\njobs: 1\n",
       to: "pipeline/text/presets/two.yaml")
     #expect(try graph("table4", "two").experiment.runs.map(\.size) == ["a", "a", "a"])
-    func figure(_ size: String) throws -> StageGraph {
+    func figure(_ size: String, _ more: String = "") throws -> StageGraph {
       try project.write(
         """
         kind: text
@@ -268,6 +272,7 @@ import Testing
         baseline: first
         variants: [{name: first}, {name: second, size: \(size)}]
         comparisons: [{variant: second, against: first, says: worse}]
+        \(more)
         """, to: "pipeline/sizes.yaml")
       return try self.graph("sizes", "two")
     }
@@ -285,6 +290,17 @@ import Testing
         .isSubset(of: Set(report.inputs.keys)))
     let error = #expect(throws: UserError.self) { try figure("c") }
     #expect(error?.description.contains("size: expected a size of") == true)
+    for (spacing, message) in [
+      (
+        "{from: first, middle: second, to: first}", "spacings: expected three variants, each with a"
+      ),
+      (
+        "{from: first, middle: third, to: first}", "spacings: expected variants among first, second"
+      ),
+    ] {
+      let error = #expect(throws: UserError.self) { try figure("b", "spacings: [\(spacing)]") }
+      #expect(error?.description.contains(message) == true, "\(error?.description ?? "none")")
+    }
   }
 
   @Test func textOfTheProjectIsLookedAt() throws {

@@ -426,6 +426,41 @@ final class TemporaryRuns {
     #expect(table.summaries.count == 3)
   }
 
+  /// Made-up losses lie on a line over log(V + m); then the middle one is moved by parts of the fall.
+  @Test func spacingsAreJudged() throws {
+    var spacing = TextFigureParameters.Spacing()
+    (spacing.from, spacing.middle, spacing.to) = ("base", "m9", "m99")
+    let figure = try runs.figure("ablation")
+    var parameters = figure.parameters
+    parameters.spacings = [spacing]
+    let table = Ablation(try TextFigure(parameters, runs: figure.runs.flatMap { $0 }))
+    #expect(table.markdown.contains("| base, m9, m99 | +0."))
+    #expect(
+      table.summaries.contains {
+        $0.hasPrefix("base, m9, m99: middle") && $0.contains("reproduced")
+      })
+    guard case .array(let judged)? = table.json["spacings"] else {
+      Issue.record("no spacings")
+      return
+    }
+    #expect(judged[0]["train_loss"]?["verdict"] == "reproduced")
+    #expect(judged[0]["models"] == ["base", "m9", "m99"])
+    // V + m of 1,000, 10,000 and 100,000: the line's middle is at half of the fall of 0.5.
+    for (moved, verdict) in [
+      (0.0, Verdict.reproduced), (0.03, .reproduced), (0.049, .inconclusive),
+      (0.06, .notReproduced),
+      (-0.06, .notReproduced),
+    ] {
+      let losses = [0.001, -0.001, 0.0].map { [3 + $0, 9, 2.75 + moved - $0, 2.5 + $0 / 2] }
+      let found = Spacing(spacing, losses, figure.parameters.variants)
+      #expect(abs(found.sag.value - moved / 0.5) < 1e-9 && abs(found.fall.value - 0.5) < 1e-9)
+      #expect(found.verdict == verdict, "\(moved): \(found.sag)")
+    }
+    // Without a fall there is nothing to be in parts of.
+    let flat = [0.1, -0.1, 0.0].map { [3 + $0, 9, 3.0, 3 - $0] }
+    #expect(Spacing(spacing, flat, figure.parameters.variants).verdict == .inconclusive)
+  }
+
   @Test func oneSeedIsInconclusive() throws {
     let configuration = try runs.configuration(
       kind: "ablation", seeds: [1],

@@ -285,6 +285,7 @@ struct FigureSection {
         ]
       })
     addNear()
+    addSpacings()
     addCounting()
     addTable(
       [
@@ -297,6 +298,26 @@ struct FigureSection {
           text(row["tableParameters"]), fixed(row["train_loss"]?["mean"], 4),
           fixed(row["eval_loss"]?["mean"], 4), fixed(row["other_loss"]?["mean"], 4),
           fixed(row["paper"]?["train_loss"], 3), address("rows/\(number)/train_loss/mean"),
+        ]
+      })
+  }
+
+  /// Whether every decade of the input vocabulary gains as much.
+  private mutating func addSpacings() {
+    guard let spacings = json["spacings"]?.items else { return }
+    verdicts += spacings.map { text($0["train_loss"]?["verdict"]) }
+    addTable(
+      [
+        "every decade gains as much", "fall of training loss, 95 %",
+        "middle above the line, in parts of the fall, 95 %", "verdict", "by held-out loss",
+        "address",
+      ], "lrrlll",
+      spacings.enumerated().map { number, spacing in
+        let train = spacing["train_loss"]
+        return [
+          (spacing["models"]?.items ?? []).map { text($0) }.joined(separator: ", "),
+          estimate(train?["fall"]), estimate(train), strong(train?["verdict"]) + trunkNote,
+          text(spacing["eval_loss"]?["verdict"]), address("spacings/\(number)/train_loss/value"),
         ]
       })
   }
