@@ -28,6 +28,7 @@ FROM ?= figure2## of new: the figure or table that FIGURE begins as
 RUN ?= first## of rerun and export: `first` output of the stage, `all`, or the name of a run in the plan
 JOBS ?=## stages at a time (default: as the preset says; `make -jN` does the same)
 PRECISION ?=## of the matrix products in training: float32, bfloat16 (default: as the preset says)
+DEVICE ?=## what makes the steps of training: cpu, torch-cpu, cuda (docs/GPU.md; default: as the preset says)
 THREADS ?=## threads of each stage (default: the cores divided among the jobs)
 RANKS ?=## processes that share each training, a power of two (docs/CLUSTER.md; default: one)
 MPIRUN ?= mpirun## what starts them: mpirun of Open MPI or of MPICH
@@ -60,7 +61,7 @@ LAUNCHED := train materialize evaluate downstream
 # Those that several processes can share; of the others one works.
 RANKED := train
 CORES := $(shell nproc)
-VARIABLES = PRESET PRECISION FIGURE FROM STAGE RUN JOBS THREADS RANKS MPIRUN LAUNCH ARCH $(TOKENIZER_VARIABLES) \
+VARIABLES = PRESET PRECISION DEVICE FIGURE FROM STAGE RUN JOBS THREADS RANKS MPIRUN LAUNCH ARCH $(TOKENIZER_VARIABLES) \
   $(BENCH_VARIABLES) $(RANK_VARIABLES) $(EXCHANGE_VARIABLES) $(RELIABILITY_VARIABLES) $(INSTALL_VARIABLES)
 
 # MARK: Odd values
@@ -86,10 +87,19 @@ isCount = $(and $(call isName,$(1)),$(filter-out 0%,$(1)),$(if $(filter-out ",$(
 $(foreach v,PRESET FIGURE FROM STAGE BIN MPIRUN ARCH,$(if $(call isName,$(value $(v))),,$(call refuse,$(v),one name without spaces or quotes)))
 $(foreach v,JOBS THREADS RANKS,$(if $(value $(v)),$(if $(call isCount,$(value $(v))),,$(call refuse,$(v),a number from 1 to 9999 or nothing))))
 $(if $(value PRECISION),$(if $(and $(call isName,$(value PRECISION)),$(filter float32 bfloat16,$(PRECISION))),,$(call refuse,PRECISION,float32 or bfloat16 or nothing)))
+$(if $(value DEVICE),$(if $(and $(call isName,$(value DEVICE)),$(filter cpu torch-cpu cuda,$(DEVICE))),,$(call refuse,DEVICE,cpu or torch-cpu or cuda or nothing)))
 
-# In another precision a preset has another name, and so its own rules and results.
+# In another precision or on another device a preset has another name, and so its own rules and results:
+# first the precision, then the device.
+deviceName := $(filter-out cpu,$(DEVICE))
+ifneq (,$(deviceName))
+  override PRESET := $(patsubst %-$(deviceName),%,$(PRESET))
+endif
 ifneq (,$(PRECISION))
   override PRESET := $(patsubst %-$(PRECISION),%,$(PRESET))-$(PRECISION)
+endif
+ifneq (,$(deviceName))
+  override PRESET := $(PRESET)-$(deviceName)
 endif
 
 # MARK: Help
@@ -131,7 +141,9 @@ test: $(BUILT) referee ## build and run every test
 	tools/install-dependencies --for-tests
 	swift build --build-tests $(BUILD_FLAGS)
 	tools/build-mpi .build/$(CONFIGURATION) || [ $$? -eq 3 ] # without an MPI ranks are not tested, which a line says
-	place=$$(mktemp -d); trap 'rm -rf "$$place"' EXIT; TMPDIR="$$place/" swift test --skip-build $(BUILD_FLAGS)
+	$(MAKE) --no-print-directory torch DEVICE=torch-cpu || echo 'no libtorch: what needs one is not tested' >&2
+	place=$$(mktemp -d); trap 'rm -rf "$$place"' EXIT; OVERTOKEN_TORCH="$$(tools/find-torch torch-cpu)" \
+	  TMPDIR="$$place/" swift test --skip-build $(BUILD_FLAGS)
 
 # numpy and scipy of python3, or where it has none an environment of their own.
 .PHONY: referee
@@ -274,6 +286,7 @@ peersLists := Tests/Peers/requirements.txt Tests/Peers/tokenizers.lock
 	@cat $(peersLists) | cmp -s - $@ || { rm -f $@; python3 -m venv .venv; \
 	  .venv/bin/pip install --quiet $(addprefix --requirement ,$(peersLists)); cat $(peersLists) >$@; }
 
+include pipeline/torch.mk
 include pipeline/tokenizers.mk
 include pipeline/bench.mk
 include pipeline/exchange.mk

@@ -55,6 +55,7 @@ let package = Package(
     .target(name: "CTokenization"),
     // What an MPI's own compiler compiles is a library of its own: tools/build-mpi.
     .target(name: "CMPI", exclude: ["Shim.c"]),
+    .target(name: "CTorch"),
 
     // MARK: Ground floor: files, streams, shards
     library("Support", ["CSupport", yams]),
@@ -76,6 +77,7 @@ let package = Package(
     // MARK: Engine and models
     library("Kernels", ["COpenBLAS", "CKernels", "Support"]),
     library("Engine", ["Kernels", "Parallel", "Support"]),
+    library("Torch", ["CTorch", "Engine", "Kernels", "Support"]),
     library("Models", ["Engine", "Kernels", "NGrams", "Parallel", "Support"]),
     library("Stores", ["Kernels", "NGrams", "Support"]),
     library("Checkpoints", ["Contracts", "Engine", "Kernels", "Parallel", "Support"]),
@@ -83,7 +85,7 @@ let package = Package(
       "Training",
       [
         "Models", "Checkpoints", "Contracts", "Engine", "Kernels", "NGrams", "Parallel", "Shards",
-        "Support",
+        "Support", "Torch",
       ]),
     library(
       "Evaluation",
@@ -103,7 +105,7 @@ let package = Package(
     // MARK: Experiments
     library(
       "Planning",
-      ["Contracts", "Support", "Grammar", "Tokenization", "NGrams", "Models", "Kernels"]),
+      ["Contracts", "Support", "Grammar", "Tokenization", "NGrams", "Models", "Kernels", "Torch"]),
     library("Provenance", ["Support", "Shards", "Stores"]),
     .target(
       name: "Reporting",
@@ -114,7 +116,7 @@ let package = Package(
       [
         "Training", "Evaluation", "Planning", "Contracts", "Models", "Checkpoints", "Engine",
         "Kernels", "NGrams", "Parallel", "Grammar", "Stores", "Tokenization", "Statistics",
-        "Support",
+        "Support", "Torch",
       ]),
 
     // MARK: Faults
@@ -170,11 +172,12 @@ let package = Package(
       "DataStages", ["Contracts", "DataStages", "NGrams", "Shards", "Support", "Tokenization"]),
     tests("Kernels", ["Kernels", "Support"]),
     tests("Engine", ["Engine", "Kernels", "Parallel", "Support"]),
+    tests("Torch", ["Engine", "Kernels", "Models", "NGrams", "Support", "Torch"]),
     tests(
       "Models",
       [
         "Models", "Engine", "Kernels", "NGrams", "Checkpoints", "Parallel", "Support",
-        "CAllocations",
+        "CAllocations", "Torch",
       ],
       resources: [.copy("Fixtures")]),
     tests("Stores", ["NGrams", "Stores", "Support"]),
@@ -184,7 +187,7 @@ let package = Package(
       [
         "Contracts", "Training", "Models", "Engine", "Kernels", "Checkpoints", "NGrams", "Shards",
         "Parallel",
-        "Support",
+        "Support", "Torch",
       ]),
     tests(
       "Evaluation",

@@ -30,23 +30,15 @@ package final class TrainingBench {
     threads: Int, ranks: any Communicator = LocalCommunicator()
   ) throws {
     let model = workload.model
-    guard sentences.count >= 1, sentences.longest <= model.context else {
-      throw UserError(
-        "sentences", expected: "one or more of up to \(model.context) positions",
-        found: "\(sentences.count), the longest of \(sentences.longest)")
-    }
-    if let id = sentences.ids.first(where: { $0 < 0 || Int($0) >= model.labels }) {
-      throw UserError("sentences", expected: "ids below \(model.labels)", found: "\(id)")
-    }
+    try sentences.require(model)
     self.workload = workload
     self.sentences = sentences
     self.learningRate = learningRate
     mapper = model.overEncoding.map { OverEncodingMapper($0.layout) }
     engine = TrainingEngine(
       model, seed: 1, lanes: workload.lanes,
-      laneCapacity: (workload.batch + workload.lanes - 1) / workload.lanes * sentences.longest
-        + sentences.longest, threads: threads, precision: workload.precision,
-      ranks: ranks)
+      laneCapacity: workload.laneCapacity(sentences), threads: threads,
+      precision: workload.precision, ranks: ranks)
     if let weights {
       try ParameterFile.read(into: engine.parameters, arrays: [.weights], from: weights)
     }
@@ -75,5 +67,26 @@ package final class TrainingBench {
       plan: engine.plan, profile: profile, rows: rows, position: sentences.meanPosition,
       threads: engine.threads, wallSeconds: timed.reduce(0) { $0 + $1.seconds } / Double(steps),
       roofline: .measure(threads: engine.threads, precision: workload.precision))
+  }
+}
+
+extension Workload {
+  /// Rows that no lane of a batch of such sentences has more of.
+  func laneCapacity(_ sentences: Sentences) -> Int {
+    (batch + lanes - 1) / lanes * sentences.longest + sentences.longest
+  }
+}
+
+extension Sentences {
+  /// - Throws: `UserError` for sentences that do not fit the model.
+  func require(_ model: ModelConfiguration) throws {
+    guard count >= 1, longest <= model.context else {
+      throw UserError(
+        "sentences", expected: "one or more of up to \(model.context) positions",
+        found: "\(count), the longest of \(longest)")
+    }
+    if let id = ids.first(where: { $0 < 0 || Int($0) >= model.labels }) {
+      throw UserError("sentences", expected: "ids below \(model.labels)", found: "\(id)")
+    }
   }
 }

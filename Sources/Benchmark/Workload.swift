@@ -15,13 +15,14 @@ package struct Workload: Sendable, Equatable {
   /// Of the matrix products.
   package var precision: Precision
 
+  /// - Parameter isOnDevice: whether libtorch is to do it, in whatever precision it likes.
   package init(
     model: ModelConfiguration, batch: Int, length: Int, lanes: Int,
-    precision: Precision = .float32
+    precision: Precision = .float32, isOnDevice: Bool = false
   ) throws {
     (self.model, self.batch, self.length, self.lanes) = (model, batch, length, lanes)
     self.precision = precision
-    try precision.require(source: "workload")
+    if !isOnDevice { try precision.require(source: "workload") }
     guard batch >= 1, length >= 1, length <= model.context else {
       throw UserError(
         "workload", expected: "a sentence or more of 1 to \(model.context) positions",
@@ -99,7 +100,9 @@ package enum NamedModel: String, CaseIterable, Sendable {
       (self.batch, self.length, self.lanes) = (batch, length, lanes)
     }
 
-    package func workload(precision: Precision = .float32) throws -> Workload {
+    package func workload(
+      precision: Precision = .float32, isOnDevice: Bool = false
+    ) throws -> Workload {
       let size = TrunkSize(
         layers: layers, width: width, heads: heads, context: context ?? length)
       return try Workload(
@@ -108,7 +111,7 @@ package enum NamedModel: String, CaseIterable, Sendable {
           outputs: [NextToken(labels: labels)]
             + (further.flatMap { $0.kind.output(labels: labels, heads: $0.heads) }.map { [$0] }
               ?? [])),
-        batch: batch, length: length, lanes: lanes, precision: precision)
+        batch: batch, length: length, lanes: lanes, precision: precision, isOnDevice: isOnDevice)
     }
 
     private var input: any Input {

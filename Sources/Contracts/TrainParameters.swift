@@ -80,6 +80,8 @@ package struct TrainParameters: StageParameters, KeyedParameters {
     @Key(in: 1...1_000_000_000) package var checkpointEverySteps: Int
     @Key(in: 1...1_000_000_000) package var logEverySteps: Int
     @Key() package var precision: Precision
+    /// What makes the steps, if it is libtorch; nil: the engine of this machine's CPU.
+    @Key() package var device: TorchDevice?
 
     package init() {}
 

@@ -29,7 +29,7 @@ package struct AdamWScalars: Sendable, Equatable {
 }
 
 /// base^exponent by squaring.
-private func power(_ base: Double, _ exponent: Int) -> Double {
+package func power(_ base: Double, _ exponent: Int) -> Double {
   var (result, square, rest) = (1.0, base, exponent)
   while rest > 0 {
     if rest & 1 == 1 { result *= square }

@@ -1,6 +1,7 @@
 import Contracts
 import Models
 import Support
+import Torch
 
 /// The way of a kind of experiment from sources to scores: which stages a run goes through, with which
 /// parameters, and what they cost. A new kind of data is a new implementation, and nothing else in
@@ -67,12 +68,15 @@ extension Settings {
     if schedule["kind"] == "constant" { schedule["finalFraction"] = nil }
     var snapshots = section("snapshots")
     if snapshots["spacing"] != "log" { snapshots["first"] = nil }
+    var training = section("training")
+    if training["device"] == "cpu" { training["device"] = nil }
     return try parameters(
       from: [""],
       adding: [
         "kind": .string(kind.rawValue), "model": .object(model), "optimizer": .object(optimizer),
-        "schedule": .object(schedule), "snapshots": .object(snapshots), "seed": .integer(seed),
-        "dataSeed": .integer(seed),
+        "schedule": .object(schedule), "snapshots": .object(snapshots),
+        "training": .object(training),
+        "seed": .integer(seed), "dataSeed": .integer(seed),
       ])
   }
 
@@ -89,6 +93,10 @@ extension Settings {
     do {
       let model = try ModelConfiguration(reader: &reader)
       try reader.finish()
+      if parameters.training.device != nil {
+        _ = try TorchProgram(
+          model.plan(.training, rows: 1), moments: parameters.optimizer.tables?.moments)
+      }
       return model
     } catch let error as UserError {
       // Of numbers that do not go together a model does not know where they came from.

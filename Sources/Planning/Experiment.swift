@@ -26,8 +26,9 @@ package struct Experiment: Sendable {
   package let jobs: Int?
   package let runs: [Run]
 
-  /// Reads the files below `directory`/pipeline. A preset that has no file may end in a precision:
-  /// `laptop-bfloat16` is `laptop` with `training.precision: bfloat16` in every run.
+  /// Reads the files below `directory`/pipeline. A preset that has no file may end in a precision, a device
+  /// or both: `laptop-bfloat16-cuda` is `laptop` with `training.precision: bfloat16` and `training.device:
+  /// cuda` in every run.
   ///
   /// - Throws: `UserError` naming file and key for anything unknown, missing or contradictory.
   package init(figure: String, preset: String, in directory: String = ".") throws {
@@ -35,8 +36,8 @@ package struct Experiment: Sendable {
     let figurePath = try folder.path(of: figure, kind: "figure", in: "pipeline")
     var figureReader = try folder.reader(figurePath)
     let kind = try figureReader.choice("kind", DataKind.self)
-    let (scale, precision) = folder.scale(of: preset, in: kind.folder + "/presets")
-    let presetPath = try folder.path(of: scale, kind: "preset", in: kind.folder + "/presets")
+    let scale = folder.scale(of: preset, in: kind.folder + "/presets")
+    let presetPath = try folder.path(of: scale.name, kind: "preset", in: kind.folder + "/presets")
     var presetReader = try folder.reader(presetPath)
 
     var base = try folder.defaults(kind.folder + "/defaults.yaml")
@@ -96,9 +97,8 @@ package struct Experiment: Sendable {
         var settings = size.settings
         try settings.apply(common, origin: figurePath)
         try settings.apply(variant.layer, origin: "\(figurePath) (\(variant.name))")
-        if let precision {
-          try settings.apply(
-            ["training": ["precision": .string(precision.rawValue)]], origin: "preset \(preset)")
+        if let layer = scale.layer {
+          try settings.apply(layer, origin: "preset \(preset)")
         }
         for seed in seeds {
           runs.append(

@@ -37,14 +37,36 @@ struct ExperimentFolder {
       remedy: EditDistance.nearest(to: short, among: names).map { "Did you mean '\($0)'?" })
   }
 
-  /// A preset's name as that of a file of `root` and the precision that it ends in, where no file
-  /// bears the whole name.
-  func scale(of preset: String, in root: String) -> (name: String, precision: Precision?) {
-    if FileBytes.exists("\(directory)/\(root)/\(preset).yaml") { return (preset, nil) }
-    for precision in Precision.allCases where preset.hasSuffix("-" + precision.rawValue) {
-      return (String(preset.dropLast(precision.rawValue.count + 1)), precision)
+  /// What a preset's name says behind that of a file.
+  struct Scale: Equatable {
+    var name: String
+    var precision: Precision?
+    var device: TorchDevice?
+
+    /// The settings that it stands for; nil where it stands for none.
+    var layer: ConfigValue? {
+      var training: [String: ConfigValue] = [:]
+      if let precision { training["precision"] = .string(precision.rawValue) }
+      if let device { training["device"] = .string(device.rawValue) }
+      return training.isEmpty ? nil : ["training": .object(training)]
     }
-    return (preset, nil)
+  }
+
+  /// A preset's name as that of a file of `root`, the precision and the device that it ends in, in this
+  /// order, where no file bears the whole name.
+  func scale(of preset: String, in root: String) -> Scale {
+    var scale = Scale(name: preset)
+    func isFile() -> Bool { FileBytes.exists("\(directory)/\(root)/\(scale.name).yaml") }
+    func end<Word: RawRepresentable & CaseIterable>(_ type: Word.Type) -> Word?
+    where Word.RawValue == String {
+      if isFile() { return nil }
+      let word = Word.allCases.first { scale.name.hasSuffix("-" + $0.rawValue) }
+      if let word { scale.name.removeLast(word.rawValue.utf8.count + 1) }
+      return word
+    }
+    scale.device = end(TorchDevice.self)
+    scale.precision = end(Precision.self)
+    return scale
   }
 
   /// Applies the `parts` (names of files of this folder, in order) and then the `set` of an object.

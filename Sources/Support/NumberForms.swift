@@ -8,6 +8,14 @@ package enum Precision: String, CaseIterable, Sendable {
   case bfloat16
 }
 
+/// Where libtorch computes.
+package enum TorchDevice: String, CaseIterable, Sendable {
+  /// One thread of the CPU: slow, to check by what a GPU does.
+  case cpu = "torch-cpu"
+  /// The first GPU.
+  case cuda
+}
+
 /// Moments of a table: how many numbers a row keeps besides its weights, and in which form.
 package enum TableMoments: String, CaseIterable, Sendable {
   /// Both moments of every weight in fp32: bit-equal to dense AdamW.

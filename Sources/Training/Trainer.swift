@@ -42,7 +42,7 @@ package final class Trainer {
   /// Step at which this process began: 0, or the step of the checkpoint it found.
   package let resumedStep: Int
   package private(set) var state: ResumeState
-  package let engine: TrainingEngine
+  package let engine: any TrainingDevice
   /// Rows that a lane is laid out for.
   package let laneCapacity: Int
   /// Rows of distinct f-grams that this process ran, those of all lanes together.
@@ -123,9 +123,9 @@ package final class Trainer {
       try TableBudget.check(
         encoding, moments: moments, memoryBytes: Host.memoryBytes, source: configuration.source)
     }
-    engine = TrainingEngine(
-      model, seed: parameters.seed, lanes: lanes, laneCapacity: capacity, threads: threads,
-      precision: parameters.training.precision, tableMoments: moments, ranks: ranks)
+    engine = try plan.makeEngine(
+      model, laneCapacity: capacity, threads: threads, tableMoments: moments, ranks: ranks,
+      source: configuration.source)
     state = ResumeState(id: configuration.id, kind: data.kind)
     let path = "\(output)/checkpoint.safetensors"
     if FileBytes.exists(path) {
@@ -133,11 +133,13 @@ package final class Trainer {
       state = try ResumeState(
         metadata: file.metadata, id: configuration.id, kind: data.kind, path: path)
       try file.verifySeal(remedy: "Delete it to train from the start.")
+      try plan.requireMaker(of: file, engine)
       try ParameterFile.read(
         into: engine.parameters, arrays: ParameterArray.allCases, from: path)
     } else {
       try initial?.fill(engine.parameters, of: model, data: data.metadata)
     }
+    try engine.loadParameters()
     engine.parameters.reserveTableHistory(steps: min(plan.steps, 1 << 20))
     resumedStep = state.progress.step
     engine.step = resumedStep
@@ -271,6 +273,7 @@ package final class Trainer {
 
   private func saveSnapshot() throws {
     guard ranks.decides else { return }
+    try engine.saveParameters()
     let progress = state.progress
     let file = Self.snapshotName(step: progress.step)
     let digest = try ParameterFile.write(
@@ -287,8 +290,10 @@ package final class Trainer {
   private func saveCheckpoint(_ metrics: borrowing MetricsLog?) throws {
     guard ranks.decides else { return }
     try metrics?.synchronize()
+    try engine.saveParameters()
     try ParameterFile.write(
-      engine.parameters, arrays: ParameterArray.allCases, metadata: state.metadata,
+      engine.parameters, arrays: ParameterArray.allCases,
+      metadata: state.metadata.merging(plan.maker(engine)) { $1 },
       isSealed: true, to: checkpointPath)
   }
 

@@ -37,7 +37,9 @@ package struct TrainingPlan: Sendable {
     schedule = LearningRateSchedule(
       parameters.schedule, peak: parameters.optimizer.learningRate, steps: steps)
     snapshots = SnapshotSchedule(parameters.snapshots, steps: steps)
-    try parameters.training.precision.require(source: configuration.source)
+    if parameters.training.device == nil {
+      try parameters.training.precision.require(source: configuration.source)
+    }
   }
 
   private static func steps(

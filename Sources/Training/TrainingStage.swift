@@ -19,6 +19,8 @@ package struct TrainingSummary: Sendable {
   /// Bytes of the decoded data, and of weights, moments, gradients and activations at capacity.
   package let dataBytes, workingBytes: Int
   package let precision: Precision
+  /// The device and the library that made the steps; empty where this machine's CPU did.
+  package let maker: [String: String]
   /// What the symbols are.
   package let kind: DataKind
   /// Rows of distinct f-grams for each row, in this process; nil for models without.
@@ -34,6 +36,7 @@ package struct TrainingSummary: Sendable {
       "workingBytes": .integer(workingBytes), "blasCore": .string(BLAS.coreName),
       "blasVersion": .string(BLAS.version), "precision": .string(precision.rawValue),
     ]
+    for (name, value) in maker { facts[name] = .string(value) }
     if let fGramRowsPerRow { facts["fGramRowsPerRow"] = .double(fGramRowsPerRow) }
     return facts
   }
@@ -106,6 +109,7 @@ package enum TrainingStage {
       dataBytes: data.bytes,
       workingBytes: trainer.engine.workingBytes + 3 * 4 * trainer.engine.parameters.layout.count,
       precision: trainer.plan.parameters.training.precision,
+      maker: trainer.plan.maker(trainer.engine),
       kind: data.kind,
       fGramRowsPerRow: trainer.model.fGrams.map { _ in
         Double(trainer.fGramRows) / Double(max(1, after.rows - before.rows))

@@ -30,6 +30,7 @@ struct WorkloadOptions: ParsableArguments {
   @Option(help: "Sentences of a batch.") var batch: Int?
   @Option(help: "Predicted positions of a sentence.") var length: Int?
   @Option(help: "Lanes of a batch, a power of two.") var lanes: Int?
+  @Option(help: "Rows of each table of an over-encoded model, about.") var tableRows: Int?
   @Option(help: "Kind of heads on tokens further ahead.") var further = HeadKind.mtp
   @Option(help: "Tokens ahead of the furthest head; 1: no further heads.") var ahead = 1
   @Option(help: "Precision of the matrix products.") var precision = Precision.float32
@@ -42,6 +43,7 @@ struct WorkloadOptions: ParsableArguments {
       ("--layers", layers, 1000), ("--width", width, 1 << 20), ("--heads", heads, 1 << 20),
       ("--vocabulary", vocabulary, Int(Int32.max)), ("--context", context, 10_000_000),
       ("--batch", batch, 1 << 20), ("--length", length, 10_000_000), ("--lanes", lanes, 4096),
+      ("--table-rows", tableRows, Int(Int32.max)),
     ] {
       if let value { try requireCount(value, of: option, upTo: most) }
     }
@@ -61,12 +63,15 @@ struct WorkloadOptions: ParsableArguments {
     if let length { sizes.length = length }
     if let lanes { sizes.lanes = lanes }
     sizes.context = context
+    if let tableRows, let encoding = sizes.overEncoding {
+      sizes.overEncoding = (encoding.order, encoding.slices, tableRows)
+    }
     sizes.further = (further, ahead)
     return sizes
   }
 
-  func workload() throws -> Workload {
-    let workload = try sizes.workload(precision: precision)
+  func workload(isOnDevice: Bool = false) throws -> Workload {
+    let workload = try sizes.workload(precision: precision, isOnDevice: isOnDevice)
     try requireMemory(
       16 * Double(workload.model.parameterCount), for: "weights, moments and gradient")
     return workload
@@ -76,6 +81,7 @@ struct WorkloadOptions: ParsableArguments {
 extension NamedModel: ExpressibleByArgument {}
 extension HeadKind: ExpressibleByArgument {}
 extension Precision: ExpressibleByArgument {}
+extension TorchDevice: ExpressibleByArgument {}
 
 /// - Throws: `UserError` when this machine has not so many bytes.
 func requireMemory(_ bytes: Double, for what: String) throws {

@@ -9,7 +9,7 @@ struct Train: ParsableCommand {
     abstract: "Train on given sentences from given weights.",
     discussion: """
       Prints `ready PARAMETERS`, a line `step NUMBER LOSS ROWS SECONDS` a step, and last \
-      `peak BYTES`, the largest resident size of the process.
+      `peak BYTES`, the largest resident size of the process; of a device also `digest HEX`, of the weights.
       """)
 
   @OptionGroup var options: WorkloadOptions
@@ -17,6 +17,8 @@ struct Train: ParsableCommand {
   @Option(help: "Initial weights, safetensors.") var weights: String?
   @Option(help: "Learning rate, constant.") var learningRate = 1e-3
   @Option(help: "Steps.") var steps = 20
+  @Option(help: "What makes the steps, if it is libtorch: torch-cpu or cuda.") var device:
+    TorchDevice?
   @Flag(help: "Instead of --steps: each line of standard input says how many steps come next.")
   var paced = false
 
@@ -26,20 +28,31 @@ struct Train: ParsableCommand {
 
   func run() throws {
     try BLAS.configure()
-    let workload = try options.workload()
+    let workload = try options.workload(isOnDevice: device != nil)
     let sentences =
       try tokens.map { try Sentences(path: $0) }
       ?? Sentences.random(
         count: 4 * workload.batch, length: workload.length, vocabulary: workload.model.labels,
         seed: 1)
+    if let device {
+      let bench = try DeviceBench(
+        workload, on: device, sentences: sentences, weights: weights, learningRate: learningRate,
+        threads: options.threads)
+      try steps(of: workload, bench.step)
+      return paced ? () : try tell("digest \(bench.digest())")
+    }
     let bench = try TrainingBench(
       workload, sentences: sentences, weights: weights, learningRate: learningRate,
       threads: options.threads)
+    try steps(of: workload, bench.step)
+  }
+
+  private func steps(of workload: Workload, _ make: () throws -> TrainingBench.Step) throws {
     try tell("ready \(workload.model.parameterCount)")
     var number = 0
     while let group = try paced ? nextGroup() : steps {
       for _ in 0..<group {
-        let step = try bench.step()
+        let step = try make()
         number += 1
         try tell("step \(number) \(step.loss) \(step.rows) \(step.seconds)")
       }

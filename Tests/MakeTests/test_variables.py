@@ -16,6 +16,7 @@ class Values(Case):
                 ("JOBS=99999999999", "'99999999999'"), ("JOBS=\"", "JOBS"), ("THREADS=0", "'0'"),
                 ("THREADS=two", "'two'"), ("RANKS=0", "'0'"), ("RANKS=4 4", "'4 4'"), ("MPIRUN=", "''"),
                 ("MPIRUN=mpirun -n 2", "'mpirun -n 2'"), ("PRECISION=foo", "'foo'"), ("PRECISION=float32 ", "float32 "),
+                ("DEVICE=gpu", "'gpu'"), ("DEVICE=cuda ", "'cuda '"), ("DEVICE=a b", "'a b'"),
                 ("RUN=a\nb", "'a\\nb'"), ("NUMBER=a\nb", "NUMBER"), ("LAUNCH=a\nb", "LAUNCH")]:
             for goal in ["figure2", "plan"]:
                 with self.subTest(value, goal=goal):
@@ -42,7 +43,8 @@ class Values(Case):
 
     def test_values_that_are_right(self):
         for values in [["JOBS=1"], ["JOBS=16"], ["THREADS=3"], ["JOBS=", "THREADS="],
-                       ["PRECISION=float32"], ["PRECISION=bfloat16"], ["-j3"], ["-j"]]:
+                       ["PRECISION=float32"], ["PRECISION=bfloat16"], ["-j3"], ["-j"],
+                       ["DEVICE=cpu"], ["DEVICE=torch-cpu"], ["DEVICE=cuda", "PRECISION=bfloat16"]]:
             with self.subTest(values):
                 result = self.place.make("-n", "figure2", *values)
                 self.assertEqual(result.returncode, 0, result.stderr)

@@ -135,7 +135,7 @@ struct Golden: CustomTestStringConvertible {
 }
 
 /// All weights of a table, caught up with the steps that its rows missed.
-private func values(of table: TableStore, in store: ParameterStore) -> [Float] {
+func values(of table: TableStore, in store: ParameterStore) -> [Float] {
   (0..<table.parts).flatMap { part in
     let count = table.rows(ofPart: part).count * table.slot.width
     return [Float](unsafeUninitializedCapacity: count) { buffer, initialized in
@@ -148,8 +148,12 @@ private func values(of table: TableStore, in store: ParameterStore) -> [Float] {
 
 /// The gradient of a whole table, zero where no row was used.
 private func gradient(ofTable index: Int, of engine: TrainingEngine) -> [Float] {
-  let slot = engine.parameters.layout.tables[index]
-  let (rows, values) = engine.tableGradient(index)
+  dense(engine.tableGradient(index), of: engine.parameters.layout.tables[index])
+}
+
+/// A whole table of some of its rows, zero elsewhere.
+func dense(_ gradient: (rows: [Int32], values: [Float]), of slot: TableSlot) -> [Float] {
+  let (rows, values) = gradient
   var dense = [Float](repeating: 0, count: slot.count)
   for (i, row) in rows.enumerated() {
     for c in 0..<slot.width { dense[Int(row) * slot.width + c] = values[i * slot.width + c] }
@@ -158,7 +162,7 @@ private func gradient(ofTable index: Int, of engine: TrainingEngine) -> [Float] 
 }
 
 /// Largest |a − b| over largest |b|.
-private func distance(_ a: [Float], _ b: [Float]) -> Double {
+func distance(_ a: [Float], _ b: [Float]) -> Double {
   let scale = b.reduce(0) { max($0, abs(Double($1))) }
   let error = zip(a, b).reduce(0) { max($0, abs(Double($1.0) - Double($1.1))) }
   return a.count == b.count ? error / max(scale, 1e-12) : .infinity
@@ -167,11 +171,11 @@ private func distance(_ a: [Float], _ b: [Float]) -> Double {
 /// Both sides round to 24 bits. A sum of n terms errs by up to n·2⁻²⁴ of their size, n is at most 64
 /// columns or 62 rows here, and 12 such sums follow each other in the model and again in its
 /// gradient: 2·12·64·2⁻²⁴ ≈ 1e-4 of the largest element.
-private let tolerance = 2.0 * 12 * 64 / Double(1 << 24)
+let tolerance = 2.0 * 12 * 64 / Double(1 << 24)
 
 /// GPT-2, OLMo 2 and OLMoE: tied with one table, untied with several, over-encoded with orders up to n and
 /// k slices (`…-oe-n-k`), with every kind of further heads, with f-grams.
-private let fixtures =
+let fixtures =
   [
     "baseline", "joint", "olmo2", "olmo2-joint", "gpt2-oe-3-2", "gpt2-oe-2-1", "olmo2-oe-3-2",
     "olmo2-oe-2-1", "olmoe", "olmoe-joint", "olmoe-oe-3-2", "gpt2-fgrams", "gpt2-fgrams-none",

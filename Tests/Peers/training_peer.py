@@ -7,7 +7,7 @@ The job names model sizes, files, threads and mode, a list of words: `bf16` (aut
 `compiled`, and for sentences of unequal length `padded` (to the batch's longest), `static` (to the
 longest of all) or `packed` (rows end to end, padded for attention alone). Over-encoding tables are
 dense parameters of AdamW, or `sparse`: sparse gradients and SparseAdam. A mixture of experts is that of
-transformers, `eager` or `grouped_mm`.
+transformers, `eager` or `grouped_mm`. A `device` may be named, else it is the CPU.
 """
 
 import itertools
@@ -70,6 +70,11 @@ def clip(dense, sparse):
     torch._foreach_mul_(gradients, (1 / (norm + 1e-6)).clamp(max=1))
 
 
+def wait(device):
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
 def main(job):
     words = job["mode"]
     torch.set_num_threads(job["threads"])
@@ -78,7 +83,8 @@ def main(job):
     longest = max(len(s) for s in sentences) - 1
     layout = next((w for w in words if w in ("padded", "static", "packed")), "padded")
     moduli = table_sizes(job["weights"])
-    model = model_of(job, words, moduli)
+    device = job.get("device", "cpu")
+    model = model_of(job, words, moduli).to(device)
     tables = model.tables()
     trunk = [p for p in model.parameters() if all(p is not t for t in tables)]
     sparse = tables if "sparse" in words else []
@@ -100,15 +106,20 @@ def main(job):
         arguments, rows = batch_of(chosen, layout, longest)
         if moduli:
             grams = grams_of(arguments[0].numpy(), moduli, model.slices, model.vocabulary)
-            arguments += [None, None, grams]
+            arguments += [None, None, [g.to(device) for g in grams]]
+        arguments[:3] = [a.to(device) for a in arguments[:3]]
+        if layout == "packed":
+            arguments[3] = arguments[3].to(device)
+        wait(device)
         start = time.perf_counter()
-        with torch.autocast("cpu", torch.bfloat16, enabled="bf16" in words):
+        with torch.autocast(device, torch.bfloat16, enabled="bf16" in words):
             loss, objective = loss_of(*arguments)
         objective.backward()
         clip(trunk if sparse else list(model.parameters()), sparse)
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
+        wait(device)
         seconds = time.perf_counter() - start
         print("step", step + 1, loss.item(), rows, seconds, flush=True)
     print("peak", peak_bytes(), flush=True)

@@ -95,6 +95,18 @@ import Testing
     #expect(throws: UserError.self) {
       try Experiment(figure: "figure2", preset: "smoke-float16", in: project.directory)
     }
+    let device = try graph("smoke-bfloat16-torch-cpu")
+    for (chain, deviceChain) in zip(rounded.chains, device.chains) {
+      #expect(chain.data == deviceChain.data)
+      let (run, other) = (rounded.nodes[chain.train], device.nodes[deviceChain.train])
+      #expect(run.configuration.parameters["training"]?["device"] == nil)
+      #expect(other.configuration.parameters["training"]?["device"] == "torch-cpu")
+      #expect(other.configuration.parameters["training"]?["precision"] == "bfloat16")
+      #expect(run.id != other.id)
+    }
+    #expect(throws: UserError.self) {
+      try Experiment(figure: "figure2", preset: "smoke-cuda-bfloat16", in: project.directory)
+    }
     try project.replace(
       "logEverySteps: 10}", by: "logEverySteps: 10, precision: half}",
       in: "pipeline/presets/smoke.yaml")

@@ -269,7 +269,7 @@ import Testing
       "sum", "cl100k", "32V", "<|other|>", "pipeline/corpora/default.yaml",
       "data/grammars/cfg3b.grammar", "true", "false", "[1, 2]", "[2]", "own", "shared",
       "embeddingFirst", "hiddenFirst", "beforeNorm", "afterNorm",
-      "norm", "scaledNorm", "document", "pipeline/tasks/default.yaml", "[copa]", "[]",
+      "norm", "scaledNorm", "torch-cpu", "document", "pipeline/tasks/default.yaml", "[copa]", "[]",
     ]
     let settings = try probe.plan("training.lanes", "4").graph.experiment.runs[0]
     for (path, entry) in settings.settings.entries.sorted(by: { $0.key < $1.key }) {

@@ -3,36 +3,36 @@
 ///
 /// No row is dropped: each expert multiplies as many rows as there are. An expert without rows has a
 /// gradient of 0.
-struct Experts: Operation {
+package struct Experts: Operation {
   /// The weights of one expert.
-  struct Expert {
-    let gate, up, down: Parameter
+  package struct Expert {
+    package let gate, up, down: Parameter
   }
 
-  let input: Tensor
-  let routing: Routing
-  let experts: [Expert]
+  package let input: Tensor
+  package let routing: Routing
+  package let experts: [Expert]
   /// Its gradient is the output's.
-  let residual: Tensor
-  let output: Tensor
+  package let residual: Tensor
+  package let output: Tensor
   /// (N, 2·k·F): gate and up of the N·k slots in the order of experts.
-  let hidden: Tensor
+  package let hidden: Tensor
 
-  var C: Int { input.columns }
-  var F: Int { hidden.columns / (2 * k) }
-  var E: Int { experts.count }
-  var k: Int { routing.gates.columns }
-  var name: String { "\(k) of \(E) experts + residual" }
-  var inputs: [Tensor] { [input, routing.gates, residual] }
-  var constants: [Tensor] { [routing.choices] }
-  var outputs: [Tensor] { [output, hidden] }
-  var auxiliary: [Tensor] { [hidden] }
-  var parameters: [Parameter] { factors }
-  var factors: [Parameter] { experts.flatMap { [$0.gate, $0.up, $0.down] } }
-  var saved: [Tensor] { [input, routing.gates, routing.choices, hidden] }
-  var sharingGradient: Tensor? { residual }
-  var sharingValue: Tensor? { residual }
-  func canAdd(toInput index: Int) -> Bool { index != 1 }
+  package var C: Int { input.columns }
+  package var F: Int { hidden.columns / (2 * k) }
+  package var E: Int { experts.count }
+  package var k: Int { routing.gates.columns }
+  package var name: String { "\(k) of \(E) experts + residual" }
+  package var inputs: [Tensor] { [input, routing.gates, residual] }
+  package var constants: [Tensor] { [routing.choices] }
+  package var outputs: [Tensor] { [output, hidden] }
+  package var auxiliary: [Tensor] { [hidden] }
+  package var parameters: [Parameter] { factors }
+  package var factors: [Parameter] { experts.flatMap { [$0.gate, $0.up, $0.down] } }
+  package var saved: [Tensor] { [input, routing.gates, routing.choices, hidden] }
+  package var sharingGradient: Tensor? { residual }
+  package var sharingValue: Tensor? { residual }
+  package func canAdd(toInput index: Int) -> Bool { index != 1 }
 
-  func flops(position: Double) -> Double { Double(k * (6 * C * F + 20 * F + C)) }
+  package func flops(position: Double) -> Double { Double(k * (6 * C * F + 20 * F + C)) }
 }

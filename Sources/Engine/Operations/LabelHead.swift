@@ -2,25 +2,25 @@
 ///
 /// Training computes loss and gradients together in the backward pass, so that each chunk of logits
 /// exists once; otherwise the forward pass writes the log-probabilities that the lane asks for.
-struct LabelHead: Operation {
-  let input: Tensor
-  let weight: Parameter
-  let V: Int
+package struct LabelHead: Operation {
+  package let input: Tensor
+  package let weight: Parameter
+  package let V: Int
   /// Column of the lane's labels.
-  let labelColumn: Int
-  let losses: Tensor
-  let isTraining: Bool
-  let isDecoding: Bool
+  package let labelColumn: Int
+  package let losses: Tensor
+  package let isTraining: Bool
+  package let isDecoding: Bool
 
-  var C: Int { input.columns }
-  var name: String { "head + softmax" + (isTraining ? " + cross-entropy" : "") }
-  var inputs: [Tensor] { [input] }
-  var outputs: [Tensor] { [losses] }
-  var parameters: [Parameter] { [weight] }
-  var saved: [Tensor] { [input, losses] }
-  var mergesForward: Bool { isTraining }
-  var countedLabels: Int? { labelColumn }
-  var factors: [Parameter] { [weight] }
+  package var C: Int { input.columns }
+  package var name: String { "head + softmax" + (isTraining ? " + cross-entropy" : "") }
+  package var inputs: [Tensor] { [input] }
+  package var outputs: [Tensor] { [losses] }
+  package var parameters: [Parameter] { [weight] }
+  package var saved: [Tensor] { [input, losses] }
+  package var mergesForward: Bool { isTraining }
+  package var countedLabels: Int? { labelColumn }
+  package var factors: [Parameter] { [weight] }
 
-  func flops(position: Double) -> Double { Double(2 * C * V + 20 * V) }
+  package func flops(position: Double) -> Double { Double(2 * C * V + 20 * V) }
 }

@@ -1,18 +1,18 @@
 /// Y = LayerNorm(X).
-struct Normalization: Operation {
-  let input: Tensor
-  let weight: Parameter
-  let bias: Parameter
-  let output: Tensor
-  let statistics: Tensor
+package struct Normalization: Operation {
+  package let input: Tensor
+  package let weight: Parameter
+  package let bias: Parameter
+  package let output: Tensor
+  package let statistics: Tensor
 
-  var name: String { "layer norm" }
-  var inputs: [Tensor] { [input] }
-  var outputs: [Tensor] { [output, statistics] }
-  var auxiliary: [Tensor] { [statistics] }
-  var parameters: [Parameter] { [weight, bias] }
-  var saved: [Tensor] { [input, statistics] }
-  var parametersAddedTogether: Bool { true }
+  package var name: String { "layer norm" }
+  package var inputs: [Tensor] { [input] }
+  package var outputs: [Tensor] { [output, statistics] }
+  package var auxiliary: [Tensor] { [statistics] }
+  package var parameters: [Parameter] { [weight, bias] }
+  package var saved: [Tensor] { [input, statistics] }
+  package var parametersAddedTogether: Bool { true }
 
-  func flops(position: Double) -> Double { Double(8 * input.columns) }
+  package func flops(position: Double) -> Double { Double(8 * input.columns) }
 }

@@ -4,25 +4,25 @@
 ///
 /// Source: Over-Tokenized Transformer, equation 4 and Algorithm 1, with scale = 1/(1 + k(n − 1)) and no
 /// scale of the tables alone.
-struct OverEncodingSum: Operation {
+package struct OverEncodingSum: Operation {
   /// R.
-  let rows: Tensor
-  let projection: Parameter
-  let tokens: Parameter?
-  let positions: Parameter?
-  let scale: Float
-  let tableScale: Float
-  let output: Tensor
+  package let rows: Tensor
+  package let projection: Parameter
+  package let tokens: Parameter?
+  package let positions: Parameter?
+  package let scale: Float
+  package let tableScale: Float
+  package let output: Tensor
 
-  var K: Int { rows.columns }
-  var C: Int { output.columns }
-  var name: String { "over-encoding" + (positions == nil ? "" : " + positions") }
-  var inputs: [Tensor] { [rows] }
-  var outputs: [Tensor] { [output] }
-  var parameters: [Parameter] { [projection] + [tokens, positions].compactMap(\.self) }
-  var saved: [Tensor] { [rows] }
+  package var K: Int { rows.columns }
+  package var C: Int { output.columns }
+  package var name: String { "over-encoding" + (positions == nil ? "" : " + positions") }
+  package var inputs: [Tensor] { [rows] }
+  package var outputs: [Tensor] { [output] }
+  package var parameters: [Parameter] { [projection] + [tokens, positions].compactMap(\.self) }
+  package var saved: [Tensor] { [rows] }
 
-  var factors: [Parameter] { [projection] }
+  package var factors: [Parameter] { [projection] }
 
-  func flops(position: Double) -> Double { Double(2 * K * C + 2 * C) }
+  package func flops(position: Double) -> Double { Double(2 * K * C + 2 * C) }
 }

@@ -3,9 +3,9 @@ import Kernels
 /// The table of angles that all rotary operations of a model share.
 package struct RotaryAngles: Sendable {
   /// (context, D): cosines, then sines.
-  let table: [Float]
+  package let table: [Float]
   /// Columns of a head.
-  let D: Int
+  package let D: Int
 
   /// Angles of `context` positions for heads of `D` columns, an even number.
   package init(context: Int, D: Int, theta: Double) {
@@ -15,20 +15,20 @@ package struct RotaryAngles: Sendable {
 }
 
 /// Queries and keys turned by their positions, beside the values: (N, 3·H·D) from three (N, H·D).
-struct Rotary: Operation {
-  let q: Tensor
-  let k: Tensor
-  let v: Tensor
-  let angles: RotaryAngles
-  let output: Tensor
+package struct Rotary: Operation {
+  package let q: Tensor
+  package let k: Tensor
+  package let v: Tensor
+  package let angles: RotaryAngles
+  package let output: Tensor
 
-  var D: Int { angles.D }
-  var H: Int { q.columns / D }
-  var name: String { "rotary positions" }
-  var inputs: [Tensor] { [q, k, v] }
-  var outputs: [Tensor] { [output] }
-  var parameters: [Parameter] { [] }
-  var saved: [Tensor] { [] }
-  func canAdd(toInput index: Int) -> Bool { false }
-  func flops(position: Double) -> Double { Double(6 * q.columns) }
+  package var D: Int { angles.D }
+  package var H: Int { q.columns / D }
+  package var name: String { "rotary positions" }
+  package var inputs: [Tensor] { [q, k, v] }
+  package var outputs: [Tensor] { [output] }
+  package var parameters: [Parameter] { [] }
+  package var saved: [Tensor] { [] }
+  package func canAdd(toInput index: Int) -> Bool { false }
+  package func flops(position: Double) -> Double { Double(6 * q.columns) }
 }

@@ -1,24 +1,24 @@
 /// Which k of E experts a row goes to: logits X·W in single precision whatever the precision of other
 /// products, softmax over all experts, the k largest. W is (C, E).
-struct Router: Operation {
-  let input: Tensor
-  let weight: Parameter
-  let normalizes: Bool
-  let routing: Routing
+package struct Router: Operation {
+  package let input: Tensor
+  package let weight: Parameter
+  package let normalizes: Bool
+  package let routing: Routing
 
-  var C: Int { input.columns }
-  var E: Int { routing.logits.columns }
-  var k: Int { routing.gates.columns }
-  var name: String { "router of \(k) of \(E)" }
-  var inputs: [Tensor] { [input] }
-  var outputs: [Tensor] {
+  package var C: Int { input.columns }
+  package var E: Int { routing.logits.columns }
+  package var k: Int { routing.gates.columns }
+  package var name: String { "router of \(k) of \(E)" }
+  package var inputs: [Tensor] { [input] }
+  package var outputs: [Tensor] {
     [routing.gates, routing.probabilities, routing.logits, routing.choices]
   }
-  var auxiliary: [Tensor] { [routing.choices] }
-  var parameters: [Parameter] { [weight] }
-  var saved: [Tensor] { [input, routing.gates, routing.probabilities, routing.choices] }
+  package var auxiliary: [Tensor] { [routing.choices] }
+  package var parameters: [Parameter] { [weight] }
+  package var saved: [Tensor] { [input, routing.gates, routing.probabilities, routing.choices] }
 
-  func flops(position: Double) -> Double { Double(2 * C * E + 20 * E) }
+  package func flops(position: Double) -> Double { Double(2 * C * E + 20 * E) }
 }
 
 /// What a router gives for each row.

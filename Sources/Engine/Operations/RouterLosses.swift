@@ -8,37 +8,37 @@
 /// it depends on the rows of a lane, not on who computes it.
 ///
 /// Source: Switch Transformer (Fedus et al. 2021, equation 4); OLMoE (Muennighoff et al. 2024).
-struct BalanceLoss: Operation {
+package struct BalanceLoss: Operation {
   /// Of each layer.
-  let routings: [Routing]
-  let output: Tensor
+  package let routings: [Routing]
+  package let output: Tensor
 
-  var E: Int { routings[0].probabilities.columns }
-  var k: Int { routings[0].choices.columns }
-  var name: String { "balance of \(routings.count) routers" }
-  var inputs: [Tensor] { routings.map(\.probabilities) }
-  var constants: [Tensor] { routings.map(\.choices) }
-  var outputs: [Tensor] { [output] }
-  var parameters: [Parameter] { [] }
-  var saved: [Tensor] { constants }
+  package var E: Int { routings[0].probabilities.columns }
+  package var k: Int { routings[0].choices.columns }
+  package var name: String { "balance of \(routings.count) routers" }
+  package var inputs: [Tensor] { routings.map(\.probabilities) }
+  package var constants: [Tensor] { routings.map(\.choices) }
+  package var outputs: [Tensor] { [output] }
+  package var parameters: [Parameter] { [] }
+  package var saved: [Tensor] { constants }
 
-  func flops(position: Double) -> Double { Double(2 * routings.count * E) }
+  package func flops(position: Double) -> Double { Double(2 * routings.count * E) }
 }
 
 /// How large the logits of the routers of L layers are: loss[n] = (1/L) Σ over layers of
 /// (log Σ_e e^logits[n, e])².
 ///
 /// Source: ST-MoE (Zoph et al. 2022, equation 5).
-struct RouterZLoss: Operation {
+package struct RouterZLoss: Operation {
   /// (N, E) of each layer.
-  let inputs: [Tensor]
-  let output: Tensor
+  package let inputs: [Tensor]
+  package let output: Tensor
 
-  var E: Int { inputs[0].columns }
-  var name: String { "z-loss of \(inputs.count) routers" }
-  var outputs: [Tensor] { [output] }
-  var parameters: [Parameter] { [] }
-  var saved: [Tensor] { inputs }
+  package var E: Int { inputs[0].columns }
+  package var name: String { "z-loss of \(inputs.count) routers" }
+  package var outputs: [Tensor] { [output] }
+  package var parameters: [Parameter] { [] }
+  package var saved: [Tensor] { inputs }
 
-  func flops(position: Double) -> Double { Double(20 * inputs.count * E) }
+  package func flops(position: Double) -> Double { Double(20 * inputs.count * E) }
 }

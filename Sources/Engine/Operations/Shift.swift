@@ -1,58 +1,58 @@
 /// Y[r] = X[r + distance] where that row belongs to the same segment, else 0: what stands so many rows
 /// ahead. Nothing passes from one sentence to the next.
-struct Shift: Operation {
-  let input: Tensor
-  let distance: Int
-  let output: Tensor
+package struct Shift: Operation {
+  package let input: Tensor
+  package let distance: Int
+  package let output: Tensor
 
-  var name: String { "rows \(distance) ahead" }
-  var inputs: [Tensor] { [input] }
-  var outputs: [Tensor] { [output] }
-  var parameters: [Parameter] { [] }
-  var saved: [Tensor] { [] }
+  package var name: String { "rows \(distance) ahead" }
+  package var inputs: [Tensor] { [input] }
+  package var outputs: [Tensor] { [output] }
+  package var parameters: [Parameter] { [] }
+  package var saved: [Tensor] { [] }
 
-  func flops(position: Double) -> Double { 0 }
+  package func flops(position: Double) -> Double { 0 }
 }
 
 /// Y[r] = [A[r] | B[r]]: the columns of two tensors side by side.
-struct SideBySide: Operation {
-  let left: Tensor
-  let right: Tensor
-  let output: Tensor
+package struct SideBySide: Operation {
+  package let left: Tensor
+  package let right: Tensor
+  package let output: Tensor
 
-  var name: String { "side by side" }
-  var inputs: [Tensor] { [left, right] }
-  var outputs: [Tensor] { [output] }
-  var parameters: [Parameter] { [] }
-  var saved: [Tensor] { [] }
+  package var name: String { "side by side" }
+  package var inputs: [Tensor] { [left, right] }
+  package var outputs: [Tensor] { [output] }
+  package var parameters: [Parameter] { [] }
+  package var saved: [Tensor] { [] }
 
-  func flops(position: Double) -> Double { 0 }
+  package func flops(position: Double) -> Double { 0 }
 }
 
 /// The rows that the caller of a decoding step lends: what another graph left.
-struct LentRows: Operation {
+package struct LentRows: Operation {
   /// Which of the two that can be lent.
-  let index: Int
-  let output: Tensor
+  package let index: Int
+  package let output: Tensor
 
-  var name: String { "lent rows" }
-  var inputs: [Tensor] { [] }
-  var outputs: [Tensor] { [output] }
-  var parameters: [Parameter] { [] }
-  var saved: [Tensor] { [] }
+  package var name: String { "lent rows" }
+  package var inputs: [Tensor] { [] }
+  package var outputs: [Tensor] { [output] }
+  package var parameters: [Parameter] { [] }
+  package var saved: [Tensor] { [] }
 
-  func flops(position: Double) -> Double { 0 }
+  package func flops(position: Double) -> Double { 0 }
 }
 
 /// Leaves rows with the caller of a decoding step.
-struct TakenRows: Operation {
-  let input: Tensor
+package struct TakenRows: Operation {
+  package let input: Tensor
 
-  var name: String { "taken rows" }
-  var inputs: [Tensor] { [input] }
-  var outputs: [Tensor] { [] }
-  var parameters: [Parameter] { [] }
-  var saved: [Tensor] { [] }
+  package var name: String { "taken rows" }
+  package var inputs: [Tensor] { [input] }
+  package var outputs: [Tensor] { [] }
+  package var parameters: [Parameter] { [] }
+  package var saved: [Tensor] { [] }
 
-  func flops(position: Double) -> Double { 0 }
+  package func flops(position: Double) -> Double { 0 }
 }

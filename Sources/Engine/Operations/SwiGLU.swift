@@ -1,16 +1,16 @@
 /// Y = silu(gate) ∘ up, element by element.
-struct SwiGLU: Operation {
-  let gate: Tensor
-  let up: Tensor
-  let output: Tensor
+package struct SwiGLU: Operation {
+  package let gate: Tensor
+  package let up: Tensor
+  package let output: Tensor
 
-  var name: String { "swiglu" }
-  var inputs: [Tensor] { [gate, up] }
-  var outputs: [Tensor] { [output] }
-  var parameters: [Parameter] { [] }
-  var saved: [Tensor] { [gate, up] }
-  var sharingGradient: Tensor? { gate }
-  func canAdd(toInput index: Int) -> Bool { false }
+  package var name: String { "swiglu" }
+  package var inputs: [Tensor] { [gate, up] }
+  package var outputs: [Tensor] { [output] }
+  package var parameters: [Parameter] { [] }
+  package var saved: [Tensor] { [gate, up] }
+  package var sharingGradient: Tensor? { gate }
+  package func canAdd(toInput index: Int) -> Bool { false }
 
-  func flops(position: Double) -> Double { Double(20 * output.columns) }
+  package func flops(position: Double) -> Double { Double(20 * output.columns) }
 }

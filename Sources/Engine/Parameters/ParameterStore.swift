@@ -70,7 +70,7 @@ package final class ParameterStore: @unchecked Sendable {
   /// Makes `history` the steps that the tables' rows may have missed: those up to the engine's step.
   package func restoreTableHistory(_ history: AdamWHistory) { tableHistory = history }
 
-  func appendToTableHistory(_ step: AdamWScalars) { tableHistory.append(step) }
+  package func appendToTableHistory(_ step: AdamWScalars) { tableHistory.append(step) }
 
   /// Makes room for `steps` steps in all, so that a training step asks for no memory.
   package func reserveTableHistory(steps: Int) {

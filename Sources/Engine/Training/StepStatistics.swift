@@ -51,6 +51,10 @@ package struct StepStatistics: Sendable, Equatable {
   /// Global norm of the gradient of the weighted sum of the mean losses, before clipping.
   package var gradientNorm: Double
 
+  package init(nextToken: LossSum, gradientNorm: Double) {
+    (self.nextToken, self.gradientNorm) = (nextToken, gradientNorm)
+  }
+
   /// Σ over predicted positions of −log p in nats.
   package var lossSum: Double { nextToken.sum }
   /// Predicted positions of the batch.
@@ -65,6 +69,8 @@ package struct NonFiniteError: Error, Equatable, Sendable, CustomStringConvertib
   package let step: Int
   /// The first bad array, in the order of the model: `weight …`, `gradient of …` or `loss …`.
   package let tensor: String
+
+  package init(step: Int, tensor: String) { (self.step, self.tensor) = (step, tensor) }
 
   package var description: String { "step \(step): \(tensor) is not finite" }
 }

@@ -9,7 +9,7 @@ import Support
 /// are summed in a fixed order (`LaneSum`); then every rank makes the same step (`AdamWUpdate`). So
 /// every bit of the weights depends on the lanes, not on the number of threads or ranks.
 // Unchecked: the loops below give each worker its own part of the arrays.
-package final class TrainingEngine: @unchecked Sendable {
+package final class TrainingEngine: TrainingDevice, @unchecked Sendable {
   package let plan: Plan
   package let parameters: ParameterStore
   package let lanes: Int

@@ -79,6 +79,20 @@ package struct AdamWHistory: Sendable, Equatable {
     }
   }
 
+  // MARK: - For executors that replay steps by an AdamW of their own
+
+  /// `keep`, −learning rate / (1 − β₁^t) and 1 / √(1 − β₂^t) of step t.
+  package func scalars(
+    ofStep t: Int
+  ) -> (keep: Float, negativeStep: Float, correction: Float) {
+    (keep[t - 1], negativeStep[t - 1], correction[t - 1])
+  }
+
+  /// What decay leaves of a weight from the end of step `step` to the end of step `end`.
+  package func kept(after step: Int, until end: Int) -> Double {
+    end == 0 ? 1 : keepProduct[end - 1] / (step == 0 ? 1 : keepProduct[step - 1])
+  }
+
   // MARK: - Bounds for `replay`
 
   /// Whether any step after `step` decays weights.

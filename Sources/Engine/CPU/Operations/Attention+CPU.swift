@@ -1,12 +1,12 @@
 import Kernels
 
 extension Attention: CPUOperation {
-  func scratch(_ limits: Limits) -> Int {
+  package func scratch(_ limits: Limits) -> Int {
     isShort
       ? shortAttentionScratch : attentionScratch(T: limits.segment, D: D, limits.precision)
   }
 
-  func forward(_ w: borrowing Workspace) {
+  package func forward(_ w: borrowing Workspace) {
     var o = w.value(output).mutableSpan
     var logSumExp = w.value(logSumExp).mutableSpan
     var scratch = w.scratch.mutableSpan
@@ -21,7 +21,7 @@ extension Attention: CPUOperation {
       H: heads, D: D, precision: w.precision, scratch: &scratch)
   }
 
-  func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
+  package func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
     var dQKV = w.gradient(qkv).mutableSpan
     var scratch = w.scratch.mutableSpan
     if isShort {
@@ -39,9 +39,11 @@ extension Attention: CPUOperation {
 }
 
 extension CachedAttention: CPUOperation {
-  func scratch(_ limits: Limits) -> Int { cachedAttentionScratch(context: context, H: heads) }
+  package func scratch(_ limits: Limits) -> Int {
+    cachedAttentionScratch(context: context, H: heads)
+  }
 
-  func forward(_ w: borrowing Workspace) {
+  package func forward(_ w: borrowing Workspace) {
     var o = w.value(output).mutableSpan
     var scratch = w.scratch.mutableSpan
     let stride = w.lane.cacheStride
@@ -53,7 +55,7 @@ extension CachedAttention: CPUOperation {
       positions: w.positions(of: qkv).span, context: context, H: heads, D: D, scratch: &scratch)
   }
 
-  func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
+  package func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
     preconditionFailure("cached attention has no backward pass")
   }
 }

@@ -1,7 +1,7 @@
 import Kernels
 
 extension EmbeddingSum: CPUOperation {
-  func forward(_ w: borrowing Workspace) {
+  package func forward(_ w: borrowing Workspace) {
     var x = w.value(output).mutableSpan
     let (ids, width) = w.ids(of: output)
     if let positions {
@@ -18,7 +18,7 @@ extension EmbeddingSum: CPUOperation {
     }
   }
 
-  func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
+  package func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
     let dX = w.gradient(output)
     let (ids, width) = w.ids(of: output)
     for (g, table) in tables.enumerated() {

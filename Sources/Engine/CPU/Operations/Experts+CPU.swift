@@ -1,11 +1,11 @@
 import Kernels
 
 extension Experts: CPUOperation {
-  func scratch(_ limits: Limits) -> Int {
+  package func scratch(_ limits: Limits) -> Int {
     SlotOrder.count(slots: limits.rows * k, E: E) + expertScratch(C: C, F: F, limits.precision)
   }
 
-  func forward(_ w: borrowing Workspace) {
+  package func forward(_ w: borrowing Workspace) {
     var y = w.value(output).mutableSpan
     if !w.areShared(residual, output) { copy(w.value(residual).span, into: &y) }
     let order = SlotOrder(w.value(routing.choices), E: E, in: w.scratch)
@@ -20,7 +20,7 @@ extension Experts: CPUOperation {
     }
   }
 
-  func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
+  package func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
     let dY = w.gradient(output).span
     var dX = w.gradient(input).mutableSpan
     var dGates = w.gradient(routing.gates).mutableSpan

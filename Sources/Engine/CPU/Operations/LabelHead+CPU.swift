@@ -1,12 +1,12 @@
 import Kernels
 
 extension LabelHead: CPUOperation {
-  func scratch(_ limits: Limits) -> Int {
+  package func scratch(_ limits: Limits) -> Int {
     limits.precision == .float32
       ? headScratch(C: C, V: V, isRowwise: isDecoding) : packedHeadScratch(C: C, V: V)
   }
 
-  func forward(_ w: borrowing Workspace) {
+  package func forward(_ w: borrowing Workspace) {
     if isTraining { return }
     var labelLogProbabilities = w.lane.labelLogProbabilities.mutableSpan
     var logProbabilities = w.lane.logProbabilities.mutableSpan
@@ -18,7 +18,7 @@ extension LabelHead: CPUOperation {
       V: V, isRowwise: isDecoding, scratch: &scratch)
   }
 
-  func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
+  package func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
     var losses = w.value(losses).mutableSpan
     var dX = w.gradient(input).mutableSpan
     var dW = w.gradient(weight).mutableSpan

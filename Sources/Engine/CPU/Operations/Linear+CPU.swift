@@ -1,17 +1,17 @@
 import Kernels
 
 extension Linear: CPUOperation {
-  func scratch(_ limits: Limits) -> Int {
+  package func scratch(_ limits: Limits) -> Int {
     productScratch(K: K, M: M, activation: activation, limits)
   }
 
-  func forward(_ w: borrowing Workspace) {
+  package func forward(_ w: borrowing Workspace) {
     w.linear(
       into: output, input, activation: activation, weight: weight, bias: bias,
       addsBiasLast: addsBiasLast, residual: residual)
   }
 
-  func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
+  package func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
     w.linearBackward(
       output, input: input, activation: activation, weight: weight, bias: bias,
       addsInput: accumulation.addsInput(0), addsWeight: accumulation.addsParameter(0),

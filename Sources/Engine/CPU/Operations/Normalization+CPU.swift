@@ -1,7 +1,7 @@
 import Kernels
 
 extension Normalization: CPUOperation {
-  func forward(_ w: borrowing Workspace) {
+  package func forward(_ w: borrowing Workspace) {
     var y = w.value(output).mutableSpan
     var statistics = w.value(statistics).mutableSpan
     layerNorm(
@@ -9,7 +9,7 @@ extension Normalization: CPUOperation {
       bias: w.weight(bias).span, N: w.rows(of: input), C: input.columns)
   }
 
-  func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
+  package func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
     var dX = w.gradient(input).mutableSpan
     var dWeight = w.gradient(weight).mutableSpan
     var dBias = w.gradient(bias).mutableSpan

@@ -1,9 +1,9 @@
 import Kernels
 
 extension OverEncodingSum: CPUOperation {
-  func scratch(_ limits: Limits) -> Int { productScratch(K: K, M: C, limits) }
+  package func scratch(_ limits: Limits) -> Int { productScratch(K: K, M: C, limits) }
 
-  func forward(_ w: borrowing Workspace) {
+  package func forward(_ w: borrowing Workspace) {
     w.linear(into: output, rows, weight: projection)
     var x = w.value(output).mutableSpan
     if tableScale != 1 { multiply(&x, by: tableScale) }
@@ -21,7 +21,7 @@ extension OverEncodingSum: CPUOperation {
     }
   }
 
-  func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
+  package func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
     let dX = w.gradient(output)
     let (ids, width) = w.ids(of: output)
     if let positions {

@@ -1,7 +1,7 @@
 import Kernels
 
 extension RMSNormalization: CPUOperation {
-  func forward(_ w: borrowing Workspace) {
+  package func forward(_ w: borrowing Workspace) {
     var y = w.value(output).mutableSpan
     var scales = w.value(scales).mutableSpan
     let (x, gain, N) = (w.value(input).span, w.weight(weight).span, w.rows(of: input))
@@ -16,7 +16,7 @@ extension RMSNormalization: CPUOperation {
     }
   }
 
-  func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
+  package func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
     let dY = w.gradient(output).span
     var dX = w.gradient(input).mutableSpan
     var dWeight = w.gradient(weight).mutableSpan

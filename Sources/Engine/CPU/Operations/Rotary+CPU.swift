@@ -1,14 +1,14 @@
 import Kernels
 
 extension Rotary: CPUOperation {
-  func forward(_ w: borrowing Workspace) {
+  package func forward(_ w: borrowing Workspace) {
     var qkv = w.value(output).mutableSpan
     rotaryQKV(
       into: &qkv, q: w.value(q).span, k: w.value(k).span, v: w.value(v).span,
       rotations: angles.table.span, positions: w.positions(of: output).span, H: H, D: D)
   }
 
-  func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
+  package func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
     var dQ = w.gradient(q).mutableSpan
     var dK = w.gradient(k).mutableSpan
     var dV = w.gradient(v).mutableSpan

@@ -1,9 +1,9 @@
 import Kernels
 
 extension Router: CPUOperation {
-  func scratch(_ limits: Limits) -> Int { matmulScratch(K: C, M: E) }
+  package func scratch(_ limits: Limits) -> Int { matmulScratch(K: C, M: E) }
 
-  func forward(_ w: borrowing Workspace) {
+  package func forward(_ w: borrowing Workspace) {
     let N = w.rows(of: input)
     var logits = w.value(routing.logits).mutableSpan
     // Row by row at every size: which experts a row goes to depends on nothing but the row.
@@ -17,7 +17,7 @@ extension Router: CPUOperation {
       N: N, E: E, k: k, normalizes: normalizes)
   }
 
-  func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
+  package func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
     let N = w.rows(of: input)
     // The last use of the gradient of the logits by themselves: from here on it is that of all outputs.
     var dLogits = w.gradient(routing.logits).mutableSpan

@@ -1,9 +1,9 @@
 import Kernels
 
 extension BalanceLoss: CPUOperation {
-  func scratch(_ limits: Limits) -> Int { E }
+  package func scratch(_ limits: Limits) -> Int { E }
 
-  func forward(_ w: borrowing Workspace) {
+  package func forward(_ w: borrowing Workspace) {
     let N = w.rows(of: output)
     var losses = w.value(output).mutableSpan
     losses.update(repeating: 0)
@@ -14,7 +14,7 @@ extension BalanceLoss: CPUOperation {
     }
   }
 
-  func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
+  package func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
     let scale = w.lossScale(of: output) / Float(routings.count)
     for (layer, routing) in routings.enumerated() {
       var dProbabilities = w.gradient(routing.probabilities).mutableSpan
@@ -37,9 +37,9 @@ extension BalanceLoss: CPUOperation {
 }
 
 extension RouterZLoss: CPUOperation {
-  func scratch(_ limits: Limits) -> Int { E }
+  package func scratch(_ limits: Limits) -> Int { E }
 
-  func forward(_ w: borrowing Workspace) {
+  package func forward(_ w: borrowing Workspace) {
     var losses = w.value(output).mutableSpan
     var scratch = w.scratch.mutableSpan
     losses.update(repeating: 0)
@@ -50,7 +50,7 @@ extension RouterZLoss: CPUOperation {
     }
   }
 
-  func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
+  package func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
     var scratch = w.scratch.mutableSpan
     for (layer, logits) in inputs.enumerated() {
       var dLogits = w.gradient(logits).mutableSpan

@@ -1,13 +1,13 @@
 import Kernels
 
 extension Gather: CPUOperation {
-  func forward(_ w: borrowing Workspace) {
+  package func forward(_ w: borrowing Workspace) {
     var y = w.value(output).mutableSpan
     gather(
       into: &y, w.value(input).span, w.link(link).span, C: output.columns, adding: false)
   }
 
-  func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
+  package func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
     var dX = w.gradient(input).mutableSpan
     scatterSum(
       into: &dX, w.gradient(output).span, w.link(link).span, C: output.columns,
@@ -16,13 +16,13 @@ extension Gather: CPUOperation {
 }
 
 extension ScatterSum: CPUOperation {
-  func forward(_ w: borrowing Workspace) {
+  package func forward(_ w: borrowing Workspace) {
     var y = w.value(output).mutableSpan
     scatterSum(
       into: &y, w.value(input).span, w.link(link).span, C: output.columns, adding: false)
   }
 
-  func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
+  package func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
     var dX = w.gradient(input).mutableSpan
     gather(
       into: &dX, w.gradient(output).span, w.link(link).span, C: output.columns,
@@ -31,7 +31,7 @@ extension ScatterSum: CPUOperation {
 }
 
 extension LinkedRows: CPUOperation {
-  func forward(_ w: borrowing Workspace) {
+  package func forward(_ w: borrowing Workspace) {
     var x = w.value(output).mutableSpan
     let (ids, width) = w.ids(of: output)
     gather(
@@ -44,7 +44,7 @@ extension LinkedRows: CPUOperation {
     }
   }
 
-  func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
+  package func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
     let dX = w.gradient(output)
     let (ids, width) = w.ids(of: output)
     var dY = w.gradient(input).mutableSpan

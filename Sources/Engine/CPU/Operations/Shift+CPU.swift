@@ -1,14 +1,14 @@
 import Kernels
 
 extension Shift: CPUOperation {
-  func forward(_ w: borrowing Workspace) {
+  package func forward(_ w: borrowing Workspace) {
     var y = w.value(output).mutableSpan
     shiftRows(
       into: &y, w.value(input).span, offsets: w.segments(of: input).span, by: distance,
       C: input.columns)
   }
 
-  func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
+  package func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
     var dX = w.gradient(input).mutableSpan
     shiftRowsBackward(
       into: &dX, w.gradient(output).span, offsets: w.segments(of: input).span, by: distance,
@@ -17,7 +17,7 @@ extension Shift: CPUOperation {
 }
 
 extension SideBySide: CPUOperation {
-  func forward(_ w: borrowing Workspace) {
+  package func forward(_ w: borrowing Workspace) {
     var y = w.value(output).mutableSpan
     for (part, column) in [(left, 0), (right, left.columns)] {
       placeColumns(
@@ -26,7 +26,7 @@ extension SideBySide: CPUOperation {
     }
   }
 
-  func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
+  package func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
     let dY = w.gradient(output)
     for (index, part, column) in [(0, left, 0), (1, right, left.columns)] {
       var dX = w.gradient(part).mutableSpan
@@ -38,24 +38,24 @@ extension SideBySide: CPUOperation {
 }
 
 extension LentRows: CPUOperation {
-  func forward(_ w: borrowing Workspace) {
+  package func forward(_ w: borrowing Workspace) {
     var y = w.value(output).mutableSpan
     copy((index == 0 ? w.lane.lent.0 : w.lane.lent.1).span, into: &y)
   }
 
-  func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
+  package func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
     preconditionFailure("lent rows have no backward pass")
   }
 }
 
 extension TakenRows: CPUOperation {
-  func forward(_ w: borrowing Workspace) {
+  package func forward(_ w: borrowing Workspace) {
     if w.lane.taken.count == 0 { return }
     var target = w.lane.taken.mutableSpan
     copy(w.value(input).span, into: &target)
   }
 
-  func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
+  package func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
     preconditionFailure("taken rows have no backward pass")
   }
 }

@@ -1,12 +1,12 @@
 import Kernels
 
 extension SwiGLU: CPUOperation {
-  func forward(_ w: borrowing Workspace) {
+  package func forward(_ w: borrowing Workspace) {
     var y = w.value(output).mutableSpan
     swiGLU(into: &y, gate: w.value(gate).span, up: w.value(up).span)
   }
 
-  func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
+  package func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
     var dGate = w.gradient(gate).mutableSpan
     var dUp = w.gradient(up).mutableSpan
     swiGLUBackward(

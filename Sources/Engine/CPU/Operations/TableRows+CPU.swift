@@ -1,7 +1,7 @@
 import Kernels
 
 extension TableRows: CPUOperation {
-  func forward(_ w: borrowing Workspace) {
+  package func forward(_ w: borrowing Workspace) {
     let view = w.tableView
     var x = w.value(output).mutableSpan
     var column = 0
@@ -14,7 +14,7 @@ extension TableRows: CPUOperation {
     }
   }
 
-  func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
+  package func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
     let dX = w.gradient(output)
     var target = UnsafeMutableBufferPointer(start: w.tableView.gradients, count: dX.count)
       .mutableSpan
@@ -23,7 +23,7 @@ extension TableRows: CPUOperation {
 }
 
 extension StoredRows: CPUOperation {
-  func forward(_ w: borrowing Workspace) {
+  package func forward(_ w: borrowing Workspace) {
     let view = w.tableView
     var x = w.value(output).mutableSpan
     gatherRows(
@@ -37,7 +37,7 @@ extension StoredRows: CPUOperation {
     }
   }
 
-  func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
+  package func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
     preconditionFailure("stored rows have no backward pass")
   }
 }

@@ -1,0 +1,68 @@
+import Checkpoints
+import Engine
+import Models
+import NGrams
+import Support
+import Torch
+
+/// Training steps by libtorch on given sentences from given weights, one at a time and timed: what
+/// `TrainingBench` does on the CPU.
+package final class DeviceBench {
+  private let workload: Workload
+  private let engine: DeviceTrainingEngine
+  private let sentences: Sentences
+  private let learningRate: Double
+  private let mapper: OverEncodingMapper?
+
+  /// - Parameters:
+  ///   - weights: a safetensors file, or nil for those of seed 1.
+  ///   - threads: that draw them; they change no bit.
+  /// - Throws: `UserError` for weights of another model, sentences that do not fit it, and a device that
+  ///   cannot be used.
+  package init(
+    _ workload: Workload, on device: TorchDevice, sentences: Sentences, weights: String?,
+    learningRate: Double, threads: Int
+  ) throws {
+    try sentences.require(workload.model)
+    self.workload = workload
+    self.sentences = sentences
+    self.learningRate = learningRate
+    mapper = workload.model.overEncoding.map { OverEncodingMapper($0.layout) }
+    let plan = workload.model.plan(
+      .training, rows: workload.laneCapacity(sentences), precision: workload.precision)
+    let store = ParameterStore(layout: plan.layout, moments: true)
+    store.initialize(seed: 1, threads: threads)
+    if let weights { try ParameterFile.read(into: store, arrays: [.weights], from: weights) }
+    engine = try DeviceTrainingEngine(
+      plan: plan, parameters: store, lanes: workload.lanes, TorchLibrary.open(device),
+      source: "workload")
+  }
+
+  /// The next step; making up the batch is not timed.
+  package func step() throws -> TrainingBench.Step {
+    let lanes = sentences.lanes(
+      from: engine.step * workload.batch, batch: workload.batch, lanes: workload.lanes,
+      mapper: mapper, ahead: Array(workload.model.labelsAhead.dropFirst()))
+    let start = Host.monotonicSeconds
+    let statistics = try engine.step(
+      lanes, learningRate: learningRate, optimizer: OptimizerConstants(),
+      tableOptimizer: TableOptimizer())
+    return TrainingBench.Step(
+      loss: statistics.meanLoss, rows: statistics.rows, seconds: Host.monotonicSeconds - start)
+  }
+
+  /// SHA-256 of all weights as they are.
+  package func digest() throws -> String {
+    try engine.saveParameters()
+    var hash = SHA256()
+    for slot in engine.parameters.layout.slots {
+      engine.parameters.withFloats(slot, of: .weights) {
+        hash.update(UnsafeRawBufferPointer($0))
+      }
+    }
+    for table in engine.parameters.tables {
+      hash.update(UnsafeRawBufferPointer(table.weights))
+    }
+    return hash.finalizeHex()
+  }
+}
