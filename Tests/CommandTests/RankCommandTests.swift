@@ -57,6 +57,56 @@ struct RankCommandTests {
     }
   }
 
+  /// Tables on all ranks, stopped in the middle, and then shared.
+  @Test func howTablesAreHeldChangesNoBit() throws {
+    let config = try runs.write(
+      RankStages.configuration("gpt2", overEncoding: true), runs.map(), name: "held")
+    #expect(try runs.alone(config, output: "alone").status == 0)
+    let expected = try runs.identity("alone")
+    for mpi in MPI.installed {
+      let first = try runs.start(
+        mpi, ranks: 4, config, output: mpi.name, ["--tables", "replicated", "--stop-after", "3"]
+      ).wait()
+      #expect(first.output.contains("stopped after step 3"), "\(first.all)")
+      let second = try runs.start(
+        mpi, ranks: 8, config, output: mpi.name, ["--tables", "sharded"]
+      ).wait()
+      #expect(second.status == 0, "\(second.all)")
+      #expect(try runs.identity(mpi.name) == expected)
+    }
+  }
+
+  /// Four ranks train tables, 1.3 GB with their moments, for which none has the address space.
+  @Test func ranksShareWhatNoneCouldHold() throws {
+    let config = try runs.write(
+      RankStages.configuration(
+        "gpt2", overEncoding: true, epochs: 1, rows: 3_200_000, snapshots: 1),
+      runs.map(), name: "large")
+    let limited = { (mpi: MPI?, output: String, more: String) in
+      let command = "ulimit -v 1200000; exec $0 --config \(config) --output \(output) \(more)"
+      let words = ["-c", command, "\(Program.directory)/ott-train"]
+      return try Program.start(
+        mpi == nil ? "/bin/sh" : "\(Program.project)/tools/ranks",
+        mpi == nil ? words : ["4", "/bin/sh"] + words, in: runs.directory,
+        environment: mpi.map { ["MPIRUN": $0.launcher] } ?? [:]
+      ).wait()
+    }
+    let alone = try limited(nil, "limited", "--threads 1")
+    runs.expectOneMessage(alone, "the tables do not fit in memory")
+    runs.expectOneMessage(alone, "share them among 2 ranks with as much memory each")
+    let whole = try runs.alone(config, output: "whole")
+    #expect(whole.status == 0, "\(whole.all)")
+    let expected = try runs.identity("whole")
+    for mpi in MPI.installed {
+      runs.expectOneMessage(
+        try limited(mpi, mpi.name, "--threads 1 --tables replicated"),
+        "the tables do not fit in memory")
+      let shared = try limited(mpi, mpi.name, "--threads 1")
+      #expect(shared.status == 0, "\(shared.all)")
+      #expect(try runs.identity(mpi.name) == expected)
+    }
+  }
+
   @Test func theEvidenceNamesTheRanks() throws {
     let config = try runs.write(
       RankStages.configuration("gpt2", epochs: 1), runs.map(), name: "named")
