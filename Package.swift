@@ -135,7 +135,7 @@ let package = Package(
     stage("ott-map", ["Contracts", "DataStages", "NGrams", "Shards", "Support"]),
     stage("ott-count", ["Contracts", "Evaluation", "Shards", "Support"]),
     stage("ott-import", ["Contracts", "Exchange", "Support"]),
-    stage("ott-train", ["Contracts", "Training", "Kernels", "Support"]),
+    stage("ott-train", ["Contracts", "Engine", "Training", "Kernels", "Support"]),
     stage("ott-materialize", ["Contracts", "Evaluation", "Kernels", "Support"]),
     stage("ott-evaluate", ["Contracts", "Evaluation", "Kernels", "Shards", "Support"]),
     stage("ott-downstream", ["Contracts", "Evaluation", "Kernels", "Shards", "Support"]),
@@ -146,9 +146,8 @@ let package = Package(
     stage(
       "ott-bench",
       [
-        "Benchmark", "Checkpoints", "Training", "Planning", "Models", "Grammar", "Kernels",
-        "Parallel",
-        "Stores",
+        "Benchmark", "Checkpoints", "Engine", "Training", "Planning", "Models", "Grammar",
+        "Kernels", "Parallel", "Stores",
         "Tokenization", "Support",
       ]),
     stage("ott-fuzz", ["Fuzzing", "Support"]),
@@ -181,7 +180,7 @@ let package = Package(
       ],
       resources: [.copy("Fixtures")]),
     tests("Stores", ["NGrams", "Stores", "Support"]),
-    tests("Checkpoints", ["Contracts", "Checkpoints", "Engine", "Support"]),
+    tests("Checkpoints", ["Contracts", "Checkpoints", "Engine", "Kernels", "Parallel", "Support"]),
     tests(
       "Training",
       [

@@ -31,8 +31,12 @@ package struct RanksBench {
 
   /// Times `steps` steps after two that warm up.
   ///
-  /// - Parameter rows: m of over-encoding's tables, of order 3 in 2 slices; nil for the model without.
-  package func steps(_ workload: Workload, rows: Int?, steps: Int) throws -> Steps {
+  /// - Parameters:
+  ///   - rows: m of over-encoding's tables, of order 3 in 2 slices; nil for the model without.
+  ///   - tables: how ranks hold them.
+  package func steps(
+    _ workload: Workload, rows: Int?, tables: TablePlacement = .sharded, steps: Int
+  ) throws -> Steps {
     var workload = workload
     if let rows {
       let base = workload.model
@@ -41,7 +45,8 @@ package struct RanksBench {
         moduli: .coprime)
       let input = OverEncoding(layout: layout)
       try TableBudget.check(
-        input, moments: .float32, memoryBytes: Host.memoryBytes / ranks.size, source: "--rows")
+        input, moments: .float32, memoryBytes: Host.memoryBytes, ranks: ranks, tables: tables,
+        source: "--rows")
       workload.model = try ModelConfiguration(
         input: input, trunk: base.trunk, outputs: base.outputs)
     }
@@ -49,7 +54,7 @@ package struct RanksBench {
       count: (steps + 2) * workload.batch, length: workload.length,
       vocabulary: workload.model.labels, seed: 1)
     let bench = try TrainingBench(
-      workload, sentences: sentences, threads: threads, ranks: ranks)
+      workload, sentences: sentences, threads: threads, ranks: ranks, tables: tables)
     for _ in 0..<2 { _ = try bench.step() }
     bench.engine.setProfiling(true)
     var timed: [TrainingBench.Step] = []

@@ -27,7 +27,8 @@ package final class TrainingBench {
   /// - Throws: `UserError` for weights of another model and for sentences that do not fit it.
   package init(
     _ workload: Workload, sentences: Sentences, weights: String? = nil, learningRate: Double = 1e-3,
-    threads: Int, ranks: any Communicator = LocalCommunicator()
+    threads: Int, ranks: any Communicator = LocalCommunicator(),
+    tables: TablePlacement = .sharded
   ) throws {
     let model = workload.model
     try sentences.require(model)
@@ -38,7 +39,7 @@ package final class TrainingBench {
     engine = TrainingEngine(
       model, seed: 1, lanes: workload.lanes,
       laneCapacity: workload.laneCapacity(sentences), threads: threads,
-      precision: workload.precision, ranks: ranks)
+      precision: workload.precision, ranks: ranks, tables: tables)
     if let weights {
       try ParameterFile.read(into: engine.parameters, arrays: [.weights], from: weights)
     }

@@ -50,9 +50,10 @@ static int begin(int *rank, int *size, char *library, size_t capacity) {
   return 0;
 }
 
+static void open_operation(void) { request_count = 0; }
+
 static int exchange(const void *sent, size_t sent_bytes, int target, void *received,
                     size_t received_bytes, int source, size_t most) {
-  request_count = 0;
   for (size_t start = 0; start < received_bytes; start += most) {
     size_t count = received_bytes - start < most ? received_bytes - start : most;
     MPI_Request *request = next_request();
@@ -71,7 +72,6 @@ static int exchange(const void *sent, size_t sent_bytes, int target, void *recei
 }
 
 static int broadcast(void *bytes, size_t total, int root, size_t most) {
-  request_count = 0;
   for (size_t start = 0; start < total; start += most) {
     size_t count = total - start < most ? total - start : most;
     MPI_Request *request = next_request();
@@ -83,7 +83,6 @@ static int broadcast(void *bytes, size_t total, int root, size_t most) {
 }
 
 static int barrier(void) {
-  request_count = 0;
   MPI_Request *request = next_request();
   return request ? MPI_Ibarrier(ranks, request) : MPI_ERR_NO_MEM;
 }
@@ -106,6 +105,7 @@ const struct ott_mpi *ott_mpi(void) {
   static const struct ott_mpi table = {
       .layout = OTT_MPI_LAYOUT,
       .begin = begin,
+      .open = open_operation,
       .exchange = exchange,
       .broadcast = broadcast,
       .barrier = barrier,

@@ -1,4 +1,5 @@
 import Engine
+import Parallel
 import Support
 
 /// Parameter stores as safetensors files: a snapshot has the weights, a resume checkpoint the moments
@@ -17,23 +18,40 @@ package enum ParameterFile {
     _ store: ParameterStore, arrays: [ParameterArray], metadata: [String: String] = [:],
     isSealed: Bool = false, threads: Int = 1, to path: String
   ) throws -> String {
+    let digest = try write(
+      store, arrays: arrays, metadata: metadata, isSealed: isSealed, threads: threads,
+      ranks: LocalCommunicator(), to: path)
+    guard let digest else { preconditionFailure("one rank alone writes") }
+    return digest
+  }
+
+  /// The same where ranks share the arrays: each calls this, and rank 0 writes the same bytes as one that has
+  /// all. Returns the digest on rank 0, nil elsewhere.
+  @discardableResult
+  package static func write(
+    _ store: ParameterStore, arrays: [ParameterArray], metadata: [String: String] = [:],
+    isSealed: Bool = false, threads: Int = 1, ranks: any Communicator, to path: String
+  ) throws -> String? {
+    let shared = SharedTensors(ranks: ranks)
     var tensors: [SafeTensors.Tensor] = []
     for array in arrays {
       for slot in store.layout.slots {
-        // The store outlives the tensors: it is kept alive to the end of this call.
-        store.withFloats(slot, of: array) {
-          tensors.append(
-            SafeTensors.Tensor(name: name(of: slot, in: array), shape: slot.shape, values: $0))
-        }
+        tensors.append(
+          SafeTensors.Tensor(
+            name: name(of: slot, in: array), dtype: .float32, shape: slot.shape
+          ) { try shared.collect(slot, of: array, store, $0) })
       }
     }
     tensors +=
       isCheckpoint(arrays)
-      ? TableTensors.state(of: store) : TableTensors.weights(of: store, threads: threads)
-    return try withExtendedLifetime(store) {
-      try SafeTensors.write(
+      ? TableTensors.state(of: store, shared)
+      : TableTensors.weights(of: store, threads: threads, shared)
+    if ranks.decides {
+      return try SafeTensors.write(
         to: path, metadata: metadata, isSealed: isSealed, tensors: tensors)
     }
+    for tensor in tensors { try tensor.content { _ in } }
+    return nil
   }
 
   /// Fills arrays of `store` from a file and returns the file's metadata.
@@ -47,20 +65,39 @@ package enum ParameterFile {
     into store: ParameterStore, arrays: [ParameterArray], from path: String
   ) throws -> [String: String] {
     let file = try SafeTensorsFile(path: path)
-    try check(file, against: store, arrays: arrays)
+    try read(into: store, arrays: arrays, from: file, ranks: LocalCommunicator())
+    return file.metadata
+  }
+
+  /// The same where ranks share the arrays: each calls this, and gets what it holds from rank 0.
+  ///
+  /// - Parameter file: of rank 0; nil elsewhere.
+  package static func read(
+    into store: ParameterStore, arrays: [ParameterArray], from file: SafeTensorsFile?,
+    ranks: any Communicator
+  ) throws {
+    let shared = SharedTensors(ranks: ranks)
+    if let file { try check(file, against: store, arrays: arrays) }
     for array in arrays {
       for slot in store.layout.slots {
-        try store.withMutableFloats(slot, of: array) {
-          try file.read(name(of: slot, in: array), shape: slot.shape, into: $0)
+        try shared.scatter(slot, of: array, store) { offset, bytes in
+          try file?.read(
+            name(of: slot, in: array), dtype: .float32, shape: slot.shape, at: offset, into: bytes)
         }
       }
     }
     if isCheckpoint(arrays) {
-      try TableTensors.readState(into: store, from: file)
+      try TableTensors.readState(into: store, from: file, shared)
     } else {
-      try TableTensors.readWeights(into: store, from: file)
+      try TableTensors.readWeights(into: store, from: file, shared)
     }
-    return file.metadata
+  }
+
+  /// Fills the weights of one table of `store`, as `read`.
+  package static func readTable(
+    _ table: TableStore, from file: SafeTensorsFile?, ranks: any Communicator
+  ) throws {
+    try TableTensors.readWeights(of: table, from: file, SharedTensors(ranks: ranks))
   }
 
   private static func isCheckpoint(_ arrays: [ParameterArray]) -> Bool {

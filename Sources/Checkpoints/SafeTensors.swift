@@ -212,6 +212,16 @@ package final class SafeTensorsFile {
     into bytes: UnsafeMutableRawBufferPointer
   ) throws {
     precondition(bytes.count == shape.reduce(dtype.bytes, *), "\(name): bytes and shape differ")
+    try read(name, dtype: dtype, shape: shape, at: 0, into: bytes)
+  }
+
+  /// Fills `bytes` with those of the tensor `name` from `offset` on.
+  ///
+  /// - Throws: as above.
+  func read(
+    _ name: String, dtype: SafeTensors.DType, shape: [Int], at offset: Int,
+    into bytes: UnsafeMutableRawBufferPointer
+  ) throws {
     guard let entry = tensors[name] else {
       throw UserError(
         "\(path): tensor \(name)", expected: "shape \(shape)", found: "no such tensor")
@@ -224,7 +234,7 @@ package final class SafeTensorsFile {
       throw UserError(
         "\(path): tensor \(name)", expected: dtype.rawValue, found: entry.dtype.rawValue)
     }
-    try read(entry, at: 0, into: bytes)
+    try read(entry, at: offset, into: bytes)
   }
 
   /// Fills `bytes` with those of a tensor of this file from `offset` on.

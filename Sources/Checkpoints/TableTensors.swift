@@ -3,7 +3,7 @@ import Kernels
 import Parallel
 import Support
 
-/// The tables of a parameter store as tensors.
+/// The tables of a parameter store as tensors, whole also where ranks share their rows.
 ///
 /// A snapshot has `<table>` (rows, width), every row brought to the last step while it is written, the
 /// store untouched. A checkpoint has the rows as they lie in memory instead, and what brings them up to
@@ -17,52 +17,74 @@ enum TableTensors {
     let name: String
     let dtype: SafeTensors.DType
     let shape: [Int]
+
+    var rowBytes: Int { shape.dropFirst().reduce(dtype.bytes, *) }
   }
 
   // MARK: - Writing
 
-  static func weights(of store: ParameterStore, threads: Int) -> [SafeTensors.Tensor] {
+  static func weights(
+    of store: ParameterStore, threads: Int, _ shared: SharedTensors
+  ) -> [SafeTensors.Tensor] {
     store.tables.map { table in
       SafeTensors.Tensor(name: table.slot.name, dtype: .float32, shape: table.slot.shape) {
         append in
-        try export(table, store.tableHistory, threads: threads, append)
+        try export(table, store.tableHistory, threads: threads, shared, append)
       }
     }
   }
 
   /// Parts in parallel, some at a time, appended in order.
   private static func export(
-    _ table: TableStore, _ history: AdamWHistory, threads: Int,
+    _ table: TableStore, _ history: AdamWHistory, threads: Int, _ shared: SharedTensors,
     _ append: (UnsafeRawBufferPointer) throws -> Void
   ) throws {
     let pool = WorkerPool(threads: max(threads, 1))
-    let partCount = table.rowsPerPart * table.slot.width
-    let together = min(table.parts, 8 * max(threads, 1))
-    let buffer = UnsafeMutableBufferPointer<Float>.allocate(capacity: max(together * partCount, 1))
+    let together = 8 * max(threads, 1) * table.rowsPerPart
+    let piece = SharedTensors.pieceBytes / max(4 * table.slot.width, 1) + 1
+    let capacity = max(1, min(table.rows, table.share.isWhole ? together : piece))
+    let buffer = UnsafeMutableBufferPointer<Float>.allocate(
+      capacity: max(capacity * table.slot.width, 16))
     defer { buffer.deallocate() }
-    nonisolated(unsafe) let shared = buffer
-    for first in stride(from: 0, to: table.parts, by: max(together, 1)) {
-      let parts = first..<min(first + together, table.parts)
-      let counts = parts.map { table.rows(ofPart: $0).count * table.slot.width }
-      pool.forEach(parts) { _, part in
-        let place = (part - first) * partCount
-        let count = counts[part - first]
-        table.export(
-          part: part, into: UnsafeMutableBufferPointer(rebasing: shared[place..<place + count]),
-          history)
-      }
-      // Only the last part of a table is shorter, so the parts lie end to end.
-      let bytes = 4 * counts.reduce(0, +)
-      try append(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(buffer)[..<bytes]))
+    if !table.share.isWhole {
+      return try shared.collect(
+        rows: table.slot.rows, of: 4 * table.slot.width, table.share, append
+      ) { export($0, of: table, history, pool, into: buffer) }
+    }
+    guard shared.ranks.decides else { return }
+    for first in stride(from: 0, to: table.rows, by: capacity) {
+      let rows = first..<min(first + capacity, table.rows)
+      try append(export(rows, of: table, history, pool, into: buffer))
     }
   }
 
-  static func state(of store: ParameterStore) -> [SafeTensors.Tensor] {
+  /// Weights of some rows, brought up to date; the bytes lie in `buffer`.
+  private static func export(
+    _ rows: Range<Int>, of table: TableStore, _ history: AdamWHistory, _ pool: WorkerPool,
+    into buffer: UnsafeMutableBufferPointer<Float>
+  ) -> UnsafeRawBufferPointer {
+    let (width, part) = (table.slot.width, table.rowsPerPart)
+    nonisolated(unsafe) let shared = buffer
+    pool.forEach(0..<(rows.count + part - 1) / part) { _, task in
+      let first = rows.lowerBound + task * part
+      let some = first..<min(first + part, rows.upperBound)
+      let place = (first - rows.lowerBound) * width
+      table.export(
+        some,
+        into: UnsafeMutableBufferPointer(
+          rebasing: shared[place..<place + some.count * width]), history)
+    }
+    return UnsafeRawBufferPointer(UnsafeBufferPointer(rebasing: buffer[..<(rows.count * width)]))
+  }
+
+  static func state(
+    of store: ParameterStore, _ shared: SharedTensors
+  ) -> [SafeTensors.Tensor] {
     if store.tables.isEmpty { return [] }
     let values = store.tableHistory.values
     var tensors = [
       SafeTensors.Tensor(name: history, dtype: .float32, shape: [values.count]) { append in
-        try values.withUnsafeBytes(append)
+        if shared.ranks.decides { try values.withUnsafeBytes(append) }
       }
     ]
     for table in store.tables {
@@ -72,7 +94,18 @@ enum TableTensors {
         tensors.append(
           SafeTensors.Tensor(
             name: description.name, dtype: description.dtype, shape: description.shape
-          ) { append in try append(UnsafeRawBufferPointer(bytes)) })
+          ) { append in
+            let bytes = UnsafeRawBufferPointer(bytes)
+            if table.share.isWhole {
+              if shared.ranks.decides { try append(bytes) }
+              return
+            }
+            let rowBytes = description.rowBytes
+            try shared.collect(rows: table.slot.rows, of: rowBytes, table.share, append) {
+              UnsafeRawBufferPointer(
+                rebasing: bytes[($0.lowerBound * rowBytes)..<($0.upperBound * rowBytes)])
+            }
+          })
       }
     }
     return tensors
@@ -115,36 +148,65 @@ enum TableTensors {
 
   // MARK: - Reading
 
-  static func readWeights(into store: ParameterStore, from file: SafeTensorsFile) throws {
-    for table in store.tables {
-      try file.read(
-        table.slot.name, dtype: .float32, shape: table.slot.shape,
-        into: UnsafeMutableRawBufferPointer(table.weights))
+  /// - Parameter file: of rank 0.
+  static func readWeights(
+    into store: ParameterStore, from file: SafeTensorsFile?, _ shared: SharedTensors
+  ) throws {
+    for table in store.tables { try readWeights(of: table, from: file, shared) }
+  }
+
+  static func readWeights(
+    of table: TableStore, from file: SafeTensorsFile?, _ shared: SharedTensors
+  ) throws {
+    try read(
+      weights(of: table.slot), into: UnsafeMutableRawBufferPointer(table.weights), table, file,
+      shared)
+  }
+
+  private static func read(
+    _ description: Description, into memory: UnsafeMutableRawBufferPointer, _ table: TableStore,
+    _ file: SafeTensorsFile?, _ shared: SharedTensors
+  ) throws {
+    if table.share.isWhole {
+      try file?.read(
+        description.name, dtype: description.dtype, shape: description.shape, into: memory)
+      return try shared.broadcast(memory)
+    }
+    try shared.scatter(
+      rows: table.slot.rows, of: description.rowBytes, table.share, into: memory
+    ) { offset, bytes in
+      try file?.read(
+        description.name, dtype: description.dtype, shape: description.shape, at: offset,
+        into: bytes)
     }
   }
 
-  static func readState(into store: ParameterStore, from file: SafeTensorsFile) throws {
+  /// - Parameter file: of rank 0.
+  static func readState(
+    into store: ParameterStore, from file: SafeTensorsFile?, _ shared: SharedTensors
+  ) throws {
     if store.tables.isEmpty { return }
-    let count = file.tensors[history]?.shape.first ?? 0
+    let count = try shared.ranks.broadcast(file?.tensors[history]?.shape.first ?? 0)
     var values = [Float](repeating: 0, count: count)
     try values.withUnsafeMutableBytes {
-      try file.read(history, dtype: .float32, shape: [count], into: $0)
+      try file?.read(history, dtype: .float32, shape: [count], into: $0)
+      try shared.broadcast($0)
     }
+    let path = file?.path ?? "a checkpoint"
     guard let steps = AdamWHistory(values: values) else {
       throw UserError(
-        "\(file.path): tensor \(history)", expected: "3 numbers, and 3 for each step",
+        "\(path): tensor \(history)", expected: "3 numbers, and 3 for each step",
         found: "\(count)", remedy: "The file is damaged.")
     }
     for table in store.tables {
       for (description, memory) in zip(
         states(of: table.slot, moments: table.moments), memory(of: table))
       {
-        try file.read(
-          description.name, dtype: description.dtype, shape: description.shape, into: memory)
+        try read(description, into: memory, table, file, shared)
       }
       if let late = table.lastStep.first(where: { $0 > steps.count }) {
         throw UserError(
-          "\(file.path): tensor lastStep/\(table.slot.name)",
+          "\(path): tensor lastStep/\(table.slot.name)",
           expected: "steps up to \(steps.count)",
           found: "\(late)", remedy: "The file is damaged.")
       }

@@ -76,15 +76,18 @@ extension TrainingEngine {
   ///   - lanes: lanes of a batch, a power of two.
   ///   - laneCapacity: rows that a lane may have; untouched capacity costs no memory.
   ///   - tableMoments: the form of the moments of over-encoding's tables.
-  ///   - ranks: those that share the lanes.
+  ///   - ranks: those that share the lanes, and the moments of the parameters.
+  ///   - tables: whether they share the rows of tables.
   package convenience init(
     _ configuration: ModelConfiguration, seed: UInt64, lanes: Int, laneCapacity: Int, threads: Int,
     precision: Precision = .float32, tableMoments: TableMoments = .float32,
-    ranks: any Communicator = LocalCommunicator()
+    ranks: any Communicator = LocalCommunicator(), tables: TablePlacement = .sharded
   ) {
     let plan = configuration.plan(.training, rows: laneCapacity, precision: precision)
+    let share = RankShare(rank: ranks.rank, size: ranks.size)
     let parameters = ParameterStore(
-      layout: plan.layout, moments: true, tableMoments: tableMoments)
+      layout: plan.layout, moments: true, tableMoments: tableMoments, share: share,
+      tableShare: tables == .sharded ? share : .whole)
     parameters.initialize(seed: seed, threads: threads)
     self.init(plan: plan, parameters: parameters, lanes: lanes, threads: threads, ranks: ranks)
   }

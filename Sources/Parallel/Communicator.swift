@@ -24,6 +24,12 @@ package protocol Communicator: AnyObject, Sendable {
     into received: UnsafeMutableRawBufferPointer, from source: Int
   ) throws
 
+  /// Sends pieces to all ranks and receives pieces from all, at the same time: `sent[i][r]` goes to rank r,
+  /// where it is `received[i]` of this rank. All have the same number of pieces for each rank; those between
+  /// two ranks, which may be empty, are as long at both. A rank's own pieces are copied.
+  func exchange(
+    _ sent: [[UnsafeRawBufferPointer]], into received: [[UnsafeMutableRawBufferPointer]]) throws
+
   /// Ends the computation on all ranks: whoever waits, or comes to wait, throws `RanksAborted`.
   func abort(_ reason: String)
 }
@@ -118,6 +124,39 @@ extension Communicator {
       count = to[size]
     }
     return (rows, come)
+  }
+
+  package func exchange(
+    _ sent: [[UnsafeRawBufferPointer]], into received: [[UnsafeMutableRawBufferPointer]]
+  ) throws {
+    precondition(sent.count == received.count, "\(sent.count) pieces for \(received.count)")
+    try forEachPartner { target, source in
+      for piece in sent.indices {
+        try sendReceive(
+          sent[piece][target], to: target, into: received[piece][source], from: source)
+      }
+    }
+  }
+
+  /// The least of the numbers that the ranks give, on every rank.
+  package func least(_ value: Int) throws -> Int {
+    try exchange(Array(repeating: value, count: size), counts: Array(repeating: 1, count: size))
+      .rows.min() ?? value
+  }
+
+  /// Leaves with rank `root` the bytes that rank `source` gives; both know how many. Others do nothing.
+  package func send(
+    _ bytes: UnsafeRawBufferPointer, from source: Int, to root: Int,
+    into received: UnsafeMutableRawBufferPointer
+  ) throws {
+    let nothing = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+    if rank == source && rank == root {
+      received.copyMemory(from: bytes)
+    } else if rank == source {
+      try sendReceive(bytes, to: root, into: nothing, from: root)
+    } else if rank == root {
+      try sendReceive(UnsafeRawBufferPointer(nothing), to: source, into: received, from: source)
+    }
   }
 
   /// Every rank once as target and once as source, in an order in which all ranks meet.

@@ -58,10 +58,12 @@ package final class MPICommunicator: Communicator, @unchecked Sendable {
     watch = try RankWatch(over: self, timing: timing, tell: tell, end: end)
   }
 
-  package func barrier() throws { try complete(mpi.pointee.barrier()) }
+  package func barrier() throws { try complete { mpi.pointee.barrier() } }
 
   package func broadcast(_ bytes: UnsafeMutableRawBufferPointer, from root: Int) throws {
-    try complete(mpi.pointee.broadcast(bytes.baseAddress, bytes.count, Int32(root), most))
+    try complete {
+      mpi.pointee.broadcast(bytes.baseAddress, bytes.count, Int32(root), most)
+    }
   }
 
   package func sendReceive(
@@ -72,10 +74,35 @@ package final class MPICommunicator: Communicator, @unchecked Sendable {
       precondition(source == rank && bytes.count == received.count, "a rank's own bytes")
       return received.copyMemory(from: bytes)
     }
-    try complete(
-      mpi.pointee.exchange(
-        bytes.baseAddress, bytes.count, Int32(target), received.baseAddress, received.count,
-        Int32(source), most))
+    try complete { begin(bytes, to: target, received, from: source) }
+  }
+
+  /// All pieces are under way at a time: between two ranks they arrive in the order in which they left.
+  package func exchange(
+    _ sent: [[UnsafeRawBufferPointer]], into received: [[UnsafeMutableRawBufferPointer]]
+  ) throws {
+    precondition(sent.count == received.count, "\(sent.count) pieces for \(received.count)")
+    for piece in sent.indices { received[piece][rank].copyMemory(from: sent[piece][rank]) }
+    try complete {
+      for shift in 1..<max(size, 1) {
+        let (target, source) = ((rank + shift) % size, (rank - shift + size) % size)
+        for piece in sent.indices {
+          let error = begin(
+            sent[piece][target], to: target, received[piece][source], from: source)
+          if error != 0 { return error }
+        }
+      }
+      return 0
+    }
+  }
+
+  private func begin(
+    _ bytes: UnsafeRawBufferPointer, to target: Int,
+    _ received: UnsafeMutableRawBufferPointer, from source: Int
+  ) -> Int32 {
+    mpi.pointee.exchange(
+      bytes.baseAddress, bytes.count, Int32(target), received.baseAddress, received.count,
+      Int32(source), most)
   }
 
   package func abort(_ reason: String) { watch?.abort(RanksAborted(reason: reason)) }
@@ -100,12 +127,13 @@ package final class MPICommunicator: Communicator, @unchecked Sendable {
 
   // MARK: - Waiting
 
-  /// Waits for the operation that has begun.
+  /// Begins an operation, of any number of messages, and waits for its end.
   ///
   /// Ranks may be more than cores: after some time others get the core, and then most of it.
-  private func complete(_ begun: @autoclosure () -> Int32) throws {
+  private func complete(_ begin: () -> Int32) throws {
     if let verdict = watch?.verdict() { throw verdict }
-    try check(begun())
+    mpi.pointee.open()
+    try check(begin())
     var (isDone, asked, start): (Int32, Int, Double) = (0, 0, 0)
     while true {
       try check(mpi.pointee.test(&isDone))

@@ -35,8 +35,8 @@ final class RankLine: @unchecked Sendable {
     ott_prepare_stream(descriptor)
   }
 
-  /// What people call it: "rank 2 (process 4711 on node7)".
-  var name: String { "rank \(rank) (process \(process.id) on \(process.host))" }
+  /// What people call it.
+  var name: String { process.name(of: rank) }
 
   func close() { closeDescriptor(descriptor) }
 

@@ -7,7 +7,7 @@ import Support
 #endif
 
 /// The process of a rank, as others know it.
-package struct RankProcess: Equatable {
+package struct RankProcess: Equatable, Sendable {
   package let id: Int32
   /// When it began, as the kernel counts: whoever has this number later is another.
   package let start: Int
@@ -18,7 +18,7 @@ package struct RankProcess: Equatable {
   }
 
   package static var own: RankProcess {
-    RankProcess(id: getpid(), start: start(of: getpid()) ?? 0, host: Host.name)
+    RankProcess(id: getpid(), start: KernelProcess(getpid())?.start ?? 0, host: Host.name)
   }
 
   /// `id start host`.
@@ -32,32 +32,85 @@ package struct RankProcess: Equatable {
     self.init(id: id, start: start, host: String(words[2]))
   }
 
+  /// What people call the rank that it is: "rank 2 (process 4711 on node7)".
+  package func name(of rank: Int) -> String { "rank \(rank) (process \(id) on \(host))" }
+
   /// Ends it where it is a process of this machine that runs the same program: a launcher may wait for it
   /// for ever.
   package func killIfHere() {
-    guard host == Host.name, id != getpid(), Self.start(of: id) == start,
-      Self.program(of: id) == Self.program(of: getpid())
+    guard host == Host.name, id != getpid(), let found = KernelProcess(id), found.start == start,
+      !found.program.isEmpty, found.program == KernelProcess(getpid())?.program
     else { return }
     kill(id, SIGKILL)
   }
+}
 
-  /// Field 22 of the kernel's line about a process; the second is a name in parentheses.
-  private static func start(of process: Int32) -> Int? {
-    let line = file("stat", of: process)
-    guard let name = line.lastIndex(of: UInt8(ascii: ")")) else { return nil }
-    let fields = line[(name + 1)...].split(separator: UInt8(ascii: " "))
-    return fields.count > 19 ? Int(String(decoding: fields[19], as: UTF8.self)) : nil
+/// What the kernel says of a process of this machine.
+struct KernelProcess {
+  let id: Int32
+  /// The name of its executable; empty where this user may not know. (What `ps` shows changes when a program
+  /// starts itself anew by its link in /proc.)
+  let program: [UInt8]
+  let parent: Int32
+  let start: Int
+  private let state: UInt8
+
+  /// Nil where there is none of that number.
+  init?(_ id: Int32) {
+    let line = Self.file("stat", of: id)
+    guard let close = line.lastIndex(of: UInt8(ascii: ")")) else { return nil }
+    // Behind the name in parentheses: state, parent, and as the twentieth the start.
+    let fields = line[(close + 1)...].split(separator: UInt8(ascii: " "))
+    let number = { (place: Int) in
+      place < fields.count ? Int(String(decoding: fields[place], as: UTF8.self)) : nil
+    }
+    guard let parent = number(1), let start = number(19), let state = fields[0].first else {
+      return nil
+    }
+    self.id = id
+    self.start = start
+    self.state = state
+    self.parent = Int32(truncatingIfNeeded: parent)
+    program = Self.executable(of: id)
   }
 
-  private static func program(of process: Int32) -> [UInt8] { file("comm", of: process) }
+  /// Whether a signal has stopped it.
+  var isStopped: Bool { state == UInt8(ascii: "T") }
 
-  /// What the kernel says of a process, which has no length before it is read; empty where it is gone.
+  /// Whether it has ended, and its parent has not looked.
+  var hasEnded: Bool { state == UInt8(ascii: "Z") || state == UInt8(ascii: "X") }
+
+  /// What it began with; empty where this user may not know.
+  var environment: [String: String] {
+    Self.file("environ", of: id).split(separator: 0).reduce(into: [:]) { found, variable in
+      guard let place = variable.firstIndex(of: UInt8(ascii: "=")) else { return }
+      let text = { (bytes: ArraySlice<UInt8>) in String(decoding: bytes, as: UTF8.self) }
+      found[text(variable[..<place])] = text(variable[(place + 1)...])
+    }
+  }
+
+  /// The processes of this machine.
+  static var all: [Int32] {
+    ((try? AtomicFile.names(in: "/proc")) ?? []).compactMap { Int32($0) }
+  }
+
+  private static func executable(of process: Int32) -> [UInt8] {
+    var room = [CChar](repeating: 0, count: Int(PATH_MAX))
+    let count = readlink("/proc/\(process)/exe", &room, room.count)
+    let path = room[..<max(0, count)].map(UInt8.init(bitPattern:))
+    return Array(path.split(separator: UInt8(ascii: "/")).last ?? [])
+  }
+
+  /// A file that has no length before it is read; empty where there is none.
   private static func file(_ name: String, of process: Int32) -> [UInt8] {
     let descriptor = open("/proc/\(process)/\(name)", O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { return [] }
     defer { close(descriptor) }
-    return [UInt8](unsafeUninitializedCapacity: 4096) { buffer, count in
-      count = max(0, read(descriptor, buffer.baseAddress, 4096))
+    var (bytes, room): ([UInt8], [UInt8]) = ([], Array(repeating: 0, count: 1 << 14))
+    while true {
+      let count = read(descriptor, &room, room.count)
+      if count <= 0 { return bytes }
+      bytes += room[..<count]
     }
   }
 }

@@ -3,7 +3,6 @@ import Foundation
 import Parallel
 import Ranks
 import Support
-import Synchronization
 
 /// The command line of stages that several ranks can run together.
 package struct RankOptions: ParsableArguments {
@@ -53,15 +52,14 @@ extension Command {
   private static func start(_ options: RankOptions) throws -> MPICommunicator? {
     let environment = ProcessInfo.processInfo.environment
     let launch = Launch(environment: environment)
+    var arrival: RankArrival?
+    defer { arrival?.conclude() }
     do {
       try require(options.ranks, launch)
       guard let launch, launch.hasOthers else { return nil }
-      let meeting = Meeting(limit: 60) {
-        if launch.rank == 0 {
-          StandardError.write(
-            "error: ranks: expected \(launch.size) to meet, found that not all have come for a minute. "
-              + "Run the same command again.\n")
-        }
+      arrival = RankArrival(launch) { error in
+        StandardError.write("error: \(error)\n")
+      } end: {
         _exit(ExitStatus.userError)
       }
       let library = try launch.libraryPath(
@@ -76,9 +74,9 @@ extension Command {
         if let message = ending.message { StandardError.write(message + "\n") }
         _exit(ending.status)
       }
-      meeting.succeed()
       return ranks
     } catch {
+      arrival?.conclude()
       guard let launch, launch.rank != 0 else { throw error }
       // All come here, or their launcher ends them; one says why, before the others are gone.
       sleep(1)
@@ -95,22 +93,4 @@ extension Command {
         ?? "one, started by no launcher",
       remedy: "Start them with: mpirun -n \(expected), or srun -n \(expected).")
   }
-}
-
-/// The time in which ranks must come together: until they watch each other, nobody misses one that has died,
-/// and a launcher may wait for ever.
-private final class Meeting: Sendable {
-  private let isOver = Atomic(false)
-
-  init(limit seconds: Double, _ fail: @escaping @Sendable () -> Void) {
-    let start = Host.monotonicSeconds
-    _ = Resources.startThread { [self] in
-      while !isOver.load(ordering: .acquiring) {
-        if Host.monotonicSeconds - start > seconds { return fail() }
-        usleep(100_000)
-      }
-    }
-  }
-
-  func succeed() { isOver.store(true, ordering: .releasing) }
 }

@@ -38,6 +38,13 @@ package enum Host {
     kilobytes("MemAvailable", of: "/proc/meminfo") ?? memoryBytes
   }
 
+  /// Bytes of addresses that this process may have; nil without a limit.
+  package static var addressSpaceBytes: Int? {
+    var limit = rlimit()
+    guard getrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &limit) == 0 else { return nil }
+    return Int(exactly: limit.rlim_cur)
+  }
+
   /// Resident size of this process now, in bytes; 0 where the system does not say.
   package static var residentBytes: Int { kilobytes("VmRSS", of: "/proc/self/status") ?? 0 }
 

@@ -2,6 +2,7 @@ import Checkpoints
 import Contracts
 import Engine
 import Models
+import Parallel
 import Support
 
 /// What a run begins with instead of draws of its own: the last weights of another run, or of an imported
@@ -31,10 +32,12 @@ package struct InitialWeights {
   /// - Parameters:
   ///   - parameters: of `model`, drawn.
   ///   - data: the metadata of what it is trained on.
+  ///   - ranks: each calls this.
   /// - Throws: `UserError` for a model with another trunk or head, for weights that would be lost, and for
   ///   data of another kind or tokenizer.
   func fill(
-    _ parameters: ParameterStore, of model: ModelConfiguration, data: ConfigValue
+    _ parameters: ParameterStore, of model: ModelConfiguration, data: ConfigValue,
+    ranks: any Communicator
   ) throws {
     for key in ["kind", "tokenizer"] where data[key] != index.data[key] {
       throw UserError(
@@ -52,7 +55,7 @@ package struct InitialWeights {
     guard let snapshot = index.snapshots.last else {
       throw UserError("\(source): snapshots", expected: "at least one", found: "none")
     }
-    try index.verify(snapshot)
+    if ranks.decides { try index.verify(snapshot) }
     let file = try SafeTensorsFile(path: index.path(of: snapshot))
     try check(file, against: parameters, of: model)
     for slot in parameters.layout.slots where file.tensors[slot.name] != nil {
@@ -61,7 +64,7 @@ package struct InitialWeights {
       }
     }
     for table in parameters.tables where file.tensors[table.slot.name] != nil {
-      try file.read(table.slot.name, shape: table.slot.shape, into: table.weights)
+      try ParameterFile.readTable(table, from: ranks.decides ? file : nil, ranks: ranks)
     }
   }
 

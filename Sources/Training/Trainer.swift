@@ -27,7 +27,7 @@ package enum TrainingOutcome: Sendable, Equatable {
 ///
 /// Weights, metrics and index are functions of the configuration and the data: the same bytes for any
 /// number of threads and ranks, and after any number of interruptions, kills included. Every rank runs
-/// this loop; rank 0 alone writes files, and decides when to stop.
+/// this loop; rank 0 alone reads and writes files of the output, and decides when to stop.
 package final class Trainer {
   /// What is seen of a running loop.
   package struct Tick: Sendable {
@@ -67,12 +67,15 @@ package final class Trainer {
 
   /// Prepares a run, or the rest of one when `output` holds its checkpoint.
   ///
-  /// - Parameter initial: weights that it begins with where it has them.
+  /// - Parameters:
+  ///   - tables: how ranks hold tables.
+  ///   - initial: weights that it begins with where it has them.
   /// - Throws: `UserError` for parameters that are wrong in themselves or do not fit the data, and for
   ///   a checkpoint that is damaged or of another configuration.
   package init(
     configuration: StageConfiguration, data: TrainingData, output: String, threads: Int,
-    ranks: any Communicator = LocalCommunicator(), initial: InitialWeights? = nil
+    ranks: any Communicator = LocalCommunicator(), tables: TablePlacement = .sharded,
+    initial: InitialWeights? = nil
   ) throws {
     self.ranks = ranks
     var data = data
@@ -121,23 +124,25 @@ package final class Trainer {
     let moments = parameters.optimizer.tables?.moments ?? .float32
     if let encoding = model.overEncoding {
       try TableBudget.check(
-        encoding, moments: moments, memoryBytes: Host.memoryBytes, source: configuration.source)
+        encoding, moments: moments, memoryBytes: Host.memoryBytes, ranks: ranks, tables: tables,
+        source: configuration.source)
     }
     engine = try plan.makeEngine(
       model, laneCapacity: capacity, threads: threads, tableMoments: moments, ranks: ranks,
-      source: configuration.source)
+      tables: tables, source: configuration.source)
     state = ResumeState(id: configuration.id, kind: data.kind)
     let path = "\(output)/checkpoint.safetensors"
-    if FileBytes.exists(path) {
-      let file = try SafeTensorsFile(path: path)
+    if try ranks.broadcast(ranks.decides && FileBytes.exists(path) ? 1 : 0) == 1 {
+      let file = ranks.decides ? try SafeTensorsFile(path: path) : nil
       state = try ResumeState(
-        metadata: file.metadata, id: configuration.id, kind: data.kind, path: path)
-      try file.verifySeal(remedy: "Delete it to train from the start.")
-      try plan.requireMaker(of: file, engine)
+        metadata: try ranks.broadcast(file?.metadata ?? [:]), id: configuration.id,
+        kind: data.kind, path: path)
+      try file?.verifySeal(remedy: "Delete it to train from the start.")
+      if let file { try plan.requireMaker(of: file, engine) }
       try ParameterFile.read(
-        into: engine.parameters, arrays: ParameterArray.allCases, from: path)
+        into: engine.parameters, arrays: ParameterArray.allCases, from: file, ranks: ranks)
     } else {
-      try initial?.fill(engine.parameters, of: model, data: data.metadata)
+      try initial?.fill(engine.parameters, of: model, data: data.metadata, ranks: ranks)
     }
     try engine.loadParameters()
     engine.parameters.reserveTableHistory(steps: min(plan.steps, 1 << 20))
@@ -149,8 +154,6 @@ package final class Trainer {
         remedy: "Delete it to train from the start.")
     }
     if ranks.decides { try removeLaterFiles() }
-    // The checkpoint may be replaced only when every rank has read it.
-    try ranks.barrier()
   }
 
   /// Trains to the end, or until `shouldStop`, asked between steps with the number of steps done,
@@ -272,7 +275,6 @@ package final class Trainer {
   // MARK: - Files
 
   private func saveSnapshot() throws {
-    guard ranks.decides else { return }
     try engine.saveParameters()
     let progress = state.progress
     let file = Self.snapshotName(step: progress.step)
@@ -280,7 +282,8 @@ package final class Trainer {
       engine.parameters, arrays: [.weights],
       metadata: [
         "format": "overtoken weights", "id": configuration.id, "step": "\(progress.step)",
-      ], threads: threads, to: "\(output)/\(file)")
+      ], threads: threads, ranks: ranks, to: "\(output)/\(file)")
+    guard let digest else { return }
     state.snapshots.append(
       TrainingRunIndex.Snapshot(
         step: progress.step, file: file, sha256: digest, kind: data.kind,
@@ -288,13 +291,12 @@ package final class Trainer {
   }
 
   private func saveCheckpoint(_ metrics: borrowing MetricsLog?) throws {
-    guard ranks.decides else { return }
     try metrics?.synchronize()
     try engine.saveParameters()
     try ParameterFile.write(
       engine.parameters, arrays: ParameterArray.allCases,
       metadata: state.metadata.merging(plan.maker(engine)) { $1 },
-      isSealed: true, to: checkpointPath)
+      isSealed: true, ranks: ranks, to: checkpointPath)
   }
 
   private func writeIndex() throws {
@@ -334,5 +336,16 @@ package final class Trainer {
         throw FileFault.error("cannot remove \(path)")
       }
     }
+  }
+}
+
+extension Communicator {
+  /// The metadata of a file that rank 0 gives, on every rank.
+  fileprivate func broadcast(_ metadata: [String: String]) throws -> [String: String] {
+    if size == 1 { return metadata }
+    let text = ConfigValue.object(metadata.mapValues(ConfigValue.string)).canonicalJSON
+    let come = try ConfigValue.parse(json: try broadcast(Array(text.utf8)), source: "a checkpoint")
+    guard case .object(let members) = come else { return [:] }
+    return members.compactMapValues { if case .string(let text) = $0 { text } else { nil } }
   }
 }

@@ -13,13 +13,14 @@ extension TrainingPlan {
   /// - Throws: `UserError` for a device, a model on it or ranks that do not go together.
   func makeEngine(
     _ model: ModelConfiguration, laneCapacity: Int, threads: Int, tableMoments: TableMoments,
-    ranks: any Communicator, source: String
+    ranks: any Communicator, tables: TablePlacement, source: String
   ) throws -> any TrainingDevice {
     let training = parameters.training
     guard let device = training.device else {
       return TrainingEngine(
         model, seed: parameters.seed, lanes: training.lanes, laneCapacity: laneCapacity,
-        threads: threads, precision: training.precision, tableMoments: tableMoments, ranks: ranks)
+        threads: threads, precision: training.precision, tableMoments: tableMoments, ranks: ranks,
+        tables: tables)
     }
     guard ranks.size == 1 else {
       throw UserError(

@@ -66,12 +66,14 @@ package enum TrainingStage {
   /// - Parameters:
   ///   - stopAfter: step after which to write a checkpoint and stop, unless it is the last.
   ///   - ranks: those that share the lanes; each calls this. Rank 0 alone writes and tells people.
+  ///   - tables: how ranks hold tables.
   ///   - shouldStop: asked between steps; true stops likewise.
   /// - Throws: as `TrainingData` and `Trainer`; whoever started the ranks ends the others then.
   package static func run(
     _ configuration: StageConfiguration, output: String, threads: Int, isQuiet: Bool,
     title: String = Stage.train.rawValue, stopAfter: Int? = nil,
-    ranks: any Communicator = LocalCommunicator(), shouldStop: () -> Bool = { false }
+    ranks: any Communicator = LocalCommunicator(), tables: TablePlacement = .sharded,
+    shouldStop: () -> Bool = { false }
   ) throws -> TrainingSummary {
     guard Set(configuration.inputs.keys).subtracting(["data", "initial"]).isEmpty else {
       throw UserError(
@@ -82,7 +84,7 @@ package enum TrainingStage {
     let data = try TrainingData(configuration.input("data"), threads: threads)
     let trainer = try Trainer(
       configuration: configuration, data: data, output: output, threads: threads, ranks: ranks,
-      initial: configuration.inputs["initial"].map { try InitialWeights($0) })
+      tables: tables, initial: configuration.inputs["initial"].map { try InitialWeights($0) })
     let before = trainer.state.progress
     let steps = trainer.plan.steps
     let start = Host.monotonicSeconds
@@ -107,7 +109,11 @@ package enum TrainingStage {
       seconds: seconds, symbolsPerSecond: rate(after.symbols - before.symbols),
       rowsPerSecond: rate(after.rows - before.rows), stepsPerSecond: rate(after.step - before.step),
       dataBytes: data.bytes,
-      workingBytes: trainer.engine.workingBytes + 3 * 4 * trainer.engine.parameters.layout.count,
+      workingBytes: trainer.engine.workingBytes
+        + 4
+        * ParameterArray.allCases.reduce(0) {
+          $0 + trainer.engine.parameters.held(of: $1).count
+        },
       precision: trainer.plan.parameters.training.precision,
       maker: trainer.plan.maker(trainer.engine),
       kind: data.kind,

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Benchmark
+import Engine
 import Foundation
 import Kernels
 import Parallel
@@ -11,9 +12,10 @@ struct RankSteps: ParsableCommand {
     commandName: "ranks",
     abstract: "Time training steps that ranks share, and messages between them.",
     discussion: """
-      Start it by tools/ranks, mpirun or srun. Prints a line of CSV for the model without tables and \
-      one for each m of over-encoding's (order 3 in 2 slices), then one for each size of message to \
-      and from a neighbour. Times are those of rank 0.
+      Start it by tools/ranks, mpirun or srun. Prints a line of CSV for the model without tables and, \
+      for each m of over-encoding's (order 3 in 2 slices), one with their rows sharded over the ranks \
+      and one with all on each, then one for each size of message to and from a neighbour. Times are \
+      those of rank 0.
       """)
 
   @OptionGroup var options: WorkloadOptions
@@ -60,14 +62,27 @@ struct RankSteps: ParsableCommand {
     try say(["what", "ranks", "threads", "size", "ms", "per_s", "reduction_share", "loss"])
     let common = ["\(ranks.size)", "\(options.threads)"]
     let digits = { (value: Double) in String((value * 1e4).rounded() / 1e4) }
-    for m in RankSteps.numbers(rows) ?? [] {
-      let found = try bench.steps(workload, rows: m == 0 ? nil : m, steps: steps)
+    let report = { (what: String, m: Int, found: RanksBench.Steps) in
       try say(
-        [m == 0 ? "dense" : "over-encoded"] + common
+        [what] + common
           + [
             "\(m)", digits(1e3 * found.seconds), digits(found.tokensPerSecond),
             digits(found.reductionShare), "\(found.loss)",
           ])
+    }
+    for m in RankSteps.numbers(rows) ?? [] {
+      if m == 0 {
+        try report("dense", m, bench.steps(workload, rows: nil, steps: steps))
+      } else if ranks.size == 1 {
+        let found = try bench.steps(workload, rows: m, steps: steps)
+        for placement in TablePlacement.allCases { try report(placement.rawValue, m, found) }
+      } else {
+        for placement in TablePlacement.allCases {
+          try report(
+            placement.rawValue, m,
+            bench.steps(workload, rows: m, tables: placement, steps: steps))
+        }
+      }
     }
     for bytes in ranks.size > 1 ? RankSteps.numbers(messages) ?? [] : [] {
       let seconds = try bench.message(bytes: bytes, rounds: rounds)

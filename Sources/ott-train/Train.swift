@@ -1,5 +1,6 @@
 import ArgumentParser
 import Contracts
+import Engine
 import Foundation
 import Kernels
 import Stages
@@ -29,6 +30,13 @@ struct Train: Command {
       valueName: "step"))
   var stopAfter: Int?
 
+  @Option(
+    name: .long,
+    help: ArgumentHelp(
+      "How ranks hold n-gram tables: sharded, each row on one of them, or replicated, all rows on all. "
+        + "Results do not depend on it.", valueName: "how"))
+  var tables = TablePlacement.sharded
+
   func validate() throws {
     if let stopAfter, stopAfter < 0 {
       throw ValidationError("--stop-after: expected a step from 0, found \(stopAfter).")
@@ -47,7 +55,7 @@ struct Train: Command {
     let summary = try TrainingStage.run(
       context.configuration, output: context.output, threads: context.threads,
       isQuiet: context.isQuiet, title: context.title, stopAfter: stopAfter,
-      ranks: context.ranks, shouldStop: { Interruption.requested })
+      ranks: context.ranks, tables: tables, shouldStop: { Interruption.requested })
     let text = summary.text(output: context.output)
     guard summary.outcome == .finished else {
       let signal = try context.ranks.broadcast(Int(Interruption.signal))
@@ -59,3 +67,5 @@ struct Train: Command {
     for (name, fact) in summary.facts { context.evidence[name] = fact }
   }
 }
+
+extension TablePlacement: ExpressibleByArgument {}

@@ -43,12 +43,20 @@ func checkGradients(
 }
 
 /// An engine for a traced graph with the weights of seed 4.
+///
+/// - Parameters:
+///   - isShared: whether ranks share moments.
+///   - sharesTables: and rows of tables; nil: the same.
 func makeEngine(
   _ g: GraphBuilder, limits: Limits, lanes: Int = 1, threads: Int = 1,
-  ranks: any Communicator = LocalCommunicator(), sharesPairs: Bool? = nil
+  ranks: any Communicator = LocalCommunicator(), sharesPairs: Bool? = nil, isShared: Bool = false,
+  sharesTables: Bool? = nil, tableMoments: TableMoments = .float32
 ) throws -> TrainingEngine {
   let plan = try Plan(checking: g, limits: limits)
-  let store = ParameterStore(layout: plan.layout, moments: true)
+  let share = RankShare(rank: ranks.rank, size: ranks.size)
+  let store = ParameterStore(
+    layout: plan.layout, moments: true, tableMoments: tableMoments,
+    share: isShared ? share : .whole, tableShare: sharesTables ?? isShared ? share : .whole)
   store.initialize(seed: 4)
   return TrainingEngine(
     plan: plan, parameters: store, lanes: lanes, threads: threads, ranks: ranks,
@@ -62,4 +70,45 @@ func state(_ store: ParameterStore) -> [[Float]] {
   }
     + store.tables.map { Array($0.weights) }
     + store.tables.map { table in table.firstMoment.map { Float($0) } }
+}
+
+/// The same of stores that ranks share, put together.
+func state(_ stores: [ParameterStore]) -> [[Float]] {
+  let first = stores[0]
+  var result = first.layout.slots.flatMap { slot in
+    ParameterArray.allCases.map { array in
+      var values = [Float](repeating: .nan, count: slot.count)
+      for store in stores {
+        let range = slot.range.clamped(to: store.held(of: array))
+        if range.isEmpty { continue }
+        store.withFloats(range, of: array) {
+          values.replaceSubrange(
+            range.lowerBound - slot.offset..<range.upperBound - slot.offset, with: $0)
+        }
+      }
+      return values
+    }
+  }
+  let rows = { (t: Int, bytes: Int, floats: (TableStore) -> [Float]) in
+    let slot = first.tables[t].slot
+    var whole = [Float](repeating: .nan, count: slot.rows * bytes)
+    for table in stores.map({ $0.tables[t] }) {
+      let own = floats(table)
+      for row in 0..<table.rows {
+        let place = table.share.place(of: row) * bytes
+        whole.replaceSubrange(
+          place..<place + bytes, with: own[(row * bytes)..<((row + 1) * bytes)])
+      }
+    }
+    return whole
+  }
+  for t in first.tables.indices {
+    result.append(rows(t, first.tables[t].slot.width) { Array($0.weights) })
+  }
+  for t in first.tables.indices {
+    let bytes = first.tables[t].moments == .bfloat16 ? 2 : 4
+    result.append(
+      rows(t, bytes * first.tables[t].slot.width) { $0.firstMoment.map { Float($0) } })
+  }
+  return result
 }

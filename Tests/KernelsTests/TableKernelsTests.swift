@@ -371,6 +371,18 @@ private func differences(_ a: [Float], _ b: [Float]) -> Int {
     return values
   }
 
+  @Test func anyElementsAreThoseOfTheWhole() {
+    let whole = draw(0..<1000)
+    for range in [0..<1, 1..<2, 63..<65, 64..<128, 100..<117, 400..<900] {
+      var values = [Float](repeating: .nan, count: range.count)
+      values.withUnsafeMutableBufferPointer {
+        guard let base = $0.baseAddress else { return }
+        TableInitializer(seed: 4, name: "weights/t", deviation: 1).fillAny(base, range)
+      }
+      #expect(values == Array(whole[range]))
+    }
+  }
+
   @Test func partsAreTheWhole() {
     let whole = draw(0..<1000)
     #expect(draw(0..<64) + draw(64..<640) + draw(640..<1000) == whole)

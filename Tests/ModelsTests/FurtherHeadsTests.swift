@@ -69,9 +69,9 @@ func furtherModel(
     let model = try furtherModel(
       kind, furtherHeads()[heads], isOverEncoded: heads % 2 == 1, width: 32)
     let lengths = [19, 1, 33, 16, 17, 2, 40, 15, 7]
-    @Sendable func weights(
-      _ threads: Int, _ precision: Precision, _ ranks: any Communicator = LocalCommunicator()
-    ) throws -> [Float] {
+    @Sendable func train(
+      _ threads: Int, _ precision: Precision, _ ranks: any Communicator
+    ) throws -> ParameterStore {
       let engine = TrainingEngine(
         model, seed: 3, lanes: 4, laneCapacity: 300, threads: threads, precision: precision,
         ranks: ranks)
@@ -80,17 +80,26 @@ func furtherModel(
           makeLanes(model, lengths: lengths, lanes: 4, seed: UInt64(step)), learningRate: 1e-2,
           optimizer: .init())
       }
-      let store = engine.parameters
-      return store.layout.slots.flatMap { store.values($0) } + store.tables.flatMap { $0.weights }
+      return engine.parameters
+    }
+    // Of ranks each has all dense weights and a part of the rows of tables.
+    func weights(_ threads: Int, _ precision: Precision, ranks: Int = 1) throws -> [[Float]] {
+      let stores = try ThreadCommunicator.run(size: ranks) { try train(threads, precision, $0) }
+      let tables = stores[0].tables.indices.flatMap { t in
+        (0..<stores[0].tables[t].slot.rows).flatMap { row in
+          let (table, width) = (stores[row % ranks].tables[t], stores[0].tables[t].slot.width)
+          return table.weights[(row / ranks * width)..<((row / ranks + 1) * width)]
+        }
+      }
+      return stores.map { store in store.layout.slots.flatMap { store.values($0) } + tables }
     }
     for precision in [Precision.float32, .bfloat16] where precision.isAvailable {
-      let one = try weights(1, precision)
+      let one = try weights(1, precision)[0]
       let isFinite = one.allSatisfy { $0.isFinite }
       #expect(isFinite)
-      for threads in [2, 4] { #expect(try weights(threads, precision) == one) }
+      for threads in [2, 4] { #expect(try weights(threads, precision) == [one]) }
       for ranks in [2, 4] {
-        let all = try ThreadCommunicator.run(size: ranks) { try weights(2, precision, $0) }
-        for rank in all { #expect(rank == one) }
+        for rank in try weights(2, precision, ranks: ranks) { #expect(rank == one) }
       }
     }
   }

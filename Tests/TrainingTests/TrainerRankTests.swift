@@ -1,4 +1,10 @@
+import Checkpoints
+import Contracts
+import Engine
 import Foundation
+import Kernels
+import Models
+import NGrams
 import Parallel
 import Support
 import Testing
@@ -8,14 +14,15 @@ import Training
 @Suite struct TrainerRankTests {
   @discardableResult
   static func train(
-    _ configuration: StageConfiguration, in output: String, ranks: Int, stopAfter: Int? = nil
+    _ configuration: StageConfiguration, in output: String, ranks: Int, threads: Int = 1,
+    tables: TablePlacement = .sharded, stopAfter: Int? = nil
   ) throws -> [TrainingSummary] {
     try AtomicFile.makeDirectory(output)
     return try ThreadCommunicator.run(size: ranks) { ranks in
       try TrainingStage.run(
-        configuration, output: output, threads: 1, isQuiet: true,
+        configuration, output: output, threads: threads, isQuiet: true,
         // Another rank's wish to stop counts for nothing.
-        stopAfter: ranks.decides ? stopAfter : 1, ranks: ranks)
+        stopAfter: ranks.decides ? stopAfter : 1, ranks: ranks, tables: tables)
     }
   }
 
@@ -37,6 +44,79 @@ import Training
       #expect(try MapFixture.files(whole) == files)
       #expect(try MapFixture.files(parts) == files)
     }
+  }
+
+  /// Tables whose rows ranks share or have all: the bytes of one process, also where another number of ranks
+  /// goes on.
+  @Test(arguments: TableMoments.allCases) func tablesOnManyRanksChangeNoByte(moments: TableMoments)
+    throws
+  {
+    try withTemporaryDirectory { directory in
+      let configuration = OverEncodedRunTests.configuration(
+        try TextFixture.write(in: directory), moments: moments.rawValue,
+        [("training.lanes", 4), ("snapshots.initial", true)])
+      let expected = "\(directory)/one"
+      let stopped = "\(directory)/stopped"
+      try TrainerTests.train(configuration, in: expected, threads: 2)
+      try TrainerTests.train(configuration, in: stopped, stopAfter: 7)
+      let files = try MapFixture.files(expected)
+      let half = try MapFixture.files(stopped)
+      for (ranks, next, tables) in [
+        (2, 4, TablePlacement.sharded), (4, 1, .sharded), (4, 2, .replicated), (1, 4, .sharded),
+      ] {
+        let output = "\(directory)/\(ranks)-\(tables)"
+        try Self.train(
+          configuration, in: output, ranks: ranks, threads: 2, tables: tables, stopAfter: 7)
+        #expect(try MapFixture.files(output) == half, "\(ranks) ranks, \(tables)")
+        try Self.train(configuration, in: output, ranks: next)
+        #expect(try MapFixture.files(output) == files, "\(ranks), then \(next) ranks, \(tables)")
+      }
+    }
+  }
+
+  /// Weights of another run, its tables among them, come to ranks as to one process.
+  @Test func ranksBeginWithOtherWeights() throws {
+    try withTemporaryDirectory { directory in
+      let input = try TextFixture.write(in: directory)
+      let first = OverEncodedRunTests.configuration(input, [("training.lanes", 4)])
+      try TrainerTests.train(first, in: "\(directory)/first")
+      let index = try TrainingRunIndex(directory: "\(directory)/first")
+      let plain = OverEncodedRunTests.configuration(
+        input, [("training.lanes", 4), ("seed", 9), ("snapshots.initial", true)])
+      let second = StageConfiguration(
+        stage: plain.stage, version: plain.version, parameters: plain.parameters,
+        inputs: [
+          "data": input,
+          "initial": StageConfiguration.Input(id: index.id, path: "\(directory)/first"),
+        ], source: "train.json")
+      try TrainerTests.train(second, in: "\(directory)/alone")
+      try Self.train(second, in: "\(directory)/ranks", ranks: 4)
+      let files = try MapFixture.files("\(directory)/alone")
+      #expect(try MapFixture.files("\(directory)/ranks") == files)
+    }
+  }
+
+  /// A share that does not fit: how much it is, and how many ranks would do.
+  @Test func aShareThatDoesNotFitIsRefused() throws {
+    let encoding = OverEncoding(
+      layout: try OverEncodingLayout(
+        vocabulary: 300, order: 3, slices: 2, rows: 1_000_000, width: 32, moduli: .coprime))
+    let whole = encoding.bytes(moments: .float32)
+    let message = { (memory: Int, neighbours: Int, ranks: Int) -> String? in
+      do {
+        try TableBudget.check(
+          encoding, moments: .float32, memoryBytes: memory, neighbours: neighbours, ranks: ranks,
+          source: "run.json")
+        return nil
+      } catch { return "\(error)" }
+    }
+    #expect(message(2 * whole, 1, 1) == nil)
+    #expect(message(2 * whole, 2, 1)?.contains("that 2 ranks have together") == true)
+    #expect(message(2 * whole, 2, 2) == nil)
+    #expect(message(whole / 2, 1, 2)?.contains("for each of 2 ranks") == true)
+    #expect(message(whole / 2, 1, 2)?.contains("or share them among 4 ranks") == true)
+    #expect(message(whole / 2, 1, 1)?.contains("or share them among 4 ranks") == true)
+    #expect(message(whole / 2, 1, 4) == nil)
   }
 
   @Test(arguments: [3, 8]) func ranksThatDoNotFitTheLanesAreRefused(ranks: Int) throws {

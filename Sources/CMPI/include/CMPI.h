@@ -6,18 +6,19 @@
 // MARK: MPI, as a library of its own makes it
 
 /// The number of this table's layout; a library with another one is refused.
-#define OTT_MPI_LAYOUT 1
+#define OTT_MPI_LAYOUT 2
 
 /// What the program uses of an MPI. `Shim.c`, which is compiled by an MPI's own compiler into a library
 /// of its own (tools/build-mpi), fills it; so one program serves every MPI, and is built without any.
 ///
-/// One thread calls these. One operation is under way at a time: it begins, and is done when `test` says
-/// so. Bytes go in messages of at most `most` bytes, since MPI counts with an int. Each function returns
-/// 0, or an error code of the MPI.
+/// One thread calls these. One operation is under way at a time: `open`, any number of messages that begin,
+/// and it is done when `test` says so. Bytes go in messages of at most `most` bytes, since MPI counts with
+/// an int. Each function returns 0, or an error code of the MPI.
 struct ott_mpi {
   int layout;
   /// Initializes with MPI_THREAD_FUNNELED. `library`: name and version.
   int (*begin)(int *rank, int *size, char *library, size_t capacity);
+  void (*open)(void);
   /// Sends to one rank and receives from another at the same time.
   int (*exchange)(const void *sent, size_t sent_bytes, int target, void *received,
                   size_t received_bytes, int source, size_t most);

@@ -10,13 +10,20 @@ package enum ParameterArray: String, CaseIterable, Sendable {
 }
 
 /// Weights, and the optimizer's moments where training goes on.
+///
+/// Where ranks share a training, each has all dense weights, its part of their moments, and its rows of the
+/// tables.
 // Unchecked: engines share it, and write it only between their parallel loops or in disjoint parts.
 package final class ParameterStore: @unchecked Sendable {
   package let layout: ParameterLayout
   package let hasMoments: Bool
+  /// What this rank holds of the moments.
+  package let share: RankShare
   let weights: FloatBuffer
-  let firstMoment: FloatBuffer
-  let secondMoment: FloatBuffer
+  /// The floats of the moments that are here.
+  private let part: Range<Int>
+  private let firstMoment: FloatBuffer
+  private let secondMoment: FloatBuffer
   /// One for each table of the layout.
   package let tables: [TableStore]
   /// The steps that rows of tables may have to catch up with.
@@ -24,14 +31,24 @@ package final class ParameterStore: @unchecked Sendable {
 
   /// All zeros.
   ///
-  /// - Parameter tableMoments: the form of the tables' moments, where there are moments.
-  package init(layout: ParameterLayout, moments: Bool, tableMoments: TableMoments = .float32) {
+  /// - Parameters:
+  ///   - tableMoments: the form of the tables' moments, where there are moments.
+  ///   - share: what this rank holds of the moments.
+  ///   - tableShare: and of the rows of tables; nil: the same.
+  package init(
+    layout: ParameterLayout, moments: Bool, tableMoments: TableMoments = .float32,
+    share: RankShare = .whole, tableShare: RankShare? = nil
+  ) {
     self.layout = layout
     hasMoments = moments
-    tables = layout.tables.map { TableStore($0, moments: moments ? tableMoments : nil) }
+    self.share = share
+    tables = layout.tables.map {
+      TableStore($0, moments: moments ? tableMoments : nil, share: tableShare ?? share)
+    }
     weights = FloatBuffer(count: layout.count)
-    firstMoment = FloatBuffer(count: moments ? layout.count : 0)
-    secondMoment = FloatBuffer(count: moments ? layout.count : 0)
+    part = share.part(of: layout.count)
+    firstMoment = FloatBuffer(count: moments ? part.count : 0)
+    secondMoment = FloatBuffer(count: moments ? part.count : 0)
   }
 
   /// Draws every weight anew from the streams of `seed`; moments become zero.
@@ -63,6 +80,7 @@ package final class ParameterStore: @unchecked Sendable {
   /// The tables of a model as they are here, for its lookups; nil without tables.
   func sources(of layout: ParameterLayout) -> TableSources? {
     let used = layout.tables.compactMap { slot in tables.first { $0.slot.name == slot.name } }
+    precondition(used.allSatisfy(\.share.isWhole), "lookups in a share of a table")
     return used.isEmpty
       ? nil : TableSources(used.map { (UnsafePointer($0.memoryOfWeights), $0.slot.rows) })
   }
@@ -77,6 +95,13 @@ package final class ParameterStore: @unchecked Sendable {
     if !tables.isEmpty { tableHistory.reserve(steps: steps) }
   }
 
+  // MARK: - Floats
+
+  /// The floats of a flat array that this rank holds.
+  package func held(of array: ParameterArray) -> Range<Int> {
+    array == .weights ? 0..<layout.count : part
+  }
+
   /// The values of one slot.
   package func values(_ slot: ParameterSlot, of array: ParameterArray = .weights) -> [Float] {
     withFloats(slot, of: array) { Array($0) }
@@ -88,7 +113,15 @@ package final class ParameterStore: @unchecked Sendable {
     _ slot: ParameterSlot, of array: ParameterArray,
     _ body: (UnsafeBufferPointer<Float>) throws -> R
   ) rethrows -> R {
-    try body(UnsafeBufferPointer(start: base(of: array) + slot.offset, count: slot.count))
+    try withFloats(slot.range, of: array, body)
+  }
+
+  /// Lends floats of a flat array that this rank holds.
+  package func withFloats<R>(
+    _ range: Range<Int>, of array: ParameterArray,
+    _ body: (UnsafeBufferPointer<Float>) throws -> R
+  ) rethrows -> R {
+    try body(UnsafeBufferPointer(floats(range, of: array)))
   }
 
   /// Lends room for the floats of one slot, as they are, and takes what `body` leaves there. Not while
@@ -97,15 +130,31 @@ package final class ParameterStore: @unchecked Sendable {
     _ slot: ParameterSlot, of array: ParameterArray,
     _ body: (UnsafeMutableBufferPointer<Float>) throws -> R
   ) rethrows -> R {
-    try body(UnsafeMutableBufferPointer(start: base(of: array) + slot.offset, count: slot.count))
+    try withMutableFloats(slot.range, of: array, body)
   }
 
-  private func base(of array: ParameterArray) -> UnsafeMutablePointer<Float> {
+  /// The same for floats of a flat array that this rank holds.
+  package func withMutableFloats<R>(
+    _ range: Range<Int>, of array: ParameterArray,
+    _ body: (UnsafeMutableBufferPointer<Float>) throws -> R
+  ) rethrows -> R {
+    try body(floats(range, of: array))
+  }
+
+  /// Floats of a flat array that this rank holds.
+  func floats(_ range: Range<Int>, of array: ParameterArray) -> UnsafeMutableBufferPointer<Float> {
     precondition(array == .weights || hasMoments, "this parameter store keeps no moments")
-    switch array {
-    case .weights: return weights.base
-    case .firstMoment: return firstMoment.base
-    case .secondMoment: return secondMoment.base
-    }
+    let held = held(of: array)
+    precondition(
+      range.isEmpty || held.contains(range.lowerBound) && range.upperBound <= held.upperBound,
+      "floats \(range) of \(array.rawValue) on a rank that holds \(held)")
+    let base =
+      switch array {
+      case .weights: weights.base
+      case .firstMoment: firstMoment.base
+      case .secondMoment: secondMoment.base
+      }
+    return UnsafeMutableBufferPointer(
+      start: base + (range.lowerBound - held.lowerBound), count: range.count)
   }
 }

@@ -26,13 +26,14 @@ package struct TableSlot: Sendable, Equatable {
   package var count: Int { rows * width }
   package var shape: [Int] { [rows, width] }
 
-  /// Bytes of weights, and of moments and last steps where there are any.
-  package func bytes(moments: TableMoments?) -> Int {
-    rows * (4 * width + (moments.map { $0.bytes(width: width) + 4 } ?? 0))
+  /// Bytes of weights, and of moments and last steps where there are any, of one of so many ranks.
+  package func bytes(moments: TableMoments?, ranks: Int = 1) -> Int {
+    (rows + ranks - 1) / ranks * (4 * width + (moments.map { $0.bytes(width: width) + 4 } ?? 0))
   }
 }
 
-/// Memory of one table: weights, and where training goes on the optimizer's state of each row.
+/// Memory of one table, or of a rank's rows of it: weights, and where training goes on the optimizer's state
+/// of each row. Rows are counted among those that are here, but for `slot`, which is that of the whole.
 ///
 /// A row's weights and moments are those at the end of step `lastStep[row]`; since then its gradient
 /// has been 0. `AdamWHistory` has the steps that it missed.
@@ -40,30 +41,36 @@ package struct TableSlot: Sendable, Equatable {
 package final class TableStore: @unchecked Sendable {
   package let slot: TableSlot
   package let moments: TableMoments?
+  package let share: RankShare
+  /// Rows that are here.
+  package let rows: Int
   private let weightBuffer: FloatBuffer
   private let firstBuffer: FloatBuffer
   private let secondBuffer: FloatBuffer
   private let stepBuffer: FloatBuffer
 
-  init(_ slot: TableSlot, moments: TableMoments?) {
+  init(_ slot: TableSlot, moments: TableMoments?, share: RankShare = .whole) {
     self.slot = slot
     self.moments = moments
-    weightBuffer = FloatBuffer(count: slot.count)
+    self.share = share
+    rows = share.rows(of: slot.rows)
+    let count = rows * slot.width
+    weightBuffer = FloatBuffer(count: count)
     switch moments {
     case nil:
       firstBuffer = FloatBuffer(count: 0)
       secondBuffer = FloatBuffer(count: 0)
     case .float32:
-      firstBuffer = FloatBuffer(count: slot.count)
-      secondBuffer = FloatBuffer(count: slot.count)
+      firstBuffer = FloatBuffer(count: count)
+      secondBuffer = FloatBuffer(count: count)
     case .bfloat16:
-      firstBuffer = FloatBuffer(count: (slot.count + 1) / 2)
-      secondBuffer = FloatBuffer(count: (slot.count + 1) / 2)
+      firstBuffer = FloatBuffer(count: (count + 1) / 2)
+      secondBuffer = FloatBuffer(count: (count + 1) / 2)
     case .rowwise:
-      firstBuffer = FloatBuffer(count: slot.count)
-      secondBuffer = FloatBuffer(count: slot.rows)
+      firstBuffer = FloatBuffer(count: count)
+      secondBuffer = FloatBuffer(count: rows)
     }
-    stepBuffer = FloatBuffer(count: moments == nil ? 0 : slot.rows)
+    stepBuffer = FloatBuffer(count: moments == nil ? 0 : rows)
   }
 
   /// (rows, width), each row as of its own last step.
@@ -80,11 +87,12 @@ package final class TableStore: @unchecked Sendable {
   }
 
   private var momentBytes: (first: Int, second: Int) {
-    switch moments {
+    let count = rows * slot.width
+    return switch moments {
     case nil: (0, 0)
-    case .float32: (4 * slot.count, 4 * slot.count)
-    case .bfloat16: (2 * slot.count, 2 * slot.count)
-    case .rowwise: (4 * slot.count, 4 * slot.rows)
+    case .float32: (4 * count, 4 * count)
+    case .bfloat16: (2 * count, 2 * count)
+    case .rowwise: (4 * count, 4 * rows)
     }
   }
 
@@ -99,19 +107,19 @@ package final class TableStore: @unchecked Sendable {
       preconditionFailure("table \(slot.name) keeps no moments")
     }
     return TableMemory(
-      rows: slot.rows, width: slot.width, moments: moments, weights: weightBuffer.base,
+      rows: rows, width: slot.width, moments: moments, weights: weightBuffer.base,
       firstMoment: UnsafeMutableRawPointer(firstBuffer.base),
       secondMoment: UnsafeMutableRawPointer(secondBuffer.base), lastStep: steps)
   }
 
-  /// Elements drawn or exported at a time: whole rows and a multiple of 64.
+  /// Rows that are drawn or exported at a time: of a whole table their elements are a multiple of 64.
   package var rowsPerPart: Int { 64 * max(1, 1 << 10 / max(slot.width, 1)) }
 
   /// Number of parts of `rowsPerPart` rows.
-  package var parts: Int { (slot.rows + rowsPerPart - 1) / rowsPerPart }
+  package var parts: Int { (rows + rowsPerPart - 1) / rowsPerPart }
 
   package func rows(ofPart part: Int) -> Range<Int> {
-    part * rowsPerPart..<min((part + 1) * rowsPerPart, slot.rows)
+    part * rowsPerPart..<min((part + 1) * rowsPerPart, rows)
   }
 
   /// Weights of one part at the end of `history` into `weights` (rows of the part, width); the table
@@ -119,7 +127,13 @@ package final class TableStore: @unchecked Sendable {
   package func export(
     part: Int, into weights: UnsafeMutableBufferPointer<Float>, _ history: AdamWHistory
   ) {
-    let rows = rows(ofPart: part)
+    export(rows(ofPart: part), into: weights, history)
+  }
+
+  /// The same of any rows.
+  package func export(
+    _ rows: Range<Int>, into weights: UnsafeMutableBufferPointer<Float>, _ history: AdamWHistory
+  ) {
     precondition(weights.count == rows.count * slot.width, "\(weights.count) floats for \(rows)")
     guard let target = weights.baseAddress else { return }
     guard moments != nil else {
@@ -136,11 +150,17 @@ package final class TableStore: @unchecked Sendable {
   func initialize(part: Int, seed: UInt64) {
     let rows = rows(ofPart: part)
     let (first, end) = (rows.lowerBound * slot.width, rows.upperBound * slot.width)
+    let draws = TableInitializer(
+      seed: seed, name: "weights/" + slot.name, deviation: slot.deviation)
     if slot.deviation == 0 {
       (weightBuffer.base + first).update(repeating: 0, count: end - first)
+    } else if share.isWhole {
+      draws.fill(weightBuffer.base + first, first..<end)
     } else {
-      TableInitializer(seed: seed, name: "weights/" + slot.name, deviation: slot.deviation)
-        .fill(weightBuffer.base + first, first..<end)
+      for row in rows {
+        let place = share.place(of: row) * slot.width
+        draws.fillAny(weightBuffer.base + row * slot.width, place..<place + slot.width)
+      }
     }
     guard moments != nil else { return }
     // Rows that were never written still lie on untouched pages: leave them there.

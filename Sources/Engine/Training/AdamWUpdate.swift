@@ -1,12 +1,10 @@
 import Kernels
 import Parallel
 
-/// AdamW on all parameters: the flat arrays in chunks, and of tables the rows that a batch used.
+/// AdamW on the parameters whose moments this rank holds: of the flat arrays in chunks, and of tables the rows
+/// that a batch used.
 // Unchecked: each task has its own part of the arrays.
 final class AdamWUpdate: @unchecked Sendable {
-  /// Floats of the flat arrays that are summed, measured and updated at a time.
-  static let chunk = 1 << 15
-
   /// A part of one slot that one task updates.
   private struct Part {
     var range: Range<Int>
@@ -18,21 +16,23 @@ final class AdamWUpdate: @unchecked Sendable {
 
   init(_ parameters: ParameterStore) {
     self.parameters = parameters
+    let held = parameters.held(of: .firstMoment)
     parts = parameters.layout.slots.flatMap { slot in
-      stride(from: slot.offset, to: slot.offset + slot.count, by: Self.chunk).map {
-        Part(
-          range: $0..<min($0 + Self.chunk, slot.offset + slot.count), decay: slot.decay)
+      let range = slot.range.clamped(to: held)
+      return stride(from: range.lowerBound, to: range.upperBound, by: RankShare.chunk).map {
+        Part(range: $0..<min($0 + RankShare.chunk, range.upperBound), decay: slot.decay)
       }
     }
   }
 
-  /// One step with the flat gradient and the rows that `tables` has staged.
+  /// One step with the flat gradient, of which the part of this rank is read, and the rows that `tables` has
+  /// staged.
   ///
   /// - Parameters:
   ///   - step: counted from 1.
   ///   - clip: multiplies every gradient.
   func apply(
-    _ gradient: UnsafeMutablePointer<Float>, _ tables: TableBatch?, step: Int,
+    _ gradient: UnsafeMutablePointer<Float>, _ tables: (any TableStep)?, step: Int,
     learningRate: Double, clip: Double, _ optimizer: OptimizerConstants,
     _ tableOptimizer: TableOptimizer, _ pool: WorkerPool
   ) {
@@ -44,7 +44,7 @@ final class AdamWUpdate: @unchecked Sendable {
       epsilon: optimizer.epsilon, weightDecay: 0, gradientScale: clip)
     nonisolated(unsafe) let gradient = gradient
     // Small loops stay on the calling thread: waking others costs more.
-    if parameters.layout.count <= 4 * Self.chunk {
+    if parameters.held(of: .firstMoment).count <= 4 * RankShare.chunk {
       for part in parts { apply(gradient, to: part, part.decay ? decayed : plain) }
     } else {
       pool.forEach(0..<parts.count) { [self] _, task in
@@ -63,12 +63,11 @@ final class AdamWUpdate: @unchecked Sendable {
   private func apply(
     _ gradient: UnsafeMutablePointer<Float>, to part: Part, _ scalars: AdamWScalars
   ) {
-    func floats(_ base: UnsafeMutablePointer<Float>) -> UnsafeMutableBufferPointer<Float> {
-      UnsafeMutableBufferPointer(start: base + part.range.lowerBound, count: part.range.count)
-    }
-    var weights = floats(parameters.weights.base).mutableSpan
-    var m = floats(parameters.firstMoment.base).mutableSpan
-    var v = floats(parameters.secondMoment.base).mutableSpan
-    adamW(&weights, m: &m, v: &v, floats(gradient).span, scalars)
+    let part = part.range
+    let gradient = UnsafeBufferPointer(start: gradient + part.lowerBound, count: part.count)
+    var weights = parameters.floats(part, of: .weights).mutableSpan
+    var m = parameters.floats(part, of: .firstMoment).mutableSpan
+    var v = parameters.floats(part, of: .secondMoment).mutableSpan
+    adamW(&weights, m: &m, v: &v, gradient.span, scalars)
   }
 }

@@ -7,16 +7,21 @@ import Parallel
 ///
 /// This rank has an aligned range of the lanes. Its workers take blocks of them, and each block adds up
 /// its lanes as a binary counter; the sums of the blocks, and at last those of the ranks, are the top of
-/// the tree. Where a gradient is large, a block runs two lanes at a time, which share one gradient
+/// the tree, of which each rank sums its part of the gradient. Where a gradient is large, a block runs two lanes at a time, which share one gradient
 /// (`SharedGradient`): half of the memory, and no pass over memory to add the one to the other.
 // Unchecked: the loops below give each worker its own part of the arrays.
 final class LaneSum: @unchecked Sendable {
   private let count: Int
   private let ranks: any Communicator
+  /// What this rank sums over ranks.
+  private let own: Range<Int>
+  private let halves: [(kept: Range<Int>, given: Range<Int>, partner: Int)]
   private let blocks: [LaneBlock]
   /// Of each block where two lanes run at a time; else empty.
   private let shared: [SharedGradient]
   private var chunkNorms: [Double]
+  /// Bytes of `chunkNorms` that each rank finds.
+  private let normParts: [Range<Int>]
   private let received: FloatBuffer
 
   /// Gradients of so many floats are shared by the two lanes of a pair.
@@ -30,25 +35,35 @@ final class LaneSum: @unchecked Sendable {
   ) {
     count = plan.layout.count
     self.ranks = ranks
-    let (own, rank) = (lanes / ranks.size, ranks.rank)
-    let shares = (sharesPairs ?? (count >= Self.largeGradient)) && own >= 2
+    let share = RankShare(rank: ranks.rank, size: ranks.size)
+    own = share.part(of: count)
+    halves = share.halves(of: count)
+    let (ownLanes, rank) = (lanes / ranks.size, ranks.rank)
+    let shares = (sharesPairs ?? (count >= Self.largeGradient)) && ownLanes >= 2
     let simultaneous = shares ? (workers + 1) / 2 : workers
     var blockCount = 1
-    while blockCount < min(simultaneous, shares ? own / 2 : own) { blockCount *= 2 }
-    let lanesPerBlock = own / blockCount
+    while blockCount < min(simultaneous, shares ? ownLanes / 2 : ownLanes) { blockCount *= 2 }
+    let lanesPerBlock = ownLanes / blockCount
     let blocks = (0..<blockCount).map {
       LaneBlock(
-        first: rank * own + $0 * lanesPerBlock, lanes: lanesPerBlock,
+        first: rank * ownLanes + $0 * lanesPerBlock, lanes: lanesPerBlock,
         units: shares ? lanesPerBlock / 2 : lanesPerBlock, layout: plan.layout)
     }
     self.blocks = blocks
     let groups = shares ? ParameterGroups(plan) : nil
     shared = groups.map { groups in blocks.map { _ in SharedGradient(groups, plan.layout) } } ?? []
-    chunkNorms = [Double](repeating: 0, count: (count + AdamWUpdate.chunk - 1) / AdamWUpdate.chunk)
-    received = FloatBuffer(count: ranks.size > 1 ? (count + 1) / 2 : 0)
+    chunkNorms = [Double](repeating: 0, count: (count + RankShare.chunk - 1) / RankShare.chunk)
+    let normBytes = { (floats: Int) in
+      (floats + RankShare.chunk - 1) / RankShare.chunk * MemoryLayout<Double>.stride
+    }
+    normParts = share.all.map { [count] in
+      let part = $0.part(of: count)
+      return normBytes(part.lowerBound)..<normBytes(part.upperBound)
+    }
+    received = FloatBuffer(count: halves.first?.kept.count ?? 0)
   }
 
-  /// The sum, after `finish`.
+  /// The sum, after `finish`: of several ranks this rank's part of it, until it is gathered.
   var total: UnsafeMutablePointer<Float> { blocks[0].buffers[0].floats.base }
 
   /// Bytes of all gradients that exist at a time.
@@ -85,7 +100,8 @@ final class LaneSum: @unchecked Sendable {
     }
   }
 
-  /// Sums blocks and ranks into `total`, on every rank; returns Σ g² in Double: fixed chunks, in order.
+  /// Sums blocks and ranks into this rank's part of `total`; returns Σ g² of the whole in Double: fixed
+  /// chunks, in order.
   func finish(_ pool: WorkerPool) throws -> Double {
     if ranks.size > 1 {
       forEachChunk(pool) { [self] in sumBlocks($0) }
@@ -95,10 +111,26 @@ final class LaneSum: @unchecked Sendable {
       nonisolated(unsafe) let norms = norms
       forEachChunk(pool) { [self] chunk in
         if ranks.size == 1 { sumBlocks(chunk) }
-        norms[chunk.lowerBound / AdamWUpdate.chunk] = squaredNorm(part(blocks[0], chunk).span)
+        guard own.contains(chunk.lowerBound) else { return }
+        norms[chunk.lowerBound / RankShare.chunk] = squaredNorm(part(blocks[0], chunk).span)
       }
     }
+    if ranks.size > 1 {
+      try chunkNorms.withUnsafeMutableBytes { try ranks.allGather($0, parts: normParts) }
+    }
     return chunkNorms.reduce(0, +)
+  }
+
+  /// Gives all ranks the parts of all, of `total` or of an array of its shape, by doubling.
+  func gather(_ floats: UnsafeMutablePointer<Float>) throws {
+    let part = { (range: Range<Int>) in
+      UnsafeMutableRawBufferPointer(
+        UnsafeMutableBufferPointer(start: floats + range.lowerBound, count: range.count))
+    }
+    for (kept, given, partner) in halves.reversed() {
+      try ranks.sendReceive(
+        UnsafeRawBufferPointer(part(kept)), to: partner, into: part(given), from: partner)
+    }
   }
 
   private func sumBlocks(_ chunk: Range<Int>) {
@@ -112,30 +144,16 @@ final class LaneSum: @unchecked Sendable {
     }
   }
 
-  /// The top of the tree: by recursive halving each rank sums one part of the gradient, nearest
-  /// partners first, and by doubling all get all parts. In each pair a + b is what b + a is.
+  /// The top of the tree: by recursive halving each rank sums its part of the gradient, nearest partners
+  /// first. In each pair a + b is what b + a is.
   private func sumRanks() throws {
-    var (own, distance) = (0..<count, 1)
-    var halves: [(kept: Range<Int>, given: Range<Int>, partner: Int)] = []
-    while distance < ranks.size {
-      let middle = own.lowerBound + own.count / 2
-      let (low, high) = (own.lowerBound..<middle, middle..<own.upperBound)
-      let keepsLow = ranks.rank & distance == 0
-      let (kept, given) = keepsLow ? (low, high) : (high, low)
-      let partner = ranks.rank ^ distance
+    for (kept, given, partner) in halves {
       let room = UnsafeMutableBufferPointer(rebasing: received.buffer[..<kept.count])
       try ranks.sendReceive(
         UnsafeRawBufferPointer(part(blocks[0], given)), to: partner,
         into: UnsafeMutableRawBufferPointer(room), from: partner)
       var sum = part(blocks[0], kept).mutableSpan
       add(room.span, to: &sum)
-      halves.append((kept, given, partner))
-      (own, distance) = (kept, 2 * distance)
-    }
-    for (kept, given, partner) in halves.reversed() {
-      try ranks.sendReceive(
-        UnsafeRawBufferPointer(part(blocks[0], kept)), to: partner,
-        into: UnsafeMutableRawBufferPointer(part(blocks[0], given)), from: partner)
     }
   }
 
@@ -148,7 +166,7 @@ final class LaneSum: @unchecked Sendable {
 
   /// Small loops stay on the calling thread: waking others costs more.
   private func forEachChunk(_ pool: WorkerPool, _ body: @Sendable (Range<Int>) -> Void) {
-    let tasks = (count + AdamWUpdate.chunk - 1) / AdamWUpdate.chunk
+    let tasks = (count + RankShare.chunk - 1) / RankShare.chunk
     if tasks <= 4 {
       for task in 0..<tasks { body(chunk(task)) }
     } else {
@@ -157,6 +175,6 @@ final class LaneSum: @unchecked Sendable {
   }
 
   private func chunk(_ task: Int) -> Range<Int> {
-    task * AdamWUpdate.chunk..<min((task + 1) * AdamWUpdate.chunk, count)
+    task * RankShare.chunk..<min((task + 1) * RankShare.chunk, count)
   }
 }

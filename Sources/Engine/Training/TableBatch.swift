@@ -1,20 +1,50 @@
 import Kernels
 import Parallel
 
-/// The tables' part of a training step.
+/// The tables' part of a training step, whoever holds their rows. Every rank calls the same operations.
+///
+/// Before `update` the tables are only read, so a step that fails leaves no trace. Any number of threads and
+/// ranks gives the same bits.
+protocol TableStep: AnyObject, Sendable {
+  var bytes: Int { get }
+
+  /// Brings the rows that a batch uses, as they are at the end of `history`, to the lanes that use them.
+  func stage(_ batch: [PackedLane], _ history: AdamWHistory, _ pool: WorkerPool) throws
+
+  /// Lane `lane` of the staged batch, one of this rank's, as its operations see it.
+  func view(lane: Int) -> TableView
+
+  /// Brings the gradients of lookups to the ranks that have the rows, and adds up those of every row in the
+  /// order of the lanes and of the rows in them; returns Σ g² of all tables.
+  func sumGradients(_ pool: WorkerPool) throws -> Double
+
+  /// AdamW on the staged rows with their summed gradients, written back as of step `step`.
+  func update(step: Int, _ scalars: AdamWScalars, _ pool: WorkerPool)
+
+  /// Different rows of a table in the staged batch.
+  func rowCount(table: Int) -> Int
+
+  /// The rows of the staged batch that are here, and their summed gradients (rows, width), before clipping.
+  func gradient(table: Int) -> (rows: [Int32], values: [Float])
+
+  /// The first array here that is not finite: 2 · table for its weights, one more for their gradients.
+  func firstBadArray() -> Int?
+}
+
+/// Rows that are summed and measured at a time: a table's batch, ascending, is cut into such parts.
+let tablePartRows = 64
+
+/// The tables' part of a training step on a rank that has them whole.
 ///
 /// 1. `stage`: the rows that the batch uses are grouped, copied once each and brought up to date.
 /// 2. Lanes look up those copies, and leave the gradient of every lookup (occurrences, Σ widths).
-///    `gather`: each rank gets the gradients of the others' lanes.
-/// 3. `sumGradients`: the gradients of each row's lookups are added up in the order of the lanes and
-///    of the rows in them.
+/// 3. `sumGradients`: each rank gets the gradients of the others' lanes, and adds them up.
 /// 4. `update`: one AdamW step on the copies, which go back into the table.
 ///
-/// Before the last the tables are only read, so a step that fails leaves no trace. Work is cut into
-/// fixed parts of the batch: any number of threads gives the same bits. Nothing is as large as a
-/// table.
+/// Work is cut into fixed parts of the batch. Nothing is as large as a table.
 // Unchecked: the loops below give each worker its own rows.
-final class TableBatch: @unchecked Sendable {
+final class TableBatch: TableStep, @unchecked Sendable {
+  private let ranks: any Communicator
   private let stores: [TableStore]
   private let groups: [RowGroups]
   private let staged: [StagedRows]
@@ -34,11 +64,11 @@ final class TableBatch: @unchecked Sendable {
     let range: Range<Int>
   }
 
-  /// Rows of a part.
-  private static let partRows = 64
-
   /// - Parameter capacity: positions of a batch.
-  init(_ stores: [TableStore], lanes: Int, capacity: Int) {
+  init(
+    _ stores: [TableStore], lanes: Int, capacity: Int, ranks: any Communicator
+  ) {
+    self.ranks = ranks
     self.stores = stores
     self.capacity = capacity
     columns = stores.reduce(0) { $0 + $1.slot.width }
@@ -49,39 +79,30 @@ final class TableBatch: @unchecked Sendable {
     slots = .allocate(capacity: max(capacity * stores.count, 1))
     sources = TableSources(staged.map { (UnsafePointer($0.p), capacity) })
     starts.reserveCapacity(lanes + 1)
-    let mostParts = stores.count * (capacity / Self.partRows + 1)
+    let mostParts = stores.count * (capacity / tablePartRows + 1)
     parts.reserveCapacity(mostParts)
     norms.reserveCapacity(mostParts)
   }
 
   deinit { slots.deallocate() }
 
-  /// Bytes at capacity.
   var bytes: Int { capacity * (columns * 4 * 5 + stores.count * 28) }
 
-  /// Groups the rows of a batch and copies them, as they are at the end of `history`.
   func stage(_ batch: [PackedLane], _ history: AdamWHistory, _ pool: WorkerPool) {
     starts.removeAll(keepingCapacity: true)
     starts.append(0)
     for lane in batch { starts.append(starts[starts.count - 1] + lane.rows) }
     precondition(starts[batch.count] <= capacity, "a batch of \(starts[batch.count]) positions")
     pool.forEach(0..<stores.count) { [self] _, table in
-      let groups = groups[table]
-      groups.removeAll()
-      for lane in batch {
-        lane.inputs.withUnsafeBufferPointer { ids in
-          groups.append(
-            ids, width: lane.tables, column: lane.tables - stores.count + table,
-            rows: stores[table].slot.rows)
-        }
-      }
-      groups.group(rows: stores[table].slot.rows, slots: slots + table, stride: stores.count)
+      groups[table].fill(
+        batch, tables: stores.count, table: table, rows: stores[table].slot.rows,
+        slots: slots + table)
     }
     parts.removeAll(keepingCapacity: true)
     for table in stores.indices {
-      for first in stride(from: 0, to: groups[table].count, by: Self.partRows) {
+      for first in stride(from: 0, to: groups[table].count, by: tablePartRows) {
         parts.append(
-          Part(table: table, range: first..<min(first + Self.partRows, groups[table].count)))
+          Part(table: table, range: first..<min(first + tablePartRows, groups[table].count)))
       }
     }
     pool.forEach(0..<parts.count) { [self] _, task in
@@ -91,7 +112,6 @@ final class TableBatch: @unchecked Sendable {
     }
   }
 
-  /// Lane `lane` of the staged batch, as its operations see it.
   func view(lane: Int) -> TableView {
     let (first, rows) = (starts[lane], starts[lane + 1] - starts[lane])
     return sources.view(
@@ -99,22 +119,8 @@ final class TableBatch: @unchecked Sendable {
       width: stores.count, gradients: gradients.floats.base + first * columns)
   }
 
-  /// Gathers the gradients of all ranks' lookups, each rank having run the lanes of its part. Lookups
-  /// lie in the order of the lanes, so the ranks' parts are in their places, and what follows is the
-  /// same on every rank.
-  func gather(_ ranks: any Communicator) throws {
-    if ranks.size == 1 { return }
-    let lanes = (starts.count - 1) / ranks.size
-    let parts = (0..<ranks.size).map { rank in
-      starts[rank * lanes] * columns * MemoryLayout<Float>.stride..<starts[(rank + 1) * lanes]
-        * columns * MemoryLayout<Float>.stride
-    }
-    try ranks.allGather(
-      UnsafeMutableRawBufferPointer(gradients.floats.buffer), parts: parts)
-  }
-
-  /// Adds up the gradients of every row's lookups; returns Σ g² of all tables.
-  func sumGradients(_ pool: WorkerPool) -> Double {
+  func sumGradients(_ pool: WorkerPool) throws -> Double {
+    try gather()
     norms.removeAll(keepingCapacity: true)
     norms.append(contentsOf: repeatElement(0, count: parts.count))
     norms.withUnsafeMutableBufferPointer { norms in
@@ -131,7 +137,20 @@ final class TableBatch: @unchecked Sendable {
     return norms.reduce(0, +)
   }
 
-  /// AdamW on the staged rows with their summed gradients, written back as of step `step`.
+  /// Gathers the gradients of all ranks' lookups, each rank having run the lanes of its part. Lookups
+  /// lie in the order of the lanes, so the ranks' parts are in their places, and what follows is the
+  /// same on every rank.
+  private func gather() throws {
+    if ranks.size == 1 { return }
+    let lanes = (starts.count - 1) / ranks.size
+    let parts = (0..<ranks.size).map { rank in
+      starts[rank * lanes] * columns * MemoryLayout<Float>.stride..<starts[(rank + 1) * lanes]
+        * columns * MemoryLayout<Float>.stride
+    }
+    try ranks.allGather(
+      UnsafeMutableRawBufferPointer(gradients.floats.buffer), parts: parts)
+  }
+
   func update(step: Int, _ scalars: AdamWScalars, _ pool: WorkerPool) {
     pool.forEach(0..<parts.count) { [self] _, task in
       let part = parts[task]
@@ -143,26 +162,15 @@ final class TableBatch: @unchecked Sendable {
 
   func rowCount(table: Int) -> Int { groups[table].count }
 
-  /// The rows of the staged batch and their summed gradients (U, width), before clipping.
   func gradient(table: Int) -> (rows: [Int32], values: [Float]) {
-    let count = groups[table].count * stores[table].slot.width
-    return (
-      Array(groups[table].rows),
-      Array(UnsafeBufferPointer(start: staged[table].g, count: count))
-    )
+    staged[table].gradients(of: groups[table], width: stores[table].slot.width)
   }
 
-  /// The first staged array that is not finite.
-  func firstBadTensor() -> String? {
-    for (table, store) in stores.enumerated() {
-      let count = groups[table].count * store.slot.width
-      let isFinite = { (base: UnsafeMutablePointer<Float>) in
-        UnsafeBufferPointer(start: base, count: count).allSatisfy(\.isFinite)
-      }
-      if !isFinite(staged[table].p) { return "weight \(store.slot.name)" }
-      if !isFinite(staged[table].g) { return "gradient of \(store.slot.name)" }
-    }
-    return nil
+  func firstBadArray() -> Int? {
+    staged.indices.lazy.compactMap { [self] table in
+      staged[table].firstBadArray(count: groups[table].count * stores[table].slot.width)
+        .map { 2 * table + $0 }
+    }.first
   }
 
   private func rows(
@@ -179,13 +187,13 @@ final class TableBatch: @unchecked Sendable {
 }
 
 /// A box for the noncopyable buffer.
-private final class TableBuffer {
+final class TableBuffer {
   let floats: FloatBuffer
   init(count: Int) { floats = FloatBuffer(count: count) }
 }
 
 /// Copies of the rows of a batch.
-private final class TableBuffers {
+final class TableBuffers {
   private let p, m, v, g: FloatBuffer
 
   init(count: Int) {
@@ -196,4 +204,37 @@ private final class TableBuffers {
   }
 
   var staged: StagedRows { StagedRows(p: p.base, m: m.base, v: v.base, g: g.base) }
+}
+
+extension StagedRows {
+  func gradients(of groups: RowGroups, width: Int) -> (rows: [Int32], values: [Float]) {
+    (
+      Array(groups.rows),
+      Array(UnsafeBufferPointer(start: g, count: groups.count * width))
+    )
+  }
+
+  /// 0 for the weights, 1 for their gradients.
+  func firstBadArray(count: Int) -> Int? {
+    let isFinite = { (base: UnsafeMutablePointer<Float>) in
+      UnsafeBufferPointer(start: base, count: count).allSatisfy(\.isFinite)
+    }
+    return isFinite(p) ? isFinite(g) ? nil : 1 : 0
+  }
+}
+
+extension RowGroups {
+  /// Groups what column `table` of the last `tables` columns of a batch looks up in a table of `rows` rows;
+  /// the group of occurrence i goes to `slots[i · tables]`.
+  func fill(
+    _ batch: [PackedLane], tables: Int, table: Int, rows: Int, slots: UnsafeMutablePointer<Int32>
+  ) {
+    removeAll()
+    for lane in batch {
+      lane.inputs.withUnsafeBufferPointer { ids in
+        append(ids, width: lane.tables, column: lane.tables - tables + table, rows: rows)
+      }
+    }
+    group(rows: rows, slots: slots, stride: tables)
+  }
 }

@@ -6,8 +6,9 @@ import Support
 ///
 /// The batch's gradient is that of Σ over losses of weight · (mean over all rows of the batch that
 /// count). Every lane runs forward and backward on one worker (`GradientSource`); the lanes' gradients
-/// are summed in a fixed order (`LaneSum`); then every rank makes the same step (`AdamWUpdate`). So
-/// every bit of the weights depends on the lanes, not on the number of threads or ranks.
+/// are summed in a fixed order (`LaneSum`); then every rank makes the step for what it holds of the moments
+/// (`AdamWUpdate`), and gets the others' weights. So every bit of the weights depends on the lanes, not on
+/// the number of threads or ranks.
 // Unchecked: the loops below give each worker its own part of the arrays.
 package final class TrainingEngine: TrainingDevice, @unchecked Sendable {
   package let plan: Plan
@@ -22,13 +23,13 @@ package final class TrainingEngine: TrainingDevice, @unchecked Sendable {
   private let source: GradientSource
   private let sum: LaneSum
   private let update: AdamWUpdate
-  private let tables: TableBatch?
+  private let tables: (any TableStep)?
   private var phases: StepProfile?
 
   /// - Parameters:
   ///   - lanes: lanes of a batch, a power of two.
   ///   - threads: workers; more than this rank's lanes are of no use.
-  ///   - ranks: a power of two of them, at most the lanes; all have the same parameters.
+  ///   - ranks: a power of two of them, at most the lanes; each has all parameters, or its share of them.
   ///   - sharesPairs: whether two lanes fill one gradient; nil: where it is large. It changes no bit.
   package init(
     plan: Plan, parameters: ParameterStore, lanes: Int, threads: Int,
@@ -41,6 +42,11 @@ package final class TrainingEngine: TrainingDevice, @unchecked Sendable {
       "\(ranks.size) ranks for \(lanes) lanes")
     precondition(plan.isTraining && parameters.hasMoments, "training needs its plan and moments")
     precondition(plan.layout == parameters.layout, "the parameters are another model's")
+    let share = RankShare(rank: ranks.rank, size: ranks.size)
+    let shares = [parameters.share] + parameters.tables.map(\.share)
+    precondition(
+      shares.allSatisfy { $0.isWhole || $0 == share } && Set(shares[1...].map(\.size)).count <= 1,
+      "the parameters are another rank's")
     self.plan = plan
     self.parameters = parameters
     self.lanes = lanes
@@ -51,10 +57,14 @@ package final class TrainingEngine: TrainingDevice, @unchecked Sendable {
       CPUProgram(plan), parameters: parameters, lanes: lanes, workers: workers)
     sum = LaneSum(plan, lanes: lanes, workers: workers, ranks: ranks, sharesPairs: sharesPairs)
     update = AdamWUpdate(parameters)
-    tables =
-      parameters.tables.isEmpty
-      ? nil
-      : TableBatch(parameters.tables, lanes: lanes, capacity: lanes * plan.limits.rows)
+    let capacity = lanes * plan.limits.rows
+    if parameters.tables.isEmpty {
+      tables = nil
+    } else if parameters.tables[0].share.isWhole {
+      tables = TableBatch(parameters.tables, lanes: lanes, capacity: capacity, ranks: ranks)
+    } else {
+      tables = SharedTableBatch(parameters.tables, lanes: lanes, capacity: capacity, ranks: ranks)
+    }
   }
 
   /// One whole step: gradients, clipping, AdamW.
@@ -71,9 +81,11 @@ package final class TrainingEngine: TrainingDevice, @unchecked Sendable {
     let clip = min(1, optimizer.gradientClip / (statistics.gradientNorm + 1e-6))
     step += 1
     let start = clock()
+    if parameters.share.isWhole { try sum.gather(sum.total) }
     update.apply(
       sum.total, tables, step: step, learningRate: learningRate, clip: clip, optimizer,
       tableOptimizer, pool)
+    if !parameters.share.isWhole { try sum.gather(parameters.weights.base) }
     let seconds = clock() - start
     phases?.optimizer += seconds
     phases?.steps += 1
@@ -91,7 +103,7 @@ package final class TrainingEngine: TrainingDevice, @unchecked Sendable {
       precondition(
         parameters.tableHistory.count == step,
         "tables know \(parameters.tableHistory.count) steps of \(step)")
-      tables.stage(batch, parameters.tableHistory, pool)
+      try tables.stage(batch, parameters.tableHistory, pool)
     }
     sum.run(pool) { [source, tables] worker, lane, gradients in
       source.run(
@@ -102,14 +114,14 @@ package final class TrainingEngine: TrainingDevice, @unchecked Sendable {
     }
     let forwardBackward = clock()
     try source.sumLosses(lanes: lanes, ranks)
-    try tables?.gather(ranks)
     let norm = (try sum.finish(pool) + (tables?.sumGradients(pool) ?? 0)).squareRoot()
     let reduced = clock()
     phases?.lanes += forwardBackward - start
     phases?.reduction += reduced - forwardBackward
     let badLoss = source.firstBadLoss
     if badLoss != nil || !norm.isFinite {
-      throw NonFiniteError(step: step + 1, tensor: firstBadTensor() ?? badLoss ?? "gradient norm")
+      throw NonFiniteError(
+        step: step + 1, tensor: try firstBadTensor() ?? badLoss ?? "gradient norm")
     }
     return StepStatistics(nextToken: source.loss(0), gradientNorm: norm)
   }
@@ -119,13 +131,14 @@ package final class TrainingEngine: TrainingDevice, @unchecked Sendable {
   /// Loss number `number` of the plan, of the last step.
   package func lossSum(_ number: Int) -> LossSum { source.loss(number) }
 
-  /// The gradient of one slot that the last `computeGradients` or `step` left, before clipping.
+  /// The gradient of one slot that the last `computeGradients` or `step` left, before clipping. Of several
+  /// ranks each has its part of it.
   package func gradient(of slot: ParameterSlot) -> [Float] {
     Array(UnsafeBufferPointer(start: sum.total + slot.offset, count: slot.count))
   }
 
   /// The rows of table `table` that the last `computeGradients` or `step` used, ascending, and their
-  /// gradients (rows, width), before clipping.
+  /// gradients (rows, width), before clipping; of rows that ranks share, those of this rank.
   package func tableGradient(_ table: Int) -> (rows: [Int32], values: [Float]) {
     tables?.gradient(table: table) ?? ([], [])
   }
@@ -133,12 +146,21 @@ package final class TrainingEngine: TrainingDevice, @unchecked Sendable {
   /// Different rows of table `table` that the last step used.
   package func tableRows(_ table: Int) -> Int { tables?.rowCount(table: table) ?? 0 }
 
-  private func firstBadTensor() -> String? {
-    for slot in parameters.layout.slots
-    where !parameters.values(slot).allSatisfy(\.isFinite) { return "weight \(slot.name)" }
-    for slot in parameters.layout.slots
-    where !gradient(of: slot).allSatisfy(\.isFinite) { return "gradient of \(slot.name)" }
-    return tables?.firstBadTensor()
+  /// The first array that is not finite, on whichever rank it lies: weights, then gradients, then tables.
+  private func firstBadTensor() throws -> String? {
+    let slots = parameters.layout.slots
+    try sum.gather(sum.total)
+    var bad = slots.firstIndex { !parameters.values($0).allSatisfy(\.isFinite) }
+    bad =
+      bad ?? slots.firstIndex { !gradient(of: $0).allSatisfy(\.isFinite) }.map { slots.count + $0 }
+    bad = bad ?? tables?.firstBadArray().map { 2 * slots.count + $0 }
+    let first = try ranks.least(bad ?? .max)
+    if first == .max { return nil }
+    if first < slots.count { return "weight \(slots[first].name)" }
+    if first < 2 * slots.count { return "gradient of \(slots[first - slots.count].name)" }
+    let place = first - 2 * slots.count
+    let name = parameters.tables[place / 2].slot.name
+    return place % 2 == 0 ? "weight \(name)" : "gradient of \(name)"
   }
 
   // MARK: - Costs

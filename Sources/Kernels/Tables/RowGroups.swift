@@ -113,4 +113,27 @@ package final class RowGroups: @unchecked Sendable {
     }
     startBuffer[count] = Int32(truncatingIfNeeded: occurrences)
   }
+
+  /// Makes these groups some groups of others.
+  ///
+  /// - Parameters:
+  ///   - chosen: their numbers, ascending.
+  ///   - numbers: what each occurrence is called here; ascending.
+  ///   - row: what a row is called here; ascending.
+  package func select(
+    _ chosen: UnsafeBufferPointer<Int32>, of groups: RowGroups,
+    numbers: UnsafePointer<Int32>, row: (Int32) -> Int32
+  ) {
+    removeAll()
+    for u in chosen {
+      rowBuffer[count] = row(groups.rowBuffer[Int(u)])
+      startBuffer[count] = Int32(truncatingIfNeeded: occurrences)
+      for member in groups.members(Int(u)) {
+        memberBuffer[occurrences] = numbers[Int(member)]
+        occurrences &+= 1
+      }
+      count &+= 1
+    }
+    startBuffer[count] = Int32(truncatingIfNeeded: occurrences)
+  }
 }

@@ -76,11 +76,32 @@ package func sumRows(
   into gradients: inout MutableSpan<Float>, _ groups: RowGroups, _ range: Range<Int>,
   dY: UnsafePointer<Float>, C: Int, column: Int, width w: Int
 ) -> Double {
+  var total = 0.0
+  sumRows(into: &gradients, groups, range, dY: dY, C: C, column: column, width: w) { total += $1 }
+  return total
+}
+
+/// The same; Σ g² of each group goes to `norms` (range.count).
+package func sumRows(
+  into gradients: inout MutableSpan<Float>, norms: UnsafeMutablePointer<Double>,
+  _ groups: RowGroups, _ range: Range<Int>, dY: UnsafePointer<Float>, C: Int, column: Int,
+  width w: Int
+) {
+  sumRows(into: &gradients, groups, range, dY: dY, C: C, column: column, width: w) {
+    norms[$0] = $1
+  }
+}
+
+@inline(__always)
+private func sumRows(
+  into gradients: inout MutableSpan<Float>, _ groups: RowGroups, _ range: Range<Int>,
+  dY: UnsafePointer<Float>, C: Int, column: Int, width w: Int,
+  _ found: (_ place: Int, _ squares: Double) -> Void
+) {
   precondition(
     gradients.count == range.count * w && column + w <= C && range.upperBound <= groups.count,
     "sumRows: \(gradients.count) for groups \(range), columns \(column)..<\(column + w) of \(C)")
   let target = gradients.base
-  var total = 0.0
   for u in range {
     let to = target + (u &- range.lowerBound) &* w
     let members = groups.members(u)
@@ -94,7 +115,6 @@ package func sumRows(
       let from = dY + (Int(members[i]) &* C &+ column)
       forEachVector(w) { to.store(to.load($0, $1) + from.load($0, $1), $0, $1) }
     }
-    total += squaredNorm(UnsafeBufferPointer(start: to, count: w).span)
+    found(u &- range.lowerBound, squaredNorm(UnsafeBufferPointer(start: to, count: w).span))
   }
-  return total
 }

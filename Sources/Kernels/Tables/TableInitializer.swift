@@ -36,6 +36,17 @@ package struct TableInitializer: Sendable {
     }
   }
 
+  /// Writes any elements: draws that lie beside them are made and thrown away.
+  package func fillAny(_ values: UnsafeMutablePointer<Float>, _ range: Range<Int>) {
+    if range.lowerBound % 64 == 0 { return fill(values, range) }
+    let first = range.lowerBound & ~63
+    withUnsafeTemporaryAllocation(of: Float.self, capacity: range.upperBound - first) { drawn in
+      guard let drawn = drawn.baseAddress else { return }
+      fill(drawn, first..<range.upperBound)
+      values.update(from: drawn + (range.lowerBound - first), count: range.count)
+    }
+  }
+
   /// Sixteen consecutive blocks; word j of each.
   @inline(__always)
   private func philox(

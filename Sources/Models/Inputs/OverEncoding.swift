@@ -132,12 +132,13 @@ package struct OverEncoding: Input {
   /// Columns of all tables, side by side.
   package var columns: Int { layout.embedders.reduce(0) { $0 + $1.width } }
 
-  /// Bytes of the tables' weights; of their moments and last steps too where `moments` says how.
-  package func bytes(moments: TableMoments?) -> Int {
+  /// Bytes of the tables' weights; of their moments and last steps too where `moments` says how. Of the share
+  /// of one of so many ranks.
+  package func bytes(moments: TableMoments?, ranks: Int = 1) -> Int {
     layout.embedders.reduce(0) { sum, embedder in
       sum
         + TableSlot(name: "", rows: embedder.modulus, width: embedder.width, deviation: 0)
-        .bytes(moments: moments)
+        .bytes(moments: moments, ranks: ranks)
     }
   }
 

@@ -1,0 +1,115 @@
+import Foundation
+import Support
+import Testing
+
+/// Ranks that are killed, stopped or told to end.
+@Suite(
+  .serialized,
+  .disabled(if: MPI.installed.isEmpty, "no MPI: apt-get install libopenmpi-dev, then make mpi"))
+struct RankDeathTests {
+  private let runs: RankStages
+
+  init() throws { runs = try RankStages() }
+
+  /// Kills and stops of one rank: the job ends soon, with one message that names it, and goes on with
+  /// another number of ranks. MPICH's launcher kills the others itself, sometimes before they have spoken.
+  @Test func aRankThatIsNoMoreEndsAll() throws {
+    let data = try runs.map()
+    let config = try runs.write(
+      RankStages.configuration("gpt2", overEncoding: true, epochs: 100, checkpoints: 10), data,
+      name: "kill")
+    #expect(try runs.alone(config, output: "whole").status == 0)
+    let expected = try runs.identity("whole")
+    for mpi in MPI.installed {
+      let output = "killed-\(mpi.name)"
+      let checkpoint = "\(runs.directory)/\(output)/checkpoint.safetensors"
+      for (ranks, victim, signal) in [
+        (4, 2, SIGKILL), (2, 1, SIGKILL), (2, 0, SIGKILL), (4, 1, SIGSTOP), (8, 7, SIGKILL),
+      ] {
+        let before = try? FileBytes.read(checkpoint)
+        let running = try runs.start(mpi, ranks: ranks, config, output: output)
+        while running.process.isRunning, (try? FileBytes.read(checkpoint)) == before {
+          usleep(2000)
+        }
+        guard let process = try runs.processes("\(runs.directory)/\(output)")[victim] else {
+          // Done before it was found.
+          #expect(try running.wait().status == 0, "rank \(victim) was not found")
+          break
+        }
+        kill(process, signal)
+        let start = Host.monotonicSeconds
+        let result = try running.wait()
+        let seconds = Host.monotonicSeconds - start
+        guard result.status != 0 else { break }
+        #expect(seconds < 10, "\(mpi.name) \(ranks) \(victim) \(signal)")
+        let messages = result.errors.split(separator: "\n").filter { $0.hasPrefix("error: ") }
+        #expect(messages.count <= 1, "\(mpi.name) \(ranks) \(victim) \(signal): \(result.all)")
+        if mpi.name == "mpich" && messages.isEmpty {
+          #expect(result.all.contains("EXIT STRING"), "\(result.all)")
+        } else {
+          #expect(
+            messages.first?.hasPrefix("error: rank \(victim) (process \(process) on ") == true,
+            "\(result.all)")
+        }
+        #expect(!FileBytes.exists("\(runs.directory)/\(output)/index.json"))
+        kill(process, SIGCONT)
+      }
+      let last = try runs.start(mpi, ranks: 2, config, output: output).wait()
+      #expect(last.status == 0, "\(last.all)")
+      #expect(try runs.identity(output) == expected)
+    }
+  }
+
+  /// Stopped or killed as soon as it is what it is: MPI would wait for it, and so would its launcher.
+  @Test func aRankThatIsNoMoreBeforeAllHaveMet() throws {
+    let config = try runs.write(RankStages.configuration("gpt2"), runs.map(), name: "early")
+    for mpi in MPI.installed {
+      for (victim, signal) in [(1, "STOP"), (0, "STOP"), (2, "KILL")] {
+        let begun = Host.monotonicSeconds
+        let result = try Program.start(
+          "\(Program.project)/tools/ranks",
+          [
+            "4", "/bin/sh", "-c",
+            """
+            if [ ${OMPI_COMM_WORLD_RANK:-$PMI_RANK} = \(victim) ]; then
+              (until [ "$(cat /proc/$$/comm)" = ott-train ]; do :; done; kill -\(signal) $$) &
+            fi
+            exec $0 --config \(config) --output early-\(mpi.name)
+            """, "\(Program.directory)/ott-train",
+          ], in: runs.directory, environment: ["MPIRUN": mpi.launcher]
+        ).wait()
+        #expect(Host.monotonicSeconds - begun < 20, "\(mpi.name) \(victim) \(signal)")
+        #expect(result.status != 0, "\(result.all)")
+        let messages = result.errors.split(separator: "\n").filter { $0.hasPrefix("error: ") }
+        // A launcher that knows of a death may end the others first, without a word.
+        #expect(messages.count == 1 || signal == "KILL" && messages.isEmpty, "\(result.all)")
+        for message in messages {
+          #expect(message.hasPrefix("error: rank \(victim) (process "), "\(result.all)")
+          #expect(message.contains("before the ranks have met"), "\(result.all)")
+        }
+      }
+    }
+  }
+
+  /// SIGTERM to the launcher, as a batch system sends it.
+  @Test func signalsLeaveACheckpoint() throws {
+    let config = try runs.write(
+      RankStages.configuration("gpt2", epochs: 150, checkpoints: 1000), runs.map(), name: "signal")
+    #expect(try runs.alone(config, output: "whole").status == 0)
+    for mpi in MPI.installed {
+      let output = "signalled-\(mpi.name)"
+      let running = try runs.start(mpi, ranks: 2, config, output: output)
+      let path = "\(runs.directory)/\(output)"
+      while running.process.isRunning, !FileBytes.exists("\(path)/metrics.jsonl") { usleep(2000) }
+      let ranks = try runs.processes(path)
+      for (_, process) in ranks.sorted(by: { $0.key < $1.key }) { kill(process, SIGTERM) }
+      let result = try running.wait()
+      #expect(result.status != 0, "\(result.all)")
+      #expect(result.errors.contains("Run the same command again to go on"), "\(result.all)")
+      #expect(result.errors.contains("error: interrupted by signal 15"), "\(result.all)")
+      #expect(FileBytes.exists("\(path)/checkpoint.safetensors"))
+      #expect(try runs.alone(config, output: output).status == 0)
+      #expect(try runs.identity(output) == runs.identity("whole"))
+    }
+  }
+}
