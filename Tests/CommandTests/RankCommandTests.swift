@@ -80,7 +80,7 @@ struct RankCommandTests {
   @Test func ranksShareWhatNoneCouldHold() throws {
     let config = try runs.write(
       RankStages.configuration(
-        "gpt2", overEncoding: true, epochs: 1, rows: 3_200_000, snapshots: 1),
+        "gpt2", overEncoding: true, epochs: 1, checkpoints: 1000, rows: 3_200_000, snapshots: 1),
       runs.map(), name: "large")
     let limited = { (mpi: MPI?, output: String, more: String) in
       let command = "ulimit -v 1200000; exec $0 --config \(config) --output \(output) \(more)"
