@@ -58,8 +58,8 @@ package final class TorchLibrary: @unchecked Sendable {
   }
 
   private static let remedy =
-    "Run: make torch DEVICE=torch-cpu (or cuda), or set \(variable) to what python3 -c 'import torch; "
-    + "print(torch.__path__[0])' prints."
+    "Run: make torch DEVICE=torch-cpu (or cuda), or set \(variable) to the directory of a PyTorch: to "
+    + "torch.__path__[0] of its Python."
 
   package init(at place: String, device: TorchDevice) throws {
     self.place = place
