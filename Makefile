@@ -141,7 +141,7 @@ test: $(BUILT) referee ## build and run every test
 	tools/install-dependencies --for-tests
 	swift build --build-tests $(BUILD_FLAGS)
 	tools/build-mpi .build/$(CONFIGURATION) || [ $$? -eq 3 ] # without an MPI ranks are not tested, which a line says
-	$(MAKE) --no-print-directory torch DEVICE=torch-cpu || echo 'no libtorch: what needs one is not tested' >&2
+	timeout 150 $(MAKE) --no-print-directory torch DEVICE=torch-cpu || echo 'no libtorch: what needs one is not tested' >&2
 	place=$$(mktemp -d); trap 'rm -rf "$$place"' EXIT; OVERTOKEN_TORCH="$$(tools/find-torch torch-cpu)" \
 	  TMPDIR="$$place/" swift test --skip-build $(BUILD_FLAGS)
 
