@@ -51,7 +51,8 @@ import Testing
   @Test(arguments: presets)
   func committedPagesAreOfTheCommittedResults(preset: String) throws {
     let folder = "\(Self.project)/results/\(preset)"
-    for (name, text) in try ResultsFolder(path: folder).pages() {
+    // The other page is too large for git: it is written where it is wanted.
+    for (name, text) in try ResultsFolder(path: folder).pages() where name == "README.md" {
       #expect(
         try FileBytes.read("\(folder)/\(name)") == Array(text.utf8), "\(preset)/\(name): make pages"
       )
@@ -101,7 +102,8 @@ import Testing
   /// The page knows of every line of its tables the runs that `make explain` tells, and their records.
   @Test func waysBackAreThoseThatAreExplained() throws {
     let folder = "\(Self.project)/results/laptop"
-    let html = String(decoding: try FileBytes.read("\(folder)/index.html"), as: UTF8.self)
+    let pages = try ResultsFolder(path: folder).pages()
+    let html = try #require(pages.first { $0.name == "index.html" }).text
     var count = 0
     for figure in try ResultsFolder(path: folder).figures {
       let start = try #require(html.firstRange(of: "id=\"history-\(figure.name)\">")).upperBound

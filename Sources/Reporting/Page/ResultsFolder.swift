@@ -97,7 +97,8 @@ package struct ResultsFolder: Sendable {
         "Where a number comes from, with settings, seeds, digests of data, code, libraries and "
           + "machine of every run behind it, says `make explain PRESET=\(preset) NUMBER=ADDRESS`. "
           + "The tables give the addresses; a number that is rounded here stands there in full. In "
-          + "[index.html](index.html) a click on a number shows it."))
+          + "`index.html`, which `make pages` writes beside this page, a click on a number shows it."
+      ))
     let sections = try figures.map { try FigureSection($0) }
     let columns: [[Verdict]] = [
       [.sameDirection, .reproduced], [.oppositeDirection, .notReproduced], [.inconclusive],
