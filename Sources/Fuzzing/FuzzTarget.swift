@@ -85,6 +85,7 @@ package struct Finding: Error, CustomStringConvertible {
 final class ScratchFile {
   let path: String
   private let descriptor: Int32
+  private var size = 0
 
   init(_ path: String) throws {
     self.path = path
@@ -98,8 +99,10 @@ final class ScratchFile {
   }
 
   func put(_ bytes: [UInt8]) throws {
-    guard ftruncate(descriptor, 0) == 0, pwrite(descriptor, bytes, bytes.count, 0) == bytes.count
+    guard pwrite(descriptor, bytes, bytes.count, 0) == bytes.count,
+      bytes.count >= size || ftruncate(descriptor, off_t(bytes.count)) == 0
     else { throw FileFault.error("cannot write \(path)") }
+    size = bytes.count
   }
 }
 

@@ -73,8 +73,12 @@ package struct Mutator: Sendable {
     case 7:
       bytes.insert(contentsOf: words[draw.below(words.count)], at: place)
     case 8:
-      let run = Array(repeatElement(words[draw.below(words.count)], count: 1 << draw.below(11)))
-      bytes.insert(contentsOf: run.joined().prefix(4096), at: place)
+      let word = words[draw.below(words.count)]
+      let length = min(4096, word.count << draw.below(11))
+      var run: [UInt8] = []
+      run.reserveCapacity(length + word.count)
+      while run.count < length { run += word }
+      bytes.insert(contentsOf: run[..<length], at: place)
     case 9: replaceNumber(&bytes, from: place, &draw)
     case 10:
       let other = seeds[draw.below(seeds.count)]

@@ -39,7 +39,9 @@ enum TextTargets {
     try AtomicFile.write(vocabulary.merges, to: "\(scratch.path)/vocab/merges.txt")
     let mergesFile = try scratch.file("merges/merges.txt")
     return [
-      FuzzTarget("tokenizer.json", seeds: [json], words: words, read: try load("x.json", "hf")),
+      FuzzTarget(
+        "tokenizer.json", seeds: [json] + smallTokenizers, words: words,
+        read: try load("x.json", "hf")),
       FuzzTarget("vocab.json", seeds: [vocabulary.vocab], words: words, read: vocabularyReader),
       FuzzTarget("merges.txt", seeds: [vocabulary.merges], words: words) { bytes in
         try mergesFile.put(bytes)
@@ -75,6 +77,26 @@ enum TextTargets {
         }
       }
     }
+  }
+
+  /// Tokenizers of a few tokens: a change hits their structure rather than one of 256 bytes' names.
+  private static var smallTokenizers: [[UInt8]] {
+    let start =
+      #"{"added_tokens":[{"id":9,"content":"<|end|>","special":true},{"id":10,"#
+      + #""content":"é","normalized":true,"lstrip":false}],"normalizer":"#
+    let vocabulary = #""vocab":{"t":0,"h":1,"e":2,"\u0120":3,"th":4,"the":5,"c":6,"a":7,"Ġt":8}"#
+    let split = #"{"type":"Sequence","pretokenizers":[{"type":"Split","pattern":{"Regex":"#
+    let level = #"{"type":"ByteLevel","add_prefix_space":false,"use_regex":"#
+    let texts = [
+      start + #"null,"pre_tokenizer":"# + level + #"true},"model":{"type":"BPE","unk_token":null,"#
+        + vocabulary + #","merges":["t h","th e","Ġ t"]}}"#,
+      start + #"{"type":"Sequence","normalizers":[{"type":"NFC"}]},"pre_tokenizer":"# + split
+        + ConfigValue.string(PretokenPattern.cl100k.published[0]).canonicalJSON
+        + #"},"behavior":"Isolated","invert":false},"# + level
+        + #"false}]},"model":{"ignore_merges":true,"merges":[["t","h"],["th","e"]],"# + vocabulary
+        + "}}",
+    ]
+    return texts.map { Array($0.utf8) }
   }
 
   /// The two files of a tokenizer as older tools write them.

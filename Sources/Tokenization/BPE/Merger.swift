@@ -37,10 +37,7 @@ final class Merger {
     self.pairs = pairs
     self.byteTokens = byteTokens
     self.rankCount = rankCount
-    byteRules = (0..<1 << 16).map { pair in
-      let (left, right) = (byteTokens[pair >> 8], byteTokens[pair & 0xFF])
-      return left == .max || right == .max ? PairTable.absent : pairs.rule(left, right)
-    }
+    byteRules = pairs.rules(ofBytes: byteTokens)
     hasEveryByte = !byteTokens.contains(.max)
   }
 

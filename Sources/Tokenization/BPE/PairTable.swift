@@ -51,6 +51,26 @@ final class PairTable: @unchecked Sendable {
     }
   }
 
+  /// The rules of two bytes at `left << 8 | right`, where byte b is token `byteTokens[b]` or, if
+  /// that is `UInt32.max`, none.
+  ///
+  /// Of the rules there are, not of the 65,536 pairs: an encoder of a small vocabulary costs little.
+  func rules(ofBytes byteTokens: [UInt32]) -> [UInt64] {
+    var bytes: [UInt32: [Int]] = [:]
+    for (byte, id) in byteTokens.enumerated() where id != .max {
+      bytes[id, default: []].append(byte)
+    }
+    var rules = [UInt64](repeating: Self.absent, count: 1 << 16)
+    for slot in 0...Int(mask) where slots[slot].value != Self.absent {
+      let (left, right) = (slots[slot].key >> 32, slots[slot].key & 0xFFFF_FFFF)
+      guard let first = bytes[UInt32(left)], let second = bytes[UInt32(right)] else { continue }
+      for left in first {
+        for right in second { rules[left << 8 | right] = slots[slot].value }
+      }
+    }
+    return rules
+  }
+
   /// Ids that rules merge into.
   var merged: Set<UInt32> {
     var ids: Set<UInt32> = []
