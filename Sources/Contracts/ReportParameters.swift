@@ -16,9 +16,15 @@ package enum TextReport: String, CaseIterable, Sendable {
   case ablation
   /// Every metric of variants during training, with comparisons between them.
   case metrics
+  /// Frequent n-grams by the size of the corpus: no model is trained.
+  case discovery
+  /// How often the tokens of vocabularies of several sizes occur: no model is trained.
+  case updates
 
   /// Endings of the files that the report leaves.
   package var views: [String] { self == .ablation ? FigureFiles.table : FigureFiles.picture }
+  /// Whether it is of corpora and vocabularies alone.
+  package var isCensus: Bool { self == .discovery || self == .updates }
   /// Whether a row of its CSV is a point of a curve, not a run.
   package var isCurves: Bool { self == .lossCurves || self == .metrics }
 }
@@ -88,6 +94,8 @@ package struct TextFigureParameters: StageParameters, KeyedParameters {
   @Key(in: 1e-6...1) package var stretch: Double
   @Key() package var variants: [Variant]
   @Key() package var comparisons: [Comparison]
+  /// d, where embeddings are priced.
+  @Key(in: 1...1 << 24) package var width: Int?
   /// What the paper says to lie on a line over log m; nil for nothing.
   @Key() package var spacings: [Spacing]?
   /// The paper's numbers by row, then metric.

@@ -11,6 +11,8 @@ package struct DiscoverStage: Sendable {
   private let configuration: StageConfiguration
   private let parameters: DiscoverParameters
   private let tokens: TextTokens
+  /// Which documents of a share are read: those of a smaller one are among them.
+  private let draws = RandomStream(seed: 0, name: "share of documents")
 
   /// Checks the parameters and the set.
   package init(_ configuration: StageConfiguration) throws {
@@ -52,22 +54,31 @@ package struct DiscoverStage: Sendable {
       vocabulary: tokens.vocabulary, longest: parameters.longest,
       minimumCount: parameters.minimumCount, memoryBytes: memoryBytes, directory: directory)
     let set = tokens.set
+    let starts = set.shards.reduce(into: [0]) { $0.append(($0.last ?? 0) + $1.documents) }
     let found = try discovery.run(pieces: set.shards.count, pool: pool) { shard, sink in
       let loaded = try set.load(shard: shard)
       if set.element == .u16 {
-        try append(loaded, as: UInt16.self, to: &sink)
+        try append(loaded, from: starts[shard], as: UInt16.self, to: &sink)
       } else {
-        try append(loaded, as: UInt32.self, to: &sink)
+        try append(loaded, from: starts[shard], as: UInt32.self, to: &sink)
       }
     }
     return (discovery, found)
   }
 
+  /// Whether document `number` of the set is read.
+  private func isDrawn(_ number: Int) -> Bool {
+    guard let share = parameters.share else { return true }
+    var draw = draws.at(index: UInt64(number))
+    return Double(draw.next32()) < share * 0x1p32
+  }
+
+  /// - Parameter first: number of the first document in the set.
   private func append<T: ShardInteger>(
-    _ loaded: LoadedColumns, as type: T.Type, to sink: inout DocumentSink
+    _ loaded: LoadedColumns, from first: Int, as type: T.Type, to sink: inout DocumentSink
   ) throws {
     let column = loaded.buffer(0, as: type).span
-    for d in 0..<loaded.documents {
+    for d in 0..<loaded.documents where isDrawn(first + d) {
       var rows = loaded.rows(ofDocument: d)
       if let end = tokens.endOfText, let last = rows.last, Int(column[last]) == end {
         rows = rows.dropLast()

@@ -86,7 +86,8 @@ package struct GrammarPath: DataPath {
     if own.searchesUnseen { inputs["trained"] = trained[0] }
     let evaluate = graph.add(
       EvaluateParameters.grammar(own.evaluate), inputs: inputs, label: run.name, run: position)
-    return StageGraph.Chain(data: heldout + trained, train: train, evaluate: evaluate)
+    return StageGraph.Chain(
+      data: heldout + trained, model: .init(train: train, evaluate: evaluate))
   }
 
   package func report(
@@ -94,7 +95,9 @@ package struct GrammarPath: DataPath {
   ) throws -> (parameters: ReportParameters, inputs: [String: Int]) {
     let experiment = graph.experiment
     var inputs: [String: Int] = [:]
-    for (run, chain) in zip(experiment.runs, graph.chains) { inputs[run.name] = chain.evaluate }
+    for (run, chain) in zip(experiment.runs, graph.chains) {
+      inputs[run.name] = chain.model?.evaluate
+    }
     var report = FigureParameters()
     report.figure = experiment.figure
     report.preset = experiment.preset

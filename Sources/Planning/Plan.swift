@@ -32,9 +32,9 @@ package struct Plan {
   /// Nodes in the order in which they should start: report, then runs by falling cost, so that no
   /// long run begins when the others have ended; in a run from its end to its beginning.
   package static func startOrder(of graph: StageGraph, costs: [Cost]) -> [Int] {
+    let seconds = graph.chains.map { $0.model.map { costs[$0.train].seconds } ?? 0 }
     let runs = graph.chains.indices.sorted { a, b in
-      let (x, y) = (costs[graph.chains[a].train].seconds, costs[graph.chains[b].train].seconds)
-      return x != y ? x > y : a < b
+      seconds[a] != seconds[b] ? seconds[a] > seconds[b] : a < b
     }
     var order = [graph.report]
     var seen: Set<Int> = [graph.report]
@@ -53,7 +53,8 @@ package struct Plan {
     let experiment = graph.experiment
     var text =
       "\(experiment.figure), preset \(experiment.preset): \(experiment.title)\n\n"
-    text += try runTable() + "\n" + stageTable() + "\n"
+    if graph.chains.contains(where: { $0.model != nil }) { text += try runTable() + "\n" }
+    text += stageTable() + "\n"
     let left = remaining
     let stale = states.count { $0.isStale }
     if stale == 0 {
@@ -77,8 +78,8 @@ package struct Plan {
       "state",
     ])
     for (position, run) in graph.experiment.runs.enumerated() {
+      guard let chain = graph.chains[position].model else { continue }
       let size = try model.size(of: position)
-      let chain = graph.chains[position]
       let cost = chain.scores.reduce(costs[chain.train]) { $0 + costs[$1] }
       let active =
         size.activeParameters < size.parameters
@@ -94,8 +95,8 @@ package struct Plan {
   }
 
   /// What a run still has to do, the stage that matters most first.
-  private func state(of chain: StageGraph.Chain) -> String {
-    for node in [chain.train] + chain.scores {
+  private func state(of model: StageGraph.Chain.Model) -> String {
+    for node in [model.train] + model.scores {
       if case .stale(let reason) = states[node] {
         return "\(graph.nodes[node].stage.rawValue): \(reason)"
       }

@@ -33,18 +33,27 @@ package struct StageGraph: Sendable {
     var furtherData: [Int] = []
     /// Counts of what the run is trained on, where they are wanted of it.
     var count: Int?
-    package let train, evaluate: Int
-    /// Where a run is scored on further sets of text.
-    package var domains: Int?
-    /// Where a run is scored on tasks.
-    package var downstream: Int?
+    /// The model and its scores; nil in a figure of the data alone.
+    package var model: Model?
+
+    /// A trained model and what scores it.
+    package struct Model: Sendable {
+      package let train, evaluate: Int
+      /// Where a run is scored on further sets of text.
+      package var domains: Int?
+      /// Where a run is scored on tasks.
+      package var downstream: Int?
+
+      package var scores: [Int] { [evaluate, domains, downstream].compactMap(\.self) }
+      var nodes: [Int] { [train] + scores }
+    }
 
     /// What the run is trained on.
     package var map: Int { data[data.count - 1] }
     /// All nodes, inputs before outputs.
-    package var nodes: [Int] { data + furtherData + [count].compactMap(\.self) + [train] + scores }
-    /// What scores the run.
-    package var scores: [Int] { [evaluate, domains, downstream].compactMap(\.self) }
+    package var nodes: [Int] {
+      data + furtherData + [count].compactMap(\.self) + (model?.nodes ?? [])
+    }
   }
 
   package let experiment: Experiment

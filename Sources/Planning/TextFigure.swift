@@ -61,6 +61,10 @@ package struct TextFigure: Subject {
       }
     }
     self.paper = paper
+    if report.isCensus && !comparisons.isEmpty {
+      throw reader.fault(
+        "comparisons", expected: "none: no model is trained", found: "\(comparisons.count)")
+    }
     if report == .metrics && comparisons.isEmpty {
       throw reader.fault(
         "comparisons", expected: "one or more {variant, against, says}", found: "none")

@@ -73,7 +73,9 @@ extension TextPath {
     case .downstream: return try downstream(node, in: model)
     case .report: return model.report
     case .discover:
-      let tokens = try bytes(of: model.graph.nodes[node.inputs[0]]) / own.bytesPerToken
+      let share = try DiscoverParameters(node.configuration).share ?? 1
+      let tokens =
+        try share * bytes(of: model.graph.nodes[node.inputs[0]]) / own.bytesPerToken
       return Cost(
         memoryBytes: CostModel.processBytes + Self.discoveryBytesPerToken * tokens,
         diskBytes: Self.bytesPerFGram * tokens * Self.fGramsPerToken,

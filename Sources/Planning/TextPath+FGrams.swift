@@ -18,7 +18,8 @@ struct FGramsPlan: Sendable {
         "model.fGrams.longest",
         expected: "1 with model.overEncoding: f-grams or tables stand for the token, not both")
     }
-    var discover: DiscoverParameters = try settings.parameters(from: ["discover"])
+    var discover: DiscoverParameters = try settings.parameters(
+      from: ["discover"], adding: TextPath.Run.share(settings))
     discover.longest = max(discover.longest, longest)
     self.discover = discover
     map = try settings.parameters(

@@ -16,6 +16,8 @@ package struct TextPath: DataPath {
     let tokenize: TextTokenizeParameters
     let scored: [ScoredSet: TextTokenizeParameters]
     let map: TextMapParameters
+    /// Of a figure of what is discovered.
+    let discover: DiscoverParameters
     /// Nil for models without f-grams; with them the map has theirs.
     let fGrams: FGramsPlan?
     var train: TrainParameters
@@ -51,7 +53,25 @@ package struct TextPath: DataPath {
     } reseed: {
       $0.with(seed: $1)
     }
-    try requireComparable(experiment)
+    if figure.report.isCensus {
+      try requireCensus(experiment)
+    } else {
+      try requireComparable(experiment)
+    }
+  }
+
+  /// A census is of one text: what it is about alone may differ between variants.
+  private func requireCensus(_ experiment: Experiment) throws {
+    let split = ["file", "heldoutShare", "splitSeed", "groupWords", "blockBytes"]
+    try experiment.requireEqual(
+      split.map { "corpus.\($0)" } + ["tokenizer.pattern", "tokenizer.minimumCount"]
+        + (figure.report == .discovery
+          ? [
+            "tokenizer.vocabulary", "tokenizer.exponent", "discover.longest",
+            "discover.minimumCount",
+          ]
+          : ["model.width"]),
+      acrossSizes: true, because: "what is counted is of one text")
   }
 
   /// What the report would find out when everything is trained.
@@ -66,7 +86,7 @@ package struct TextPath: DataPath {
       because: "runs that are compared need equal batches and equal lines of metrics")
     let run = experiment.runs[0]
     switch figure.report {
-    case .ablation, .metrics: break
+    case .ablation, .metrics, .discovery, .updates: break
     case .lossCurves:
       let (lines, steps) = (runs[0].train.training.logEverySteps, runs[0].train.plannedSteps.steps)
       guard lines <= steps / 10 else {
@@ -101,6 +121,16 @@ package struct TextPath: DataPath {
         TokenizeParameters.text(tokens), inputs: ["tokenizer": tokenizer],
         externals: ["corpus": corpus.input], sources: sources, label: "\(name) tokens",
         run: position)
+    }
+    if figure.report.isCensus {
+      let tokens = tokenize("train", own.tokenize, of: own.corpus.train)
+      guard figure.report == .discovery else {
+        return StageGraph.Chain(data: data + [tokens])
+      }
+      let discover = graph.add(
+        own.discover, inputs: ["tokens": tokens],
+        label: "f-grams of up to \(own.discover.longest) tokens, \(run.variant)", run: position)
+      return StageGraph.Chain(data: data + [tokens, discover])
     }
     let discover = own.fGrams.map { fGrams in
       let tokens = tokenize("train", own.tokenize, of: own.corpus.train)
@@ -153,8 +183,8 @@ package struct TextPath: DataPath {
     let downstream = own.downstream?.add(
       to: &graph, tokenizer: tokenizer, fGrams: discover?.node, train: train, run: position)
     return StageGraph.Chain(
-      data: trained, furtherData: Array(data[trained.count...]), count: count, train: train,
-      evaluate: evaluate, domains: domains, downstream: downstream)
+      data: trained, furtherData: Array(data[trained.count...]), count: count,
+      model: .init(train: train, evaluate: evaluate, domains: domains, downstream: downstream))
   }
 
   // MARK: - Report
@@ -165,10 +195,11 @@ package struct TextPath: DataPath {
     let experiment = graph.experiment
     var inputs: [String: Int] = [:]
     for (run, chain) in zip(experiment.runs, graph.chains) {
-      inputs["evaluate/\(run.name)"] = chain.evaluate
-      inputs["train/\(run.name)"] = chain.train
-      inputs["domains/\(run.name)"] = chain.domains
-      inputs["downstream/\(run.name)"] = chain.downstream
+      if figure.report.isCensus { inputs[run.variant] = chain.map }
+      inputs["evaluate/\(run.name)"] = chain.model?.evaluate
+      inputs["train/\(run.name)"] = chain.model?.train
+      inputs["domains/\(run.name)"] = chain.model?.domains
+      inputs["downstream/\(run.name)"] = chain.model?.downstream
       if let count = chain.count { inputs["count/\(run.seed)"] = count }
     }
     var report = TextFigureParameters()
@@ -177,8 +208,9 @@ package struct TextPath: DataPath {
     report.preset = experiment.preset
     report.title = experiment.title
     report.size = experiment.sizes[0]
-    report.seeds = experiment.seeds
+    report.seeds = figure.report.isCensus ? [] : experiment.seeds
     report.baseline = figure.baseline
+    if figure.report == .updates { report.width = runs[0].model.width }
     report.stretch = try experiment.runs[0].settings.parameters(
       Stretch.self, from: ["report"]
     ).stretch
@@ -264,6 +296,7 @@ extension TextPath.Run {
       from: ["tokenizer", "corpus"],
       adding: split.merging([
         "part": .string(CorpusSplit.Part.train.rawValue), "specialTokens": [.string(endOfText)],
+        "vocabulary": .integer(try Self.vocabulary(settings)),
       ]) { $1 })
     let size = vocabulary.vocabulary
     func tokens(_ part: CorpusSplit.Part, share: String) throws -> TextTokenizeParameters {
@@ -313,6 +346,7 @@ extension TextPath.Run {
       from: ["map"], adding: ["content": .string(TextMap.Content.ngramIDs.rawValue)])
     map.order = max(map.order, layout?.order ?? 1)
     self.map = map
+    discover = try settings.parameters(from: ["discover"], adding: Self.share(settings))
     _ = try settings.locating("map.order") {
       try ExactGrams(vocabulary: size, order: map.order)
     }
@@ -323,6 +357,31 @@ extension TextPath.Run {
         expected: "at most \(self.model.context), the context of the model")
     }
     count = try Self.counting(settings, train, evaluate, context: self.model.context)
+  }
+
+  /// V · growthᵉ, of settings that a preset gives and a figure varies.
+  private static func vocabulary(_ settings: Settings) throws -> Int {
+    struct Growth: KeyedParameters {
+      @Key(in: 1...1 << 24) var vocabulary: Int
+      @Key(in: 2...1024) var growth: Int
+      @Key(in: 0...16) var exponent: Int
+    }
+    let own = try settings.parameters(Growth.self, from: ["tokenizer"])
+    return try (0..<own.exponent).reduce(own.vocabulary) { size, _ in
+      let (product, overflows) = size.multipliedReportingOverflow(by: own.growth)
+      guard !overflows, product <= 1 << 24 else {
+        throw settings.fault(
+          "tokenizer.exponent",
+          expected: "vocabulary \(own.vocabulary) times growth \(own.growth) to its power, at most "
+            + "\(1 << 24)")
+      }
+      return product
+    }
+  }
+
+  /// `discover.share`, which the stage gets where it is not 1.
+  static func share(_ settings: Settings) -> [String: ConfigValue?] {
+    settings.value("discover.share") == .double(1) ? ["share": nil] : [:]
   }
 
   /// Stage count over what the run reads, scored on what the run is scored on; nil for order 1.

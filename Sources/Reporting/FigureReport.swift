@@ -52,6 +52,11 @@ package enum FigureReport {
     case .grammar(let parameters):
       let figure = try Figure(configuration, parameters)
       return files(figure, csv: figure.csv)
+    case .text(let parameters) where parameters.report.isCensus:
+      let csv = try CensusReport.csv(configuration, parameters)
+      return try CensusReport.census(
+        parameters, PublishedTable(Array(csv.utf8), source: "\(parameters.figure).csv")
+      ).files(csv: csv)
     case .text(let parameters):
       let figure = try TextFigure(configuration, parameters)
       let csv = try figure.csv
@@ -102,6 +107,7 @@ package enum FigureReport {
     case .metrics:
       let metrics = Metrics(figure)
       (json, summaries) = (metrics.json, metrics.summaries)
+    case .discovery, .updates: preconditionFailure("a census has no runs")
     }
     return ReportFiles(
       name: parameters.figure, texts: [(".csv", csv), (".json", json.prettyJSON)] + texts,

@@ -111,9 +111,26 @@ package struct PictureData: Sendable {
     return text
   }
 
+  /// Curves one below the other, each headed by its name and two empty lines from the next.
+  private static func blocks(
+    _ table: PublishedTable, by group: String, x: String, y: String, title: (String) -> String
+  ) throws -> PictureData {
+    let (places, values) = (try table.texts(x), try table.texts(y))
+    let texts = try table.groups(by: [group]).map { key, rows in
+      "\(x),\"\(title(key[0]))\"\n" + rows.map { "\(places[$0]),\(values[$0])\n" }.joined()
+    }
+    return PictureData(files: [("-curves.csv", texts.joined(separator: "\n\n"))])
+  }
+
   /// The data of whatever picture a CSV of this kind belongs to; nil for a table without a picture.
   package static func of(_ table: PublishedTable) throws -> PictureData? {
     if table.has("accuracy") { return try accuracy(table) }
+    if table.has("f_grams") {
+      return try blocks(table, by: "length", x: "tokens", y: "f_grams") { "\($0) tokens" }
+    }
+    if table.has("tokens_above") {
+      return try blocks(table, by: "vocabulary", x: "threshold", y: "share") { "V = \($0)" }
+    }
     if table.has("measure") { return try metrics(table) }
     if table.has("difference") { return try differences(table) }
     if table.has("input_vocabulary") { return try law(table) }

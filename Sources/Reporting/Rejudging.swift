@@ -78,6 +78,8 @@ package struct Rejudging: Sendable {
         }
       }
       return FigureReport.files(try Figure(parameters, table, origins: origins), csv: "")
+    case .text(let parameters) where parameters.report.isCensus:
+      return try CensusReport.census(parameters, table).files(csv: "")
     case .text(let parameters):
       return try FigureReport.files(
         TextFigure(parameters, table, trains: trains, evaluates: evaluates), csv: "",

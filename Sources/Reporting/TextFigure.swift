@@ -140,6 +140,7 @@ package struct TextFigure: Sendable {
       case .lossCurves: LossCurves(self).csv
       case .ablation: Ablation(self).csv
       case .metrics: Metrics(self).csv
+      case .discovery, .updates: preconditionFailure("a census has no runs")
       }
     }
   }

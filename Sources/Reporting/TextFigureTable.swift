@@ -58,6 +58,7 @@ extension TextFigure {
         }
         runs.append(run(variants[first], seeds[first], steps: steps[last], curve(own)))
       }
+    case .discovery, .updates: preconditionFailure("a census has no runs")
     case .metrics:
       for (key, rows) in try table.groups(by: ["model", "seed"]) {
         let values = try Self.values(table, rows)

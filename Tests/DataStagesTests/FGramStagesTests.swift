@@ -53,11 +53,14 @@ import Tokenization
 
   private func discover(
     _ tokens: StageConfiguration.Input, longest: Int = 4, minimumCount: Int = 5,
-    memoryBytes: Int = 1 << 24, name: String = "discovered"
+    share: Double? = nil, memoryBytes: Int = 1 << 24, name: String = "discovered"
   ) throws -> (set: ShardSet, input: StageConfiguration.Input) {
-    try folder.sameForAnyThreads(
-      "discover", ["longest": .integer(longest), "minimumCount": .integer(minimumCount)],
-      ["tokens": tokens], name: name
+    var parameters: [String: ConfigValue] = [
+      "longest": .integer(longest), "minimumCount": .integer(minimumCount),
+    ]
+    parameters["share"] = share.map(ConfigValue.double)
+    return try folder.sameForAnyThreads(
+      "discover", .object(parameters), ["tokens": tokens], name: name
     ) { configuration, output, threads in
       _ = try DiscoverStage(configuration).run(
         output: output, threads: threads, memoryBytes: memoryBytes)
@@ -90,6 +93,23 @@ import Tokenization
       }
     }
     return counts.filter { $0.value >= minimum }
+  }
+
+  /// Of all documents those of a share, which are among those of a larger one.
+  @Test func aShareIsOfWholeDocuments() throws {
+    let tokens = try tokens()
+    let sizes = try [0.2, 0.5, 0.8, 1].map { share in
+      let set = try discover(tokens, minimumCount: 1, share: share, name: "share\(share)").set
+      var metadata = try set.metadataReader()
+      return (set.elements, try metadata.int("tokens", in: 1...Int.max))
+    }
+    for (smaller, larger) in zip(sizes, sizes.dropFirst()) {
+      #expect(smaller.0 <= larger.0 && smaller.1 < larger.1)
+    }
+    let whole = try discover(tokens, minimumCount: 1, name: "whole").set
+    let tokensOfAll = Self.documents.reduce(0) { $0 + $1.count - 1 }
+    #expect(sizes[3].0 == whole.elements && sizes[3].1 == tokensOfAll)
+    #expect(sizes[0].1 < tokensOfAll / 2)
   }
 
   @Test(arguments: [ElementType.u16, .u32])

@@ -13,6 +13,7 @@ import pathlib
 import sys
 
 import numpy as np
+from referee_census import discovery, updates
 from referee_grammars import Paired, Times, figure, reached
 from referee_rules import BOUND, LEVEL, Estimate, Losses, direction, holm, near
 from scipy import stats
@@ -426,7 +427,10 @@ def judge(folder, name):
     parameters = json.loads(pathlib.Path(f"{path}.evidence.json").read_text())["parameters"]
     with open(path.with_suffix(".csv"), newline="") as file:
         rows = list(csv.DictReader(file))
-    kinds = {"scalingLaw": law, "lossCurves": curves, "ablation": table, "metrics": metrics}
+    kinds = {
+        "scalingLaw": law, "lossCurves": curves, "ablation": table, "metrics": metrics,
+        "discovery": discovery, "updates": updates,
+    }
     compute = kinds.get(parameters.get("report", parameters.get("kind")), figure)
     computed = compute(rows, parameters)
     if compute is not curves and compute is not law:

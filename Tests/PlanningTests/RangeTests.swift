@@ -38,6 +38,7 @@ import Testing
       if path.hasPrefix("discover.") || path.hasPrefix("model.fGrams.") || path == "map.size" {
         return "model: {fGrams: {longest: 3}, overEncoding: {order: 1}}, downstream: {tasks: []}"
       }
+      if path == "tokenizer.growth" { return "tokenizer: {exponent: 1}" }
       let keys = path.split(separator: ".")
       guard path == "evaluation.drafts" || ["overDecoding", "mtp", "mtpDS"].contains(keys[1]) else {
         return ""
@@ -172,6 +173,8 @@ import Testing
       "corpus.shardBytes": ["0", "1099511627777"],
       "tokenizer.vocabulary": ["1", "16777217", "256"],
       "tokenizer.minimumCount": ["0"],
+      "tokenizer.growth": ["1", "1025"],
+      "tokenizer.exponent": ["-1", "17", "9"],
       "map.order": ["1", "65", "64"],
       "map.documentsPerShard": ["0", "1073741825"],
       "model.context": ["0", "10000001", "127*"],
@@ -185,6 +188,7 @@ import Testing
       "model.zLoss": ["-0.1", "1001.0"],
       "discover.longest": ["1", "9"],
       "discover.minimumCount": ["0", "-1"],
+      "discover.share": ["0.0", "1.5"],
       "map.size": ["-1", "1099511627777"],
       "model.fGrams.longest": ["0", "9"],
       "model.fGrams.layers": ["-1", "1001"],

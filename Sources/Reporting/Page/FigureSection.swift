@@ -6,9 +6,9 @@ import Support
 struct FigureSection {
   private(set) var blocks: [Page.Block]
   /// Of every claim, in order.
-  private(set) var verdicts: [String] = []
+  var verdicts: [String] = []
   let figure: PublishedFigure
-  private var json: ConfigValue { figure.json }
+  var json: ConfigValue { figure.json }
 
   init(_ figure: PublishedFigure) throws {
     self.figure = figure
@@ -23,6 +23,8 @@ struct FigureSection {
       addAblation()
     } else if json["metrics"] != nil {
       addMetrics()
+    } else if json["census"] != nil {
+      addCensus()
     } else if json["curves"]?.items.first?["growth"] != nil {
       addDifferences()
     } else {
