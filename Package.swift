@@ -91,7 +91,7 @@ let package = Package(
       "Evaluation",
       [
         "Models", "Checkpoints", "Contracts", "Engine", "Parallel", "Grammar", "Tokenization",
-        "NGrams", "Shards", "Statistics", "Stores", "Support", "Training",
+        "NGrams", "Shards", "Statistics", "Stores", "Support", "Torch", "Training",
       ]),
 
     // MARK: Models from and for others
@@ -192,7 +192,7 @@ let package = Package(
       "Evaluation",
       [
         "Contracts", "DataStages", "Evaluation", "Models", "Engine", "Checkpoints", "Grammar",
-        "Parallel", "Shards", "Tokenization", "NGrams", "Statistics", "Support",
+        "Parallel", "Shards", "Tokenization", "NGrams", "Statistics", "Support", "Torch",
       ], resources: [.copy("Fixtures")]),
     tests(
       "Exchange", ["Checkpoints", "Contracts", "Exchange", "Models", "NGrams", "Stages", "Support"]),

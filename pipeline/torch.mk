@@ -1,4 +1,4 @@
-# libtorch, which makes the steps of training where DEVICE says so. Included by the Makefile, whose BUILT, BIN,
+# libtorch, which makes the steps of training and the scores where DEVICE says so. Included by the Makefile, whose BUILT, BIN,
 # deviceName and FORCE it uses. docs/GPU.md tells what it is for.
 
 .PHONY: torch device-check

@@ -26,10 +26,16 @@ package struct GrammarEvaluateParameters: StageParameters, KeyedParameters {
   /// Tokens that the model's further heads propose at a step of generation; none unless given. It
   /// changes speed and adds what became of the proposals, but no sentence.
   @Key(in: 1...63) package var drafts: Int?
+  /// What computes the scores; nil for the CPU. Part of the identity: it decides bits.
+  @Key() package var device: TorchDevice?
 
   package init() {}
 
   package func check(_ reader: ConfigReader) throws {
+    if let device, drafts != nil {
+      throw reader.fault(
+        "drafts", expected: "no proposals where libtorch computes", found: device.rawValue)
+    }
     guard prefixSentences <= heldoutSentences else {
       throw reader.fault(
         "prefixSentences", expected: "at most heldoutSentences = \(heldoutSentences)",
@@ -52,6 +58,8 @@ package struct TextEvaluateParameters: StageParameters, KeyedParameters {
   @Key(in: 0...1 << 50) package var finalPositions: Int
   /// Whether only the last snapshot is scored.
   @Key() package var onlyLast: Bool
+  /// What computes the scores; nil for the CPU. Part of the identity: it decides bits.
+  @Key() package var device: TorchDevice?
 
   package init() {}
 }

@@ -6,7 +6,7 @@ import Support
 /// A trained model as evaluation sees it: weights that are replaced from snapshot to snapshot, and
 /// sessions whose plans and buffers are made once.
 // Unchecked: weights are written by `load` only, which is not called while sessions run.
-package final class EngineModel: LabelModel, @unchecked Sendable {
+package final class EngineModel: SnapshotModel, @unchecked Sendable {
   package let configuration: ModelConfiguration
   private let parameters: ParameterStore
   /// What continues sequences where rows of f-grams are looked up.
@@ -123,6 +123,19 @@ package final class EngineModel: LabelModel, @unchecked Sendable {
   }
 }
 
+extension PackedLane {
+  /// Documents end to end without labels, as a session is given them; see `LabelSession.score`.
+  init(rows: [[UInt32]], offsets: [Int]) {
+    self.init(tables: rows.count, capacity: offsets[offsets.count - 1])
+    for k in 0..<offsets.count - 1 {
+      for t in offsets[k]..<offsets[k + 1] {
+        appendRow(label: 0) { Int32(bitPattern: rows[$0][t]) }
+      }
+      endSegment()
+    }
+  }
+}
+
 /// One worker's engines on the shared weights.
 private final class EngineSession: LabelSession {
   private let configuration: ModelConfiguration
@@ -137,14 +150,7 @@ private final class EngineSession: LabelSession {
   }
 
   func score(rows: [[UInt32]], offsets: [Int], into logProbabilities: inout [Float]) {
-    var lane = PackedLane(tables: rows.count, capacity: offsets[offsets.count - 1])
-    for k in 0..<offsets.count - 1 {
-      for t in offsets[k]..<offsets[k + 1] {
-        lane.appendRow(label: 0) { Int32(bitPattern: rows[$0][t]) }
-      }
-      lane.endSegment()
-    }
-    let result = scoring.logProbabilities([lane])[0]
+    let result = scoring.logProbabilities([PackedLane(rows: rows, offsets: offsets)])[0]
     logProbabilities.replaceSubrange(0..<result.count, with: result)
   }
 

@@ -105,7 +105,11 @@ package struct EvaluationRun {
     to output: String, threads: Int, progress: (SnapshotScores) -> Void
   ) throws -> [SnapshotScores] {
     let pool = WorkerPool(threads: threads)
-    let model = EngineModel(modelConfiguration)
+    // A device is used by one worker: which sentences run together decides its bits.
+    let scorers = parameters.device == nil ? pool : WorkerPool(threads: 1)
+    let model: any SnapshotModel =
+      try parameters.device.map { try DeviceModel(modelConfiguration, on: $0) }
+      ?? EngineModel(modelConfiguration)
     let sentences = try heldout.sentences()
     let heldOut = try HeldOut(
       sentences, tables: variant.mapper.tables.count, positionsPerGroup: Self.positionsPerGroup,
@@ -114,11 +118,15 @@ package struct EvaluationRun {
       grammar: grammar, sentences: sentences, targetSentences: parameters.prefixSentences,
       variant: variant, pool: pool)
     let sessions = try WorkerSessions(
-      model, threads: threads, rows: heldOut.largest.positions, sequences: parameters.batch)
-    let drafting = parameters.drafts.map { drafts in
+      model, threads: scorers.threads, rows: heldOut.largest.positions,
+      sequences: parameters.batch)
+    // No device has drafts: the parameters say so.
+    let drafting = (model as? EngineModel).flatMap { engine in
+      parameters.drafts.map { (engine, $0) }
+    }.map { engine, drafts in
       DraftingSessions(
         (0..<pool.threads).map { _ in
-          model.makeDraftingSession(sequences: parameters.batch, drafts: drafts)
+          engine.makeDraftingSession(sequences: parameters.batch, drafts: drafts)
         })
     }
     var scores: [SnapshotScores] = []
@@ -129,13 +137,13 @@ package struct EvaluationRun {
       try model.load(run.path(of: snapshot))
       let isLast = position == run.snapshots.count - 1
       let compared = try scoreAll(
-        heldOut, truth: truth, variant: variant, sessions: sessions, pool: pool)
+        heldOut, truth: truth, variant: variant, sessions: sessions, pool: scorers)
       let count = isLast ? parameters.finalSamples : parameters.samples
       let (generated, drafts) =
         if let drafting {
           try self.drafted(count, drafting, pool, model)
         } else {
-          (try self.generated(count, .label, sessions, pool, model), nil as DraftCounts?)
+          (try self.generated(count, .label, sessions, scorers, model), nil as DraftCounts?)
         }
       let isCorrect = judge(generated, grammar: grammar, pool: pool)
       var marginal: Accuracy?
@@ -149,7 +157,7 @@ package struct EvaluationRun {
         }
         try files.write(samples: generated, isCorrect: isCorrect)
         if variant.isJoint {
-          let sentences = try self.generated(count, .token, sessions, pool, model)
+          let sentences = try self.generated(count, .token, sessions, scorers, model)
           marginal = Accuracy(
             sentences, isCorrect: judge(sentences, grammar: grammar, pool: pool))
         }
@@ -168,13 +176,13 @@ package struct EvaluationRun {
     return scores
   }
 
-  private func limits(_ model: EngineModel) -> GenerationLimits {
+  private func limits(_ model: any LabelModel) -> GenerationLimits {
     GenerationLimits(
       symbols: parameters.maxLength ?? grammar.lengthRange.upperBound, positions: model.context)
   }
 
   private func drafted(
-    _ count: Int, _ sessions: DraftingSessions, _ pool: WorkerPool, _ model: EngineModel
+    _ count: Int, _ sessions: DraftingSessions, _ pool: WorkerPool, _ model: any LabelModel
   ) throws -> ([GeneratedSentence], DraftCounts?) {
     try generateAll(
       count, batch: parameters.batch, seed: parameters.seed, variant: variant, drafting: sessions,
@@ -183,7 +191,7 @@ package struct EvaluationRun {
 
   private func generated(
     _ count: Int, _ draw: Draw, _ sessions: WorkerSessions, _ pool: WorkerPool,
-    _ model: EngineModel
+    _ model: any LabelModel
   ) throws -> [GeneratedSentence] {
     try generateAll(
       count, batch: parameters.batch, seed: parameters.seed, variant: variant, sessions: sessions,

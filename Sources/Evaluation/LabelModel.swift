@@ -19,6 +19,14 @@ package protocol LabelModel {
   func makeSession(rows: Int, sequences: Int) throws -> any LabelSession
 }
 
+/// A model whose weights are replaced from snapshot to snapshot.
+package protocol SnapshotModel: LabelModel {
+  /// Takes the weights of a safetensors file; sessions see them from their next `restart` or `score` on.
+  ///
+  /// - Throws: `UserError` for a file of another model.
+  func load(_ path: String) throws
+}
+
 /// One worker's view of a model whose further heads propose tokens; see `DraftingEngine`.
 package protocol DraftingSession: AnyObject {
   /// The most tokens that are proposed for a sequence.

@@ -6,7 +6,7 @@ import Support
 /// What scores lanes of text: a model, with or without the rows of its f-grams from a store.
 package protocol LaneScoring {
   /// log p(label) in nats for every row of every lane.
-  func labelLogProbabilities(_ lanes: [PackedLane]) -> [[Float]]
+  func labelLogProbabilities(_ lanes: [PackedLane]) throws -> [[Float]]
 }
 
 extension ScoringEngine: LaneScoring {}

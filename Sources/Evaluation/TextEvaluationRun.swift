@@ -64,6 +64,11 @@ package struct TextEvaluationRun {
         expected: "parameters.onlyLast: a store is of the last snapshot",
         found: "\(snapshots) snapshots to score", remedy: "Set onlyLast, or delete the input.")
     }
+    if let device = parameters.device {
+      throw UserError(
+        "\(configuration.source): parameters.device", expected: "no device with an input store",
+        found: device.rawValue, remedy: "Delete one of them.")
+    }
     let index = try StageIndex(of: .materialize, input: input)
     return try FGramStore(directory: index.directory, placement: .disk, model: trained.index.id)
   }
@@ -74,9 +79,8 @@ package struct TextEvaluationRun {
   package func write(
     to output: String, threads: Int, progress: (TextSnapshotScores) -> Void
   ) throws -> [TextSnapshotScores] {
-    let engineModel = EngineModel(model)
     let laneCapacity = max(parameters.batchPositions, model.context)
-    lazy var engine = engineModel.scoringEngine(rows: laneCapacity, threads: threads)
+    let (weights, scoring) = try scorer(laneCapacity: laneCapacity, threads: threads)
     var scores: [TextSnapshotScores] = []
     for snapshot in run.snapshots {
       let isLast = snapshot.step == run.steps
@@ -84,20 +88,13 @@ package struct TextEvaluationRun {
       let positions = isLast ? parameters.finalPositions : parameters.positions
       try Interruption.check()
       try run.verify(snapshot)
-      try engineModel.load(run.path(of: snapshot))
-      let scoring: any LaneScoring =
-        if let store {
-          StoredScoring(
-            engineModel, store: store, laneCapacity: laneCapacity, lanes: 4 * threads,
-            threads: threads)
-        } else {
-          engine
-        }
+      try weights.load(run.path(of: snapshot))
+      let engine = try scoring()
       let found = try sets.map { set in
         let windows = try set.windows(
           context: model.context, stride: parameters.stride, positions: positions)
         let logQ = try set.logQ(
-          windows, engine: scoring, batchPositions: parameters.batchPositions,
+          windows, engine: engine, batchPositions: parameters.batchPositions,
           lanesAtATime: 4 * threads, check: Interruption.check)
         return (set.name, set.scores(windows, logQ: logQ))
       }
@@ -110,6 +107,29 @@ package struct TextEvaluationRun {
     }
     try files.finish(metadata: metadata(scores))
     return scores
+  }
+
+  /// What takes the weights of a snapshot, and what scores lanes with them.
+  private func scorer(
+    laneCapacity: Int, threads: Int
+  ) throws -> (weights: any SnapshotModel, engine: () throws -> any LaneScoring) {
+    if let device = parameters.device {
+      let model = try DeviceModel(model, on: device)
+      let engine = try model.scoringEngine(rows: laneCapacity)
+      return (model, { engine })
+    }
+    let model = EngineModel(model)
+    guard let store else {
+      let engine = model.scoringEngine(rows: laneCapacity, threads: threads)
+      return (model, { engine })
+    }
+    return (
+      model,
+      {
+        StoredScoring(
+          model, store: store, laneCapacity: laneCapacity, lanes: 4 * threads, threads: threads)
+      }
+    )
   }
 
   private func metadata(_ scores: [TextSnapshotScores]) -> ConfigValue {

@@ -117,7 +117,7 @@ package struct TextSet: Sendable {
       try check()
       let part = groups[next..<min(next + lanesAtATime, groups.count)]
       let lanes = part.map { lane(windows[$0]) }
-      for (group, scores) in zip(part, engine.labelLogProbabilities(lanes)) {
+      for (group, scores) in zip(part, try engine.labelLogProbabilities(lanes)) {
         var row = 0
         for window in windows[group] {
           row += window.rows.count

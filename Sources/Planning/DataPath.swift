@@ -80,6 +80,26 @@ extension Settings {
       ])
   }
 
+  /// `evaluation.device`, which the stage gets where it is no CPU.
+  var evaluationDevice: [String: ConfigValue?] {
+    value("evaluation.device") == "cpu" ? ["device": nil] : [:]
+  }
+
+  /// Checks that libtorch can compute what stage evaluate asks of a model, where it is to.
+  ///
+  /// - Parameter sentences: whether sentences are generated.
+  /// - Throws: `UserError` for an operation that it is not told how to compute.
+  func requireScores(
+    of model: ModelConfiguration, on device: TorchDevice?, sentences: Bool
+  ) throws {
+    if device == nil { return }
+    _ = try TorchProgram(model.plan(.scoring, rows: 1), moments: nil)
+    if sentences {
+      _ = try TorchProgram(
+        model.plan(.decoding(context: model.context), rows: 1), moments: nil)
+    }
+  }
+
   /// The model that stage train will make of `parameters`, with the tables and classes that its map set
   /// will have.
   func model(

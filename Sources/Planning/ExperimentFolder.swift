@@ -47,8 +47,13 @@ struct ExperimentFolder {
     var layer: ConfigValue? {
       var training: [String: ConfigValue] = [:]
       if let precision { training["precision"] = .string(precision.rawValue) }
-      if let device { training["device"] = .string(device.rawValue) }
-      return training.isEmpty ? nil : ["training": .object(training)]
+      guard let device else {
+        return training.isEmpty ? nil : ["training": .object(training)]
+      }
+      training["device"] = .string(device.rawValue)
+      return [
+        "training": .object(training), "evaluation": ["device": .string(device.rawValue)],
+      ]
     }
   }
 

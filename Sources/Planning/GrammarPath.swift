@@ -177,7 +177,9 @@ extension GrammarPath.Run {
     let proposals: [String: ConfigValue?] =
       settings.value("evaluation.drafts") == 0 ? ["drafts": nil] : [:]
     evaluate = try settings.parameters(
-      from: ["evaluation"], adding: facts.merging(proposals) { $1 })
+      from: ["evaluation"],
+      adding: facts.merging(proposals) { $1 }.merging(settings.evaluationDevice) { $1 })
+    try settings.requireScores(of: self.model, on: evaluate.device, sentences: true)
     let most = self.model.furtherHeads?.weights.count ?? 0
     guard evaluate.drafts ?? 0 <= most else {
       throw settings.fault(

@@ -350,7 +350,9 @@ extension TextPath.Run {
     _ = try settings.locating("map.order") {
       try ExactGrams(vocabulary: size, order: map.order)
     }
-    evaluate = try settings.parameters(from: ["evaluation"])
+    evaluate = try settings.parameters(
+      from: ["evaluation"], adding: settings.evaluationDevice)
+    try settings.requireScores(of: self.model, on: evaluate.device, sentences: false)
     guard evaluate.stride <= self.model.context else {
       throw settings.fault(
         "evaluation.stride",

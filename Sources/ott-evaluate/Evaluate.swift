@@ -46,10 +46,17 @@ struct Evaluate: Command {
     }
   }
 
+  /// What computes the scores, where that is no CPU: its library decides bits.
+  private func say(_ device: TorchDevice?, in context: StageContext) throws {
+    guard let device else { return }
+    for (key, text) in try DeviceModel.evidence(device) { context.evidence[key] = .string(text) }
+  }
+
   private func scoreGrammar(
     _ context: StageContext, _ parameters: GrammarEvaluateParameters
   ) throws -> Int {
     let evaluation = try EvaluationRun(context.configuration, parameters)
+    try say(parameters.device, in: context)
     let scores = try evaluation.write(to: context.output, threads: context.threads) { score in
       context.say(
         "step \(score.snapshot.step): accuracy \(score.accuracy.share.rounded(to: 4)),"
@@ -66,6 +73,7 @@ struct Evaluate: Command {
   ) throws -> Int {
     let evaluation = try TextEvaluationRun(
       context.configuration, parameters, threads: context.threads)
+    try say(parameters.device, in: context)
     let scores = try evaluation.write(to: context.output, threads: context.threads) { score in
       for (name, scores) in score.sets {
         context.say(

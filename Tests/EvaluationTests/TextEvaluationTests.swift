@@ -157,6 +157,30 @@ private struct Workshop {
 }
 
 @Suite struct TextEvaluationTests {
+  /// A device scores as the CPU does, to rounding, and the same for any threads.
+  @Test(
+    .enabled(
+      if: ProcessInfo.processInfo.environment["OVERTOKEN_TORCH"]?.isEmpty == false,
+      "no libtorch: set OVERTOKEN_TORCH, or run make torch"), arguments: [0, 50])
+  func aDeviceScoresAlike(rows: Int) throws {
+    let shop = try Workshop()
+    defer { shop.remove() }
+    let inputs = try ["run": shop.writeRun(rows: rows), "heldout": shop.writeMap(seed: 1)]
+    let device: [String: ConfigValue] = ["device": "torch-cpu"]
+    let expected = try shop.write(shop.evaluation(inputs), to: "cpu")
+    let found = try shop.write(shop.evaluation(inputs, device), to: "device", threads: 1)
+    _ = try shop.write(shop.evaluation(inputs, device), to: "again", threads: 3)
+    let indexes = try ["device", "again"].map {
+      try FileBytes.read("\(shop.directory)/\($0)/index.json")
+    }
+    #expect(indexes[0] == indexes[1])
+    for (a, b) in zip(found, expected) {
+      let nats = zip(a.sets[0].scores.documents, b.sets[0].scores.documents)
+      #expect(nats.allSatisfy { abs($0.nats - $1.nats) < 1e-4 * $1.nats + 1e-6 })
+    }
+    #expect(found.count == expected.count)
+  }
+
   /// log Q of every scored label, each window by itself through full distributions.
   private func slow(
     _ shop: Workshop, _ documents: [[Int]], step: Int, stride: Int, rows: Int

@@ -15,7 +15,7 @@ private let encoded =
 private let experts = ", experts: 5, topK: 2, expertWidth: 16"
 
 /// Models by the keys of their configurations, every operation of a trunk, an input and the head among them.
-private let models: [(String, String)] = [
+let models: [(String, String)] = [
   ("gpt2", gpt2 + ", labels: 11, inputs: [{order: 1, rows: 11}]}"),
   ("gpt2 tied", gpt2 + ", tied: true, labels: 11, inputs: [{order: 1, rows: 11}]}"),
   (

@@ -37,6 +37,17 @@ package struct DeviceBatch {
     }
   }
 
+  /// New rows behind those of sequences.
+  ///
+  /// - Parameters:
+  ///   - inputs: (rows, `tables`) row ids.
+  ///   - positions: the place of each row in its sequence.
+  init(inputs: [Int32], tables: Int, positions: [Int], _ library: TorchLibrary) throws {
+    lanes = [positions.count]
+    spaces = [try DeviceRows(inputs: inputs, tables: tables, positions: positions, library)]
+    (labels, links) = ([], [])
+  }
+
   subscript(_ space: RowSpace) -> DeviceRows { spaces[space.id] }
   var positions: DeviceRows { spaces[0] }
 }
@@ -50,7 +61,23 @@ struct DeviceRows {
   let inputs: [DeviceTensor]
   /// (count): the place of each row in its sentence.
   let places: DeviceTensor
-  let sentences: DeviceSentences
+  private let packed: DeviceSentences?
+
+  var sentences: DeviceSentences {
+    guard let packed else { preconditionFailure("rows of no sentences") }
+    return packed
+  }
+
+  init(inputs ids: [Int32], tables: Int, positions: [Int], _ library: TorchLibrary) throws {
+    count = positions.count
+    lanes = [count]
+    inputs = try (0..<tables).map { table in
+      let column = stride(from: table, to: ids.count, by: tables).map { Int64(ids[$0]) }
+      return try .copy(ofNumbers: column, [column.count], library)
+    }
+    places = try .copy(ofNumbers: positions.map(Int64.init), [count], library)
+    packed = nil
+  }
 
   /// - Parameter lanes: of each lane its rows, their ids (rows, `tables`) and the offsets of its sentences.
   init(
@@ -76,7 +103,7 @@ struct DeviceRows {
       }
     }
     self.places = try .copy(ofNumbers: places, [count], library)
-    sentences = try DeviceSentences(offsets: offsets, library)
+    packed = try DeviceSentences(offsets: offsets, library)
   }
 }
 

@@ -1,33 +1,37 @@
 import Engine
 import Support
 
-/// The parameters of a model on the device: weights, gradients and moments, each in one flat tensor as a
-/// `ParameterStore` lays it out.
+/// The parameters of a model on the device: weights and, in training, gradients and moments, each in one flat
+/// tensor as a `ParameterStore` lays it out.
 package final class DeviceParameters {
   let library: TorchLibrary
   let layout: ParameterLayout
   /// Of the products.
   let factorForm: ElementForm
   private let flatWeights, flatGradients, flatFirst, flatSecond: DeviceTensor
-  /// By slot.
+  /// By slot; of what is only scored the weights alone.
   let weights, gradients, first, second: [DeviceTensor]
   /// By slot: the weights as factors, made when they are first asked for in a step.
   private var factors: [DeviceTensor?]
   /// By slot: whether a gradient is there to be added to.
   private var isWritten: [Bool]
 
-  init(_ layout: ParameterLayout, precision: Precision, _ library: TorchLibrary) throws {
+  init(
+    _ layout: ParameterLayout, precision: Precision, isTraining: Bool = true,
+    _ library: TorchLibrary
+  ) throws {
     self.layout = layout
     self.library = library
     factorForm = precision == .float32 ? .float32 : .bfloat16
-    func flat() throws -> (DeviceTensor, [DeviceTensor]) {
+    func flat(_ isThere: Bool) throws -> (DeviceTensor, [DeviceTensor]) {
+      guard isThere else { return (try .zeros([0], .float32, library), []) }
       let whole = try DeviceTensor.zeros([max(layout.count, 1)], .float32, library)
       return (whole, try layout.slots.map { try whole.reshaped($0.shape, offset: $0.offset) })
     }
-    (flatWeights, weights) = try flat()
-    (flatGradients, gradients) = try flat()
-    (flatFirst, first) = try flat()
-    (flatSecond, second) = try flat()
+    (flatWeights, weights) = try flat(true)
+    (flatGradients, gradients) = try flat(isTraining)
+    (flatFirst, first) = try flat(isTraining)
+    (flatSecond, second) = try flat(isTraining)
     factors = layout.slots.map { _ in nil }
     isWritten = layout.slots.map { _ in false }
   }
@@ -45,10 +49,14 @@ package final class DeviceParameters {
     }
   }
 
+  /// - Precondition: the store has the parameters of this layout, in whatever order.
   func load(_ store: ParameterStore) throws {
     for array in ParameterArray.allCases {
       for (slot, tensor) in zip(layout.slots, arrays(array)) {
-        try store.withFloats(slot, of: array) { try tensor.fill(from: UnsafeRawBufferPointer($0)) }
+        guard let own = store.layout.slot(named: slot.name) else {
+          preconditionFailure("no parameter \(slot.name) in the store")
+        }
+        try store.withFloats(own, of: array) { try tensor.fill(from: UnsafeRawBufferPointer($0)) }
       }
     }
     factors = layout.slots.map { _ in nil }

@@ -10,7 +10,13 @@ package final class DeviceRun {
   let batch: DeviceBatch
   let weights: DeviceParameters
   /// The rows of tables that the batch looks up; nil for models without.
-  let tables: DeviceTables?
+  let tables: (any LookedUpRows)?
+  /// Of new rows behind those of their sequences.
+  let decoding: DecodedRows?
+  /// Whether a head that is not trained gives the log-probabilities of all labels, or those of the batch's.
+  let givesAllLabels: Bool
+  /// What such a head has left: (N, V), or (N) without the sign.
+  var result: DeviceTensor?
   /// Of attention; nil: the fastest.
   let form: AttentionForm?
   /// By loss: its weight over the rows of the batch that count.
@@ -26,15 +32,29 @@ package final class DeviceRun {
 
   init(
     _ plan: Plan, _ library: TorchLibrary, _ batch: DeviceBatch, weights: DeviceParameters,
-    tables: DeviceTables?, scales: [Float], attention form: AttentionForm?
+    tables: (any LookedUpRows)?, scales: [Float] = [], attention form: AttentionForm? = nil,
+    decoding: DecodedRows? = nil, givesAllLabels: Bool = false
   ) {
     (self.plan, self.library, self.batch) = (plan, library, batch)
     (self.weights, self.tables, self.scales, self.form) = (weights, tables, scales, form)
+    (self.decoding, self.givesAllLabels) = (decoding, givesAllLabels)
   }
 
   /// Runs forward and backward; returns the sum of each loss over the rows, in double precision on the
   /// device.
   func train(_ program: TorchProgram) throws -> [DeviceTensor] {
+    try run(program)
+    return try plan.losses.map { try value($0.tensor).total() }
+  }
+
+  /// Runs forward, and gives what the head has left.
+  func score(_ program: TorchProgram) throws -> DeviceTensor {
+    try run(program)
+    guard let result else { preconditionFailure("a plan without a head") }
+    return result
+  }
+
+  private func run(_ program: TorchProgram) throws {
     for (time, pass) in plan.schedule.enumerated() {
       current = pass.operation
       let operation = program.operations[pass.operation]
@@ -47,7 +67,6 @@ package final class DeviceRun {
       }
       for tensor in program.deaths[time] { values[tensor] = nil }
     }
-    return try plan.losses.map { try value($0.tensor).total() }
   }
 
   // MARK: - Values

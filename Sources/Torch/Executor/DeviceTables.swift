@@ -2,6 +2,40 @@ import Engine
 import Kernels
 import Support
 
+/// The rows of tables that a batch looks up.
+protocol LookedUpRows: AnyObject {
+  /// (N, width).
+  func rows(of table: Int) throws -> DeviceTensor
+  /// Sums the gradients (N, width) of each row's lookups.
+  func addGradient(_ dX: DeviceTensor, of table: Int) throws
+}
+
+/// The tables of a model that is only scored, on the device.
+final class FrozenTables: LookedUpRows {
+  private let tables: [DeviceTensor]
+  private var numbers: [DeviceTensor] = []
+
+  /// - Parameter stores: one for each table of the plan, in its order.
+  init(_ stores: [TableStore], _ library: TorchLibrary) throws {
+    tables = try stores.map { try .zeros($0.slot.shape, .float32, library) }
+  }
+
+  func load(_ stores: [TableStore]) throws {
+    for (table, store) in zip(tables, stores) {
+      try table.fill(from: UnsafeRawBufferPointer(store.weights))
+    }
+  }
+
+  /// Takes the last columns of a batch's ids.
+  func stage(_ rows: DeviceRows) { numbers = rows.inputs.suffix(tables.count) }
+
+  func rows(of table: Int) throws -> DeviceTensor { try tables[table].rows(numbers[table]) }
+
+  func addGradient(_ dX: DeviceTensor, of table: Int) throws {
+    preconditionFailure("tables that are only read have no gradients")
+  }
+}
+
 /// The tables of a model on the device, and the rows of them that a batch looks up.
 ///
 /// 1. `stage`: the rows that the batch uses, once each, brought up to date.
@@ -12,7 +46,7 @@ import Support
 /// same bits as if every step had updated the whole table. Of more than `replayedSteps` steps those behind
 /// them change a weight by less than 2⁻⁴⁰ of what the first one could, and are left out; moments get
 /// there by one multiplication, and so do weights by what decay leaves of them.
-final class DeviceTables {
+final class DeviceTables: LookedUpRows {
   private let stores: [TableStore]
   private let library: TorchLibrary
   private let tables: [Table]

@@ -10,7 +10,7 @@ package protocol TorchOperation: Operation {
   func backward(_ r: DeviceRun) throws
 }
 
-/// A training plan as libtorch executes it: the operations, and what each pass is the last to read.
+/// A plan as libtorch executes it: the operations, and what each pass is the last to read.
 package struct TorchProgram: Sendable {
   package let plan: Plan
   let operations: [any TorchOperation]
@@ -21,12 +21,12 @@ package struct TorchProgram: Sendable {
   /// - Throws: `UserError` for a model with an operation, rows or moments that libtorch is not told how to
   ///   compute.
   package init(_ plan: Plan, moments: TableMoments?) throws {
-    precondition(plan.isTraining, "libtorch trains")
     self.plan = plan
     func refused(_ expected: String, _ found: String) -> UserError {
       UserError(
-        "steps by libtorch", expected: expected, found: found,
-        remedy: "Set training.device to cpu.")
+        "a model on libtorch", expected: expected, found: found,
+        remedy: plan.isTraining
+          ? "Set training.device to cpu." : "Set evaluation.device to cpu.")
     }
     operations = try plan.operations.map {
       guard let operation = $0 as? any TorchOperation else {

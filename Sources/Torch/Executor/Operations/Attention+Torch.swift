@@ -148,7 +148,7 @@ struct Places {
 
 extension DeviceTensor {
   /// a·b of three dimensions.
-  fileprivate func product3(_ other: DeviceTensor) throws -> DeviceTensor {
+  func product3(_ other: DeviceTensor) throws -> DeviceTensor {
     let result = try DeviceTensor.empty([shape[0], shape[1], other.shape[2]], form, library)
     try result.becomeProduct(self, other)
     return result

@@ -72,7 +72,7 @@ extension DeviceRun {
       dX.sumOfRows(by: numbers, count: weights.layout.slots[parameter.id].shape[0]))
   }
 
-  fileprivate var lookedUp: DeviceTables {
+  fileprivate var lookedUp: any LookedUpRows {
     guard let tables else { preconditionFailure("a batch without its tables") }
     return tables
   }

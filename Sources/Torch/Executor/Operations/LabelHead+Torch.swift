@@ -4,7 +4,21 @@ extension LabelHead: TorchOperation {
   /// Logits of a chunk of rows.
   private static let chunk = 1 << 26
 
-  package func forward(_ r: DeviceRun) throws {}
+  /// Where nothing is trained: log-probabilities, chunk by chunk.
+  package func forward(_ r: DeviceRun) throws {
+    if isTraining { return }
+    let x = try r.factor(r.value(input))
+    let W = try r.weights.factor(weight).transposed()
+    let rows = max(1, Self.chunk / V)
+    var parts: [DeviceTensor] = []
+    for first in stride(from: 0, to: r.batch.positions.count, by: rows) {
+      let range = first..<min(first + rows, r.batch.positions.count)
+      let p = try x.part(range).product(W).cast(to: .float32).logSoftmax()
+      let labels = r.givesAllLabels ? nil : try r.batch.labels[labelColumn].part(range)
+      parts.append(try labels.map { try p.labelLosses($0).losses } ?? p)
+    }
+    r.result = parts.count == 1 ? parts[0] : try .joined(parts, along: 0)
+  }
 
   /// Losses and gradients together, chunk by chunk: so the logits of all rows never exist at once.
   package func backward(_ r: DeviceRun) throws {
