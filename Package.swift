@@ -105,7 +105,10 @@ let package = Package(
     // MARK: Experiments
     library(
       "Planning",
-      ["Contracts", "Support", "Grammar", "Tokenization", "NGrams", "Models", "Kernels", "Torch"]),
+      [
+        "Contracts", "Engine", "Support", "Grammar", "Tokenization", "NGrams", "Models", "Kernels",
+        "Torch",
+      ]),
     library("Provenance", ["Support", "Shards", "Stores"]),
     .target(
       name: "Reporting",

@@ -6,11 +6,14 @@ package enum Calibration {
   /// Rates of one thread of this machine. Each width is measured once, when it is first asked for.
   package static func rates() -> Rates {
     let measured = Measurements()
-    return Rates { rows, width, precision in
+    var rates = Rates { rows, width, precision in
       // Rates level off: more rows than this tell nothing new and cost time.
       measured.rate(
         Shape(rows: max(16, min(rows, 512)), width: max(1, min(width, 1024)), precision: precision))
     }
+    let trials = DeviceTrials()
+    rates.device = { try trials.seconds($0) }
+    return rates
   }
 
   private struct Shape: Hashable {

@@ -10,22 +10,33 @@ package struct Cost: Sendable, Equatable {
   package var memoryBytes = 0.0
   package var diskBytes = 0.0
   package var seconds = 0.0
+  /// Of a device, which stages that run side by side share, and its memory.
+  package var deviceSeconds = 0.0
+  package var deviceBytes = 0.0
 
   package init(
-    flops: Double = 0, memoryBytes: Double = 0, diskBytes: Double = 0, seconds: Double = 0
+    flops: Double = 0, memoryBytes: Double = 0, diskBytes: Double = 0, seconds: Double = 0,
+    deviceSeconds: Double = 0, deviceBytes: Double = 0
   ) {
     self.flops = flops
     self.memoryBytes = memoryBytes
     self.diskBytes = diskBytes
     self.seconds = seconds
+    self.deviceSeconds = deviceSeconds
+    self.deviceBytes = deviceBytes
   }
 
   /// Sums flops, disk and seconds; memory is the larger of both, since it is given back.
   package static func + (a: Cost, b: Cost) -> Cost {
     Cost(
       flops: a.flops + b.flops, memoryBytes: max(a.memoryBytes, b.memoryBytes),
-      diskBytes: a.diskBytes + b.diskBytes, seconds: a.seconds + b.seconds)
+      diskBytes: a.diskBytes + b.diskBytes, seconds: a.seconds + b.seconds,
+      deviceSeconds: a.deviceSeconds + b.deviceSeconds,
+      deviceBytes: max(a.deviceBytes, b.deviceBytes))
   }
+
+  /// With so many threads at work on seconds that can be divided among them.
+  package func seconds(threads: Int) -> Double { seconds / Double(threads) + deviceSeconds }
 }
 
 /// How fast one thread of this machine is: matrix products as calibrated just now, the other stages
@@ -65,6 +76,9 @@ package struct Rates: Sendable {
   package var mapText = 10e6
   /// Seconds to start a process and to open and close its files.
   package var startSeconds = 0.05
+  /// Seconds that a device takes; nil, or a nil answer, where there is none to ask: then costs are as if
+  /// this machine's CPU did the work.
+  package var device: (@Sendable (DeviceWork) throws -> Double?)?
 
   package init(product: @escaping @Sendable (_ rows: Int, _ width: Int, Precision) -> Double) {
     self.product = product
@@ -77,6 +91,8 @@ package struct CostModel {
   package static let processBytes = 34e6
   /// Rows of C that the gradients of the block at work take for each position.
   private static let gradientRows = 8
+  /// Of logits, their probabilities and gradients, that a device holds of a chunk of rows.
+  private static let logitBytes = 12 * Double(1 << 26)
 
   package let graph: StageGraph
   package let rates: Rates
@@ -129,23 +145,59 @@ package struct CostModel {
   /// `dataBytes`, lies in memory.
   func training(
     _ size: RunSize, _ model: ModelConfiguration, _ training: TrainParameters.Training,
-    dataBytes: Double
-  ) -> Cost {
+    dataBytes: Double, tables: TableMoments? = nil
+  ) throws -> Cost {
     let lanes = Double(training.lanes)
     let stepRows = size.rows / Double(size.steps)
     let laneRows = stepRows / lanes
     let weights = 4 * Double(model.denseParameterCount)
+    let length = size.rows / Double(size.units)
+    let activations = Double(model.activationBytes + Self.gradientRows * 4 * model.width)
+    if let device = training.device {
+      let work = DeviceWork(
+        .step(training.precision, tables, lanes: training.lanes), of: model, on: device,
+        rows: stepRows, length: length)
+      if let seconds = try rates.device?(work) {
+        return Cost(
+          flops: size.trainingFlops, memoryBytes: Self.processBytes + 3 * weights + dataBytes,
+          diskBytes: Double(size.snapshots + 3) * weights, seconds: rates.startSeconds,
+          deviceSeconds: Double(size.steps) * seconds,
+          deviceBytes: 4.5 * weights + activations * stepRows + Self.logitBytes)
+      }
+    }
     let workers = min(Double(threads), lanes)
     let memory =
       Self.processBytes + weights * (3 + workers * (log2(lanes) + 1))
-      + Double(model.activationBytes + Self.gradientRows * 4 * model.width) * laneRows * workers
+      + activations * laneRows * workers
       + dataBytes
     let step = rates.stepSeconds(
-      model, rows: stepRows, length: size.rows / Double(size.units), lanes: training.lanes,
+      model, rows: stepRows, length: length, lanes: training.lanes,
       precision: training.precision)
     return Cost(
       flops: size.trainingFlops, memoryBytes: memory,
       diskBytes: Double(size.snapshots + 3) * weights,
       seconds: rates.startSeconds + Double(size.steps) * step)
+  }
+
+  /// What a device takes to score rows and to generate `batch` sentences side by side; nil where there is
+  /// none to ask.
+  func deviceCost(
+    of model: ModelConfiguration, on device: TorchDevice, scored: Double, generated: Double,
+    batch: Int, length: Double
+  ) throws -> Cost? {
+    let passRows = Double(max(batch, 1024))
+    let work = DeviceWork(
+      .score, of: model.scored, on: device, rows: min(scored, passRows), length: length)
+    guard let pass = try rates.device?(work) else { return nil }
+    var seconds = pass * scored / Double(work.rows)
+    if generated > 0 {
+      let step = DeviceWork(
+        .generate, of: model.scored, on: device, rows: Double(batch), length: length)
+      seconds += try (rates.device?(step) ?? 0) * generated / Double(batch)
+    }
+    return Cost(
+      deviceSeconds: seconds,
+      deviceBytes: 4 * Double(model.denseParameterCount) + Self.logitBytes / 3
+        + Double(model.cacheBytes) * max(passRows, Double(batch) * Double(model.context)))
   }
 }

@@ -44,7 +44,7 @@ extension GrammarPath {
       return model.streaming(
         elements: rows, rate: model.rates.map, bytesPerElement: Self.bytesPerMapColumn * columns)
     case .train:
-      return model.training(
+      return try model.training(
         try size(of: node.run, in: model), own.model, own.train.training,
         dataBytes: rows * columns + documents * 8)
     case .evaluate: return try evaluation(node, in: model)
@@ -75,14 +75,27 @@ extension GrammarPath {
         + Double(own.evaluate.finalSamples))
     let sought =
       own.searchesUnseen ? Double(own.sample.documents) * own.grammar.meanCharacters : 0
-    return Cost(
+    var cost = Cost(
       flops: (scored + generated) * size.forwardFlopsPerRow,
       memoryBytes: 4 * Double(size.parameters)
         + Double(own.model.cacheBytes) * perSentence * Double(batch) + CostModel.processBytes,
       diskBytes: heldout * 12 + generated * 0.4,
-      seconds: model.rates.startSeconds + Self.secondsPerSoughtSymbol * sought
-        + model.rates.evaluationSeconds(
-          own.model, scored: scored, generated: generated, batch: batch, length: perSentence))
+      seconds: model.rates.startSeconds + Self.secondsPerSoughtSymbol * sought)
+    guard
+      let device = try own.evaluate.device.flatMap({
+        try model.deviceCost(
+          of: own.model, on: $0, scored: scored, generated: generated, batch: batch,
+          length: perSentence)
+      })
+    else {
+      cost.seconds += model.rates.evaluationSeconds(
+        own.model, scored: scored, generated: generated, batch: batch, length: perSentence)
+      return cost
+    }
+    cost.seconds +=
+      generated * model.rates.drawSeconds
+      + (scored + generated) * Double(own.model.labels) * model.rates.labelSeconds
+    return cost + device
   }
 }
 

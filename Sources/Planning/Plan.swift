@@ -32,7 +32,7 @@ package struct Plan {
   /// Nodes in the order in which they should start: report, then runs by falling cost, so that no
   /// long run begins when the others have ended; in a run from its end to its beginning.
   package static func startOrder(of graph: StageGraph, costs: [Cost]) -> [Int] {
-    let seconds = graph.chains.map { $0.model.map { costs[$0.train].seconds } ?? 0 }
+    let seconds = graph.chains.map { $0.model.map { costs[$0.train].seconds(threads: 1) } ?? 0 }
     let runs = graph.chains.indices.sorted { a, b in
       seconds[a] != seconds[b] ? seconds[a] > seconds[b] : a < b
     }
@@ -60,16 +60,35 @@ package struct Plan {
     if stale == 0 {
       text += "Nothing to run: every output is there.\n"
     } else {
-      let seconds = left.seconds / Double(jobs * threads)
+      let seconds = left.seconds(threads: jobs * threads)
+      let device = left.deviceBytes
       text +=
         "To run: \(stale) of \(states.count) stage runs, \(Quantity.flops(left.flops)), "
         + "\(Quantity.bytes(left.diskBytes)) of disk, "
-        + "\(Quantity.bytes(left.memoryBytes * Double(jobs))) of memory, about "
+        + "\(Quantity.bytes(left.memoryBytes * Double(jobs))) of memory, "
+        + (device > 0
+          ? "\(Quantity.bytes(device * Double(jobs))) on the device, "
+            + "\(Quantity.time(left.deviceSeconds)) of it, in all " : "")
+        + "about "
         + "\(Quantity.time(seconds)) with \(jobs) at a time and \(threads) "
         + "thread\(threads == 1 ? "" : "s") each.\n"
       text += "Times are estimates from a calibration of \(Host.cpuModel).\n"
+      if let device = unknownDevice {
+        text +=
+          "No libtorch with \(device) was found: they are as if this machine's CPU did its work.\n"
+      }
     }
     return text
+  }
+
+  /// A device whose work is planned without knowing how fast it is.
+  private var unknownDevice: String? {
+    for (node, cost) in zip(graph.nodes, costs) where cost.deviceSeconds == 0 {
+      let parameters = node.configuration.parameters
+      if case .string(let name)? = parameters["training"]?["device"] { return name }
+      if case .string(let name)? = parameters["device"] { return name }
+    }
+    return nil
   }
 
   private func runTable() throws -> String {
@@ -88,7 +107,7 @@ package struct Plan {
         run.name, Quantity.count(size.parameters) + active, String(size.steps),
         Quantity.count(size.units), String(format: "%.3g", size.epochs),
         Quantity.flops(cost.flops), Quantity.bytes(cost.memoryBytes),
-        Quantity.bytes(cost.diskBytes), Quantity.time(cost.seconds), state(of: chain),
+        Quantity.bytes(cost.diskBytes), Quantity.time(cost.seconds(threads: 1)), state(of: chain),
       ])
     }
     return table.text
@@ -123,7 +142,7 @@ package struct Plan {
         stage.rawValue, String(positions.count),
         String(positions.count { states[$0] == .cached }), String(stale.count),
         stale.isEmpty ? "-" : Quantity.bytes(cost.diskBytes),
-        stale.isEmpty ? "-" : Quantity.time(cost.seconds),
+        stale.isEmpty ? "-" : Quantity.time(cost.seconds(threads: 1)),
         reasons.prefix(2).joined(separator: "; ") + more,
       ])
     }

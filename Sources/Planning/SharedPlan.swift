@@ -31,7 +31,7 @@ package struct SharedPlan {
   package var text: String {
     var table = TextTable(["figure", "stage runs", "to do", "not in those above", "time", "title"])
     for (plan, own) in zip(plans, own) {
-      let seconds = own.reduce(0) { $0 + plan.costs[$1].seconds } / Self.workers(plan)
+      let seconds = own.reduce(0) { $0 + plan.costs[$1].seconds(threads: Self.workers(plan)) }
       table.add([
         plan.graph.experiment.figure, String(plan.states.count),
         String(plan.states.count(where: \.isStale)), String(own.count),
@@ -40,7 +40,7 @@ package struct SharedPlan {
     }
     if stale == 0 { return table.text + "\nNothing to run: every output is there.\n" }
     let seconds = zip(plans, own).reduce(0.0) { sum, part in
-      sum + part.1.reduce(0) { $0 + part.0.costs[$1].seconds } / Self.workers(part.0)
+      sum + part.1.reduce(0) { $0 + part.0.costs[$1].seconds(threads: Self.workers(part.0)) }
     }
     return table.text
       + "\nTo run: \(stale) stage runs, \(Quantity.flops(remaining.flops)), "
@@ -48,5 +48,5 @@ package struct SharedPlan {
       + "Times are estimates from a calibration of \(Host.cpuModel).\n"
   }
 
-  private static func workers(_ plan: Plan) -> Double { Double(plan.jobs * plan.threads) }
+  private static func workers(_ plan: Plan) -> Int { plan.jobs * plan.threads }
 }

@@ -102,9 +102,10 @@ extension TextPath {
     let part = own.trainingPart
     let size = try size(of: node.run, in: model)
     let columns = Double(own.map.order + 1)
-    var cost = model.training(
+    var cost = try model.training(
       size, own.model, own.train.training,
-      dataBytes: 4 * part.tokens * columns + part.documents * 8)
+      dataBytes: 4 * part.tokens * columns + part.documents * 8,
+      tables: own.train.optimizer.tables?.moments)
     if let input = own.model.overEncoding, let tables = own.train.optimizer.tables {
       // Of tables no gradient is ever held: the rows of a batch are staged with their gradients.
       let states = Double(input.bytes(moments: tables.moments))
@@ -113,6 +114,11 @@ extension TextPath {
         positions * Double(20 * input.columns + 28 * input.layout.embedders.count)
       cost.memoryBytes += states + staged + 20 * Double(size.steps)
       cost.diskBytes += Double(size.snapshots) * Double(input.bytes(moments: nil)) + states
+      if cost.deviceSeconds > 0 {
+        // The steps that were measured had their tables, which lie there.
+        cost.deviceBytes += states + staged
+        return cost
+      }
       cost.seconds +=
         Double(size.steps)
         * model.rates.tableSeconds(input, rows: positions, steps: size.steps)
@@ -153,14 +159,21 @@ extension TextPath {
       rows(upTo: own.evaluate.finalPositions)
       + (own.evaluate.onlyLast
         ? 0 : Double(size.snapshots - 1) * rows(upTo: own.evaluate.positions))
-    let batch = own.evaluate.batchPositions
-    return Cost(
+    let (batch, length) = (own.evaluate.batchPositions, size.rows / Double(size.units))
+    let cost = Cost(
       flops: scored * size.forwardFlopsPerRow,
       memoryBytes: 4 * Double(size.parameters) + CostModel.processBytes
         + Double(own.model.cacheBytes) * Double(batch) * Double(model.threads), diskBytes: 10e3,
-      seconds: model.rates.startSeconds
-        + model.rates.scoringSeconds(
-          own.model, rows: scored, batch: batch, length: size.rows / Double(size.units)))
+      seconds: model.rates.startSeconds)
+    let device = try own.evaluate.device.flatMap {
+      try model.deviceCost(
+        of: own.model, on: $0, scored: scored, generated: 0, batch: batch, length: length)
+    }
+    return cost
+      + (device
+        ?? Cost(
+          seconds: model.rates.scoringSeconds(
+            own.model, rows: scored, batch: batch, length: length)))
   }
 }
 
