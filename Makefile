@@ -30,7 +30,7 @@ JOBS ?=## stages at a time (default: as the preset says; `make -jN` does the sam
 PRECISION ?=## of the matrix products in training: float32, bfloat16 (default: as the preset says)
 DEVICE ?=## what makes the steps of training and the scores: cpu, torch-cpu, cuda (docs/GPU.md; default: as the preset says)
 THREADS ?=## threads of each stage (default: the cores divided among the jobs)
-RANKS ?=## processes that share each training, a power of two (docs/CLUSTER.md; default: one)
+RANKS ?=## processes that share each training and evaluation, a power of two (docs/CLUSTER.md; default: one)
 MPIRUN ?= mpirun## what starts them: mpirun of Open MPI or of MPICH
 export MPIRUN
 LAUNCH ?=## put before the commands of training and evaluation instead, for example "srun -n 16"
@@ -59,7 +59,7 @@ STAGES := sample vocabulary tokenize discover map count import train materialize
 # Those that LAUNCH is for: the others have nothing to gain from other machines.
 LAUNCHED := train materialize evaluate downstream
 # Those that several processes can share; of the others one works.
-RANKED := train
+RANKED := train evaluate
 CORES := $(shell nproc)
 VARIABLES = PRESET PRECISION DEVICE FIGURE FROM STAGE RUN JOBS THREADS RANKS MPIRUN LAUNCH ARCH $(TOKENIZER_VARIABLES) \
   $(BENCH_VARIABLES) $(RANK_VARIABLES) $(EXCHANGE_VARIABLES) $(RELIABILITY_VARIABLES) $(INSTALL_VARIABLES)

@@ -107,7 +107,7 @@ let package = Package(
       "Planning",
       [
         "Contracts", "Engine", "Support", "Grammar", "Tokenization", "NGrams", "Models", "Kernels",
-        "Torch",
+        "Parallel", "Torch",
       ]),
     library("Provenance", ["Support", "Shards", "Stores"]),
     .target(

@@ -1,6 +1,7 @@
 import Checkpoints
 import Engine
 import Models
+import Parallel
 import Support
 import Torch
 
@@ -89,5 +90,15 @@ private final class DeviceSession: LabelSession {
     }
     let result = try decoding.step(inputs: inputs, tables: rows.count)
     logProbabilities.replaceSubrange(0..<result.count, with: result)
+  }
+}
+
+extension TorchDevice {
+  /// - Throws: `UserError` where several ranks would share it.
+  func require(oneOf ranks: any Communicator, _ source: String) throws {
+    guard ranks.size > 1 else { return }
+    throw UserError(
+      "\(source): parameters.device \(rawValue)", expected: "one process",
+      found: "\(ranks.size) ranks", remedy: "Start one, or set evaluation.device to cpu.")
   }
 }

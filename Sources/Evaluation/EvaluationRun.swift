@@ -100,10 +100,15 @@ package struct EvaluationRun {
 
   /// Scores all snapshots, writes the shards and last the index into `output`.
   ///
-  /// - Parameter progress: called after each snapshot.
+  /// - Parameters:
+  ///   - ranks: those that share the sentences, each with its threads; rank 0 alone judges and writes.
+  ///   - progress: called after each snapshot, by rank 0.
+  /// - Returns: the scores on rank 0.
   package func write(
-    to output: String, threads: Int, progress: (SnapshotScores) -> Void
+    to output: String, threads: Int, ranks: any Communicator = LocalCommunicator(),
+    progress: (SnapshotScores) -> Void
   ) throws -> [SnapshotScores] {
+    try parameters.device?.require(oneOf: ranks, configuration.source)
     let pool = WorkerPool(threads: threads)
     // A device is used by one worker: which sentences run together decides its bits.
     let scorers = parameters.device == nil ? pool : WorkerPool(threads: 1)
@@ -137,14 +142,19 @@ package struct EvaluationRun {
       try model.load(run.path(of: snapshot))
       let isLast = position == run.snapshots.count - 1
       let compared = try scoreAll(
-        heldOut, truth: truth, variant: variant, sessions: sessions, pool: scorers)
+        heldOut, truth: truth, variant: variant, sessions: sessions, pool: scorers, ranks: ranks)
       let count = isLast ? parameters.finalSamples : parameters.samples
-      let (generated, drafts) =
-        if let drafting {
-          try self.drafted(count, drafting, pool, model)
-        } else {
-          (try self.generated(count, .label, sessions, scorers, model), nil as DraftCounts?)
-        }
+      var (generated, drafts) = (nil as [GeneratedSentence]?, nil as DraftCounts?)
+      if let drafting {
+        // Proposals are counted by the worker: one rank makes them all.
+        if ranks.decides { (generated, drafts) = try drafted(count, drafting, pool, model) }
+      } else {
+        generated = try self.generated(count, .label, sessions, scorers, model, ranks)
+      }
+      let joint =
+        isLast && variant.isJoint
+        ? try self.generated(count, .token, sessions, scorers, model, ranks) : nil
+      guard let compared, let generated else { continue }
       let isCorrect = judge(generated, grammar: grammar, pool: pool)
       var marginal: Accuracy?
       var unseen: UnseenScores?
@@ -156,10 +166,8 @@ package struct EvaluationRun {
             isUnseen: try trained.areUnseen(generated.map(\.symbols) + sentences.map(\.symbols)))
         }
         try files.write(samples: generated, isCorrect: isCorrect)
-        if variant.isJoint {
-          let sentences = try self.generated(count, .token, sessions, scorers, model)
-          marginal = Accuracy(
-            sentences, isCorrect: judge(sentences, grammar: grammar, pool: pool))
+        if let joint {
+          marginal = Accuracy(joint, isCorrect: judge(joint, grammar: grammar, pool: pool))
         }
       }
       let score = SnapshotScores(
@@ -169,6 +177,7 @@ package struct EvaluationRun {
       scores.append(score)
       progress(score)
     }
+    guard ranks.decides else { return [] }
     try files.write(logP: truth.logP, scores: scores)
     try files.finish(
       metadata: EvaluationReport(run: run, variant: variant, scores: scores, limits: limits(model))
@@ -191,10 +200,10 @@ package struct EvaluationRun {
 
   private func generated(
     _ count: Int, _ draw: Draw, _ sessions: WorkerSessions, _ pool: WorkerPool,
-    _ model: any LabelModel
-  ) throws -> [GeneratedSentence] {
+    _ model: any LabelModel, _ ranks: any Communicator
+  ) throws -> [GeneratedSentence]? {
     try generateAll(
       count, batch: parameters.batch, seed: parameters.seed, variant: variant, sessions: sessions,
-      limits: limits(model), draw: draw, pool: pool)
+      limits: limits(model), draw: draw, pool: pool, ranks: ranks)
   }
 }

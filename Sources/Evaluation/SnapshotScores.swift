@@ -82,11 +82,15 @@ package struct WorkerSessions: @unchecked Sendable {
 }
 
 /// Generates sentences 0..<count, `batch` side by side on each worker; a worker takes the next one
-/// as one of its own ends. Sentence i is the same whoever generates it and beside whom.
+/// as one of its own ends. Sentence i is the same whoever generates it and beside whom; of R ranks that is
+/// rank i mod R.
+///
+/// - Returns: the sentences on rank 0, nil on the others.
 package func generateAll(
   _ count: Int, batch: Int, seed: UInt64, variant: Variant, sessions: WorkerSessions,
-  limits: GenerationLimits, draw: Draw, pool: WorkerPool
-) throws -> [GeneratedSentence] {
+  limits: GenerationLimits, draw: Draw, pool: WorkerPool,
+  ranks: any Communicator = LocalCommunicator()
+) throws -> [GeneratedSentence]? {
   let results = Mutex([GeneratedSentence?](repeating: nil, count: count))
   let upcoming = Atomic<Int>(0)
   let generation = Generation(seed: seed, variant: variant, limits: limits, draw: draw)
@@ -94,11 +98,36 @@ package func generateAll(
     try generation.run(
       sessions[worker], batch: batch,
       next: {
-        let index = upcoming.wrappingAdd(1, ordering: .relaxed).oldValue
+        let own = upcoming.wrappingAdd(1, ordering: .relaxed).oldValue
+        let index = own * ranks.size + ranks.rank
         return index < count ? index : nil
       }, deliver: { index, sentence in results.withLock { $0[index] = sentence } })
   }
-  return results.withLock { $0.compactMap { $0 } }
+  let own = results.withLock { $0.compactMap { $0 } }
+  if ranks.size == 1 { return own }
+  let all = try ranks.gather(own.flatMap(\.bytes))
+  if !ranks.decides { return nil }
+  var rests = all.map { $0[...] }
+  return (0..<count).map { GeneratedSentence(taking: &rests[$0 % ranks.size]) }
+}
+
+/// As ranks send them: the ending, the number of symbols in four bytes, the symbols.
+extension GeneratedSentence {
+  fileprivate var bytes: [UInt8] {
+    let count = symbols.count
+    return [ending.rawValue] + (0..<4).map { UInt8(truncatingIfNeeded: count >> (8 * $0)) }
+      + symbols
+  }
+
+  fileprivate init(taking rest: inout ArraySlice<UInt8>) {
+    let header = Array(rest.prefix(5))
+    let count = (0..<4).reduce(0) { $0 | Int(header[1 + $1]) << (8 * $1) }
+    guard let ending = Ending(rawValue: header[0]) else {
+      preconditionFailure("a rank sends sentences with endings")
+    }
+    self.init(symbols: Array(rest.dropFirst(5).prefix(count)), ending: ending)
+    rest = rest.dropFirst(5 + count)
+  }
 }
 
 /// Which of the sentences are right: complete, and in the language of the grammar.
@@ -118,19 +147,37 @@ package func judge(
   return results.withLock { $0.flatMap { $0 } }
 }
 
-/// Scores held-out sentences in parallel over groups.
+/// Scores held-out sentences in parallel over groups; of R ranks rank i mod R scores group i.
+///
+/// - Returns: the scores on rank 0, nil on the others.
 package func scoreAll(
-  _ heldOut: HeldOut, truth: Truth, variant: Variant, sessions: WorkerSessions, pool: WorkerPool
-) throws -> HeldOutScores {
-  let results = Mutex([GroupScore?](repeating: nil, count: heldOut.groups.count))
-  try pool.forEach(0..<heldOut.groups.count) { worker, task in
+  _ heldOut: HeldOut, truth: Truth, variant: Variant, sessions: WorkerSessions, pool: WorkerPool,
+  ranks: any Communicator = LocalCommunicator()
+) throws -> HeldOutScores? {
+  let own = Array(stride(from: ranks.rank, to: heldOut.groups.count, by: ranks.size))
+  let results = Mutex([GroupScore?](repeating: nil, count: own.count))
+  try pool.forEach(0..<own.count) { worker, task in
     var logProbabilities: [Float] = []
-    let score = try heldOut.groups[task].score(
+    let score = try heldOut.groups[own[task]].score(
       variant: variant, session: sessions[worker], targets: truth.targets,
       logProbabilities: &logProbabilities)
     results.withLock { $0[task] = score }
   }
-  let all = results.withLock { $0.compactMap { $0 } }
+  // Both counts, then the numbers.
+  let sent = results.withLock { $0.compactMap { $0 } }.flatMap { score in
+    [Double(score.logQ.count), Double(score.divergence.count)] + score.logQ + score.divergence
+  }
+  let come = try ranks.gather(sent)
+  if !ranks.decides { return nil }
+  var rests = come.map { $0[...] }
+  let all = heldOut.groups.indices.map { group -> GroupScore in
+    func take(_ count: Int) -> [Double] {
+      defer { rests[group % ranks.size] = rests[group % ranks.size].dropFirst(count) }
+      return Array(rests[group % ranks.size].prefix(count))
+    }
+    let counts = take(2).map { Int($0) }
+    return GroupScore(logQ: take(counts[0]), divergence: take(counts[1]))
+  }
   return HeldOutScores(
     logP: truth.logP, logQ: all.flatMap(\.logQ), divergence: all.flatMap(\.divergence),
     characters: heldOut.characters)

@@ -2,6 +2,7 @@ import Checkpoints
 import Contracts
 import Models
 import NGrams
+import Parallel
 import Shards
 import Stores
 import Support
@@ -75,10 +76,15 @@ package struct TextEvaluationRun {
 
   /// Scores the snapshots, writes the shards and last the index into `output`.
   ///
-  /// - Parameter progress: called after each snapshot that was scored.
+  /// - Parameters:
+  ///   - ranks: those that share the lanes, each with its threads; rank 0 alone writes.
+  ///   - progress: called after each snapshot that was scored, by rank 0.
+  /// - Returns: the scores on rank 0.
   package func write(
-    to output: String, threads: Int, progress: (TextSnapshotScores) -> Void
+    to output: String, threads: Int, ranks: any Communicator = LocalCommunicator(),
+    progress: (TextSnapshotScores) -> Void
   ) throws -> [TextSnapshotScores] {
+    try parameters.device?.require(oneOf: ranks, configuration.source)
     let laneCapacity = max(parameters.batchPositions, model.context)
     let (weights, scoring) = try scorer(laneCapacity: laneCapacity, threads: threads)
     var scores: [TextSnapshotScores] = []
@@ -90,17 +96,19 @@ package struct TextEvaluationRun {
       try run.verify(snapshot)
       try weights.load(run.path(of: snapshot))
       let engine = try scoring()
-      let found = try sets.map { set in
+      let found = try sets.compactMap { set -> (String, TextScores)? in
         let windows = try set.windows(
           context: model.context, stride: parameters.stride, positions: positions)
         let logQ = try set.logQ(
           windows, engine: engine, batchPositions: parameters.batchPositions,
-          lanesAtATime: 4 * threads, check: Interruption.check)
-        return (set.name, set.scores(windows, logQ: logQ))
+          lanesAtATime: 4 * threads, ranks: ranks, check: Interruption.check)
+        return logQ.map { (set.name, set.scores(windows, logQ: $0)) }
       }
+      guard ranks.decides else { continue }
       scores.append(TextSnapshotScores(snapshot: snapshot, sets: found))
       progress(scores[scores.count - 1])
     }
+    guard ranks.decides else { return [] }
     var files = ScoreSets(output: output, configuration: configuration)
     for (i, set) in sets.enumerated() {
       try files.write(scores.map { $0.sets[i].scores }, of: set)

@@ -2,6 +2,7 @@ import Contracts
 import Engine
 import NGrams
 import Shards
+import Parallel
 import Support
 
 /// A map set that a model of text is scored on.
@@ -104,14 +105,17 @@ package struct TextSet: Sendable {
   /// log Q of the scored rows of each window, in nats, summed in order of rows in Double.
   ///
   /// Windows are packed side by side into lanes of at most `batchPositions` rows, in order, whatever
-  /// the threads; attention stays within a window.
+  /// the threads; attention stays within a window. Of R ranks rank i mod R scores lane i.
+  ///
+  /// - Returns: all on rank 0, nil on the others.
   package func logQ(
     _ windows: [TextWindow], engine: some LaneScoring, batchPositions: Int, lanesAtATime: Int,
-    check: () throws -> Void = {}
-  ) throws -> [Double] {
-    let groups = TextWindow.pack(windows, rows: batchPositions)
+    ranks: any Communicator = LocalCommunicator(), check: () throws -> Void = {}
+  ) throws -> [Double]? {
+    let all = TextWindow.pack(windows, rows: batchPositions)
+    let groups = stride(from: ranks.rank, to: all.count, by: ranks.size).map { all[$0] }
     var result: [Double] = []
-    result.reserveCapacity(windows.count)
+    result.reserveCapacity(windows.count / ranks.size)
     var next = 0
     while next < groups.count {
       try check()
@@ -127,7 +131,14 @@ package struct TextSet: Sendable {
       }
       next += part.count
     }
-    return result
+    let come = try ranks.gather(result)
+    if !ranks.decides { return nil }
+    var rests = come.map { $0[...] }
+    return all.indices.flatMap { lane -> [Double] in
+      let count = all[lane].count
+      defer { rests[lane % ranks.size] = rests[lane % ranks.size].dropFirst(count) }
+      return Array(rests[lane % ranks.size].prefix(count))
+    }
   }
 
   /// log Q of the scored rows of each window, in nats, by a model of n-grams that sees what a

@@ -138,6 +138,19 @@ extension Communicator {
     }
   }
 
+  /// What each rank gives, by rank, on rank 0; nothing on the others.
+  package func gather<Element: BitwiseCopyable>(_ own: [Element]) throws -> [[Element]] {
+    if size == 1 { return [own] }
+    let (come, counts) = try exchange(
+      own, counts: (0..<size).map { $0 == 0 ? own.count : 0 })
+    if !decides { return [] }
+    var rest = come[...]
+    return counts.map { count in
+      defer { rest = rest.dropFirst(count) }
+      return Array(rest.prefix(count))
+    }
+  }
+
   /// The least of the numbers that the ranks give, on every rank.
   package func least(_ value: Int) throws -> Int {
     try exchange(Array(repeating: value, count: size), counts: Array(repeating: 1, count: size))

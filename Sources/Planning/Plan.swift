@@ -73,12 +73,42 @@ package struct Plan {
         + "\(Quantity.time(seconds)) with \(jobs) at a time and \(threads) "
         + "thread\(threads == 1 ? "" : "s") each.\n"
       text += "Times are estimates from a calibration of \(Host.cpuModel).\n"
+      text += try slowPrecision ?? ""
       if let device = unknownDevice {
         text +=
           "No libtorch with \(device) was found: they are as if this machine's CPU did its work.\n"
       }
     }
     return text
+  }
+
+  /// Rows and share by which products in bfloat16 must be slower to be worth a word.
+  private static let comparedRows = 512
+  private static let slowness = 1.05
+
+  /// What is said of a precision that is slower here than the usual one.
+  private var slowPrecision: String? {
+    get throws {
+      let widths = try graph.chains.compactMap(\.model).compactMap { chain -> Int? in
+        let train = try TrainParameters(graph.nodes[chain.train].configuration)
+        guard train.training.precision == .bfloat16, train.training.device == nil else {
+          return nil
+        }
+        guard case .integer(let width)? = train.model["width"] else { return nil }
+        return width
+      }
+      let ratios = Set(widths).map { width in
+        (
+          width,
+          model.rates.product(Self.comparedRows, width, .float32)
+            / model.rates.product(Self.comparedRows, width, .bfloat16)
+        )
+      }
+      guard let worst = ratios.max(by: { $0.1 < $1.1 }), worst.1 > Self.slowness else { return nil }
+      return String(
+        format: "Products in bfloat16 take %.1f times as long as in float32 here, at width %ld: "
+          + "PRECISION=float32 is faster.\n", worst.1, worst.0)
+    }
   }
 
   /// A device whose work is planned without knowing how fast it is.

@@ -21,14 +21,16 @@ struct Scaling: ParsableCommand {
 
   func run() throws {
     try BLAS.configure()
-    let rates = Calibration.rates()
+    var rates: [Int: Rates] = [:]
     var points: [ScalingBench.Point] = []
     for (varied, workload, threads) in try ScalingBench.curves(
       threads: threads, precision: precision)
     {
+      let own = rates[threads] ?? Calibration.rates(threads: threads)
+      rates[threads] = own
       points.append(
         try ScalingBench.measure(
-          varied, workload, threads: threads, rates: rates, seconds: seconds))
+          varied, workload, threads: threads, rates: own, seconds: seconds))
       let rows = ScalingBench.csv(points)
       if points.count == 1 { try tell(rows[0].joined(separator: ",")) }
       try tell(rows[points.count].joined(separator: ","))

@@ -23,27 +23,34 @@ struct Evaluate: Command {
       errors, on every map set among the inputs beside run. Every token is scored once, behind at \
       least context − stride others; parameters stride, batchPositions, positions, finalPositions, \
       onlyLast. With the output of ott-materialize as input store, rows of f-grams are read from it.
+
+      Processes that mpirun or srun has started share the sentences; no byte depends on how many.
       """,
     version: versionText("ott-evaluate", stage: Stage.evaluate.version))
 
   @OptionGroup var options: StageOptions
+  @OptionGroup var ranks: RankOptions
 
   func run() throws {
     try BLAS.configure()
-    try runStage(
-      .evaluate, options: options,
-      libraries: BLAS.libraries.merging(["zstd": Zstd.version]) { blas, _ in blas }
-    ) { context in
-      let count =
-        switch try EvaluateParameters(context.configuration) {
-        case .grammar(let parameters): try scoreGrammar(context, parameters)
-        case .text(let parameters): try scoreText(context, parameters)
-        }
-      context.evidence["secondsPerSnapshot"] = .double(
-        context.evidence.wallSeconds / Double(count))
-      context.say(
-        "evaluated \(count) snapshots in \(context.evidence.wallSeconds.rounded(to: 2)) s")
+    let libraries = BLAS.libraries.merging(["zstd": Zstd.version]) { blas, _ in blas }
+    try Self.withRanks(ranks) { ranks in
+      try runStage(
+        .evaluate, options: options, libraries: libraries, ranks: ranks, body: evaluate)
     }
+  }
+
+  private func evaluate(_ context: StageContext) throws {
+    let count =
+      switch try EvaluateParameters(context.configuration) {
+      case .grammar(let parameters): try scoreGrammar(context, parameters)
+      case .text(let parameters): try scoreText(context, parameters)
+      }
+    guard context.ranks.decides else { return }
+    context.evidence["secondsPerSnapshot"] = .double(
+      context.evidence.wallSeconds / Double(count))
+    context.say(
+      "evaluated \(count) snapshots in \(context.evidence.wallSeconds.rounded(to: 2)) s")
   }
 
   /// What computes the scores, where that is no CPU: its library decides bits.
@@ -57,7 +64,9 @@ struct Evaluate: Command {
   ) throws -> Int {
     let evaluation = try EvaluationRun(context.configuration, parameters)
     try say(parameters.device, in: context)
-    let scores = try evaluation.write(to: context.output, threads: context.threads) { score in
+    let scores = try evaluation.write(
+      to: context.output, threads: context.threads, ranks: context.ranks
+    ) { score in
       context.say(
         "step \(score.snapshot.step): accuracy \(score.accuracy.share.rounded(to: 4)),"
           + " \(score.heldOut.loss.ratio.rounded(to: 5)) nats per character,"
@@ -74,7 +83,9 @@ struct Evaluate: Command {
     let evaluation = try TextEvaluationRun(
       context.configuration, parameters, threads: context.threads)
     try say(parameters.device, in: context)
-    let scores = try evaluation.write(to: context.output, threads: context.threads) { score in
+    let scores = try evaluation.write(
+      to: context.output, threads: context.threads, ranks: context.ranks
+    ) { score in
       for (name, scores) in score.sets {
         context.say(
           "step \(score.snapshot.step), \(name): \(scores.tokens) tokens,"

@@ -44,7 +44,7 @@ struct Show: ParsableCommand {
   }
 
   func run() throws {
-    let plan = try Plan(options.graph(), rates: Calibration.rates(), cores: threads)
+    let plan = try Plan(options.graph(), rates: Calibration.rates(threads: threads), cores: threads)
     try StandardOutput.write(try plan.text())
     try StandardOutput.write(PublishedVerdicts.advice(plan.graph.experiment))
   }
@@ -69,7 +69,7 @@ struct Together: ParsableCommand {
   }
 
   func run() throws {
-    let rates = Calibration.rates()
+    let rates = Calibration.rates(threads: threads)
     let plans = try figures.map {
       try Plan(
         StageGraph(Experiment(figure: $0, preset: preset)), rates: rates, cores: threads)

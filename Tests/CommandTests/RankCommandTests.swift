@@ -107,6 +107,43 @@ struct RankCommandTests {
     }
   }
 
+  /// Any number of ranks shares an evaluation, of which rank 0 tells and writes.
+  @Test func evaluationsAreShared() throws {
+    let data = try runs.map()
+    let config = try runs.write(
+      RankStages.configuration("olmo2", overEncoding: true, epochs: 1), data, name: "trained")
+    let run = try runs.alone(config, output: "trained")
+    #expect(run.status == 0, "\(run.all)")
+    let path = "\(runs.directory)/trained"
+    let evaluate: ConfigValue = [
+      "stage": "evaluate", "version": 1,
+      "parameters": [
+        "kind": "text", "stride": 8, "batchPositions": 100, "positions": 0, "finalPositions": 0,
+        "onlyLast": false,
+      ],
+      "inputs": [
+        "run": ["id": .string(try StageIndex(directory: path).id), "path": .string(path)],
+        "heldout": ["id": .string(data.id), "path": .string(data.path)],
+      ],
+    ]
+    let file = "\(runs.directory)/evaluate.json"
+    try AtomicFile.write(evaluate.prettyJSON, to: file)
+    let alone = try runs.alone(program: "ott-evaluate", file, output: "alone")
+    #expect(alone.status == 0, "\(alone.all)")
+    let expected = try runs.identity("alone")
+    for mpi in MPI.installed {
+      for ranks in [2, 3] {
+        let output = "\(mpi.name)-\(ranks)"
+        let shared = try runs.start(
+          mpi, ranks: ranks, program: "ott-evaluate", file, output: output
+        ).wait()
+        #expect(shared.status == 0, "\(shared.all)")
+        #expect(shared.output.components(separatedBy: "evaluated 2 snapshots").count == 2)
+        #expect(try runs.identity(output) == expected, "\(output)")
+      }
+    }
+  }
+
   @Test func theEvidenceNamesTheRanks() throws {
     let config = try runs.write(
       RankStages.configuration("gpt2", epochs: 1), runs.map(), name: "named")

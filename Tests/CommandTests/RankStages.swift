@@ -87,21 +87,23 @@ struct RankStages {
   }
 
   func start(
-    _ mpi: MPI, ranks: Int, threads: Int = 1, _ config: String, output: String,
-    _ more: [String] = [], environment: [String: String] = [:]
+    _ mpi: MPI, ranks: Int, threads: Int = 1, program: String = "ott-train", _ config: String,
+    output: String, _ more: [String] = [], environment: [String: String] = [:]
   ) throws -> Program.Running {
     try Program.start(
       "\(Program.project)/tools/ranks",
       [
-        "\(ranks)", "\(Program.directory)/ott-train", "--config", config, "--output",
+        "\(ranks)", "\(Program.directory)/\(program)", "--config", config, "--output",
         "\(stages.directory)/\(output)", "--threads", "\(threads)",
       ] + more, in: stages.directory,
       environment: ["MPIRUN": mpi.launcher].merging(environment) { $1 })
   }
 
-  func alone(_ config: String, output: String) throws -> Program.Result {
+  func alone(
+    program: String = "ott-train", _ config: String, output: String
+  ) throws -> Program.Result {
     try Program.run(
-      "ott-train",
+      program,
       ["--config", config, "--output", "\(stages.directory)/\(output)", "--threads", "2"])
   }
 

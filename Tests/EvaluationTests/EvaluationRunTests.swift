@@ -86,6 +86,42 @@ import Tokenization
     #expect(snapshot["accurate"] == .integer(correct.reduce(0, +)))
   }
 
+  /// Ranks share the sentences, and rank 0 writes the bytes of one alone.
+  @Test(arguments: [(3, [1], 1), (1, [1], 3)], [2, 3, 5])
+  func ranksChangeNoByte(of kind: (tokenizer: Int, inputs: [Int], output: Int), ranks: Int) throws {
+    let shop = try GrammarWorkshop()
+    defer { shop.remove() }
+    let variant = try variant(kind.tokenizer, kind.inputs, kind.output)
+    let evaluation = try shop.evaluation(
+      shop.writeRun(variant), shop.writeHeldOut(variant))
+    let paths = ["alone", "shared"].map { "\(shop.directory)/\($0)" }
+    for path in paths { try AtomicFile.makeDirectory(path) }
+    _ = try evaluation.write(to: paths[0], threads: 2) { _ in }
+    let scores = try ThreadCommunicator.run(size: ranks) { rank in
+      try evaluation.write(to: paths[1], threads: 1, ranks: rank) { _ in
+        precondition(rank.decides, "rank 0 tells")
+      }.count
+    }
+    #expect(scores == [2] + [Int](repeating: 0, count: ranks - 1))
+    let bytes = try paths.map { try FileBytes.read("\($0)/index.json") }
+    #expect(bytes[0] == bytes[1])
+  }
+
+  @Test func ranksDoNotShareADevice() throws {
+    let shop = try GrammarWorkshop()
+    defer { shop.remove() }
+    let variant = try variant(1, [1], 1)
+    let evaluation = try shop.evaluation(
+      shop.writeRun(variant), shop.writeHeldOut(variant), ["device": "cuda"])
+    let output = shop.directory
+    let error = #expect(throws: UserError.self) {
+      _ = try ThreadCommunicator.run(size: 2) { rank in
+        try evaluation.write(to: output, threads: 1, ranks: rank) { _ in }.count
+      }
+    }
+    #expect(error?.description.contains("expected one process") == true, "\(error as Any)")
+  }
+
   /// Step by step with caches and all at once give the same distributions, and companions do not
   /// change them.
   @Test(arguments: [(1, [1], 1), (3, [1], 1), (1, [1, 2, 3], 1), (1, [3], 3)])
@@ -141,9 +177,11 @@ import Tokenization
     let pool = WorkerPool(threads: 2)
     let sessions = try WorkerSessions(model, threads: 2, rows: 1, sequences: 50)
     func sentences(batch: Int) throws -> [GeneratedSentence] {
-      try generateAll(
-        50, batch: batch, seed: 6, variant: variant, sessions: sessions,
-        limits: GenerationLimits(symbols: 20, positions: model.context), draw: .label, pool: pool)
+      try #require(
+        try generateAll(
+          50, batch: batch, seed: 6, variant: variant, sessions: sessions,
+          limits: GenerationLimits(symbols: 20, positions: model.context), draw: .label,
+          pool: pool))
     }
     let alone = try sentences(batch: 1)
     #expect(Set(alone.map(\.symbols)).count > 10)

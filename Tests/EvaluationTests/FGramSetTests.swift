@@ -79,7 +79,8 @@ import Testing
       store.initialize(seed: 2)
       let windows = try set.windows(context: 16, stride: stride, positions: 0)
       let engine = ScoringEngine(model, parameters: store, laneCapacity: 100, threads: 2)
-      let found = try set.logQ(windows, engine: engine, batchPositions: 100, lanesAtATime: 3)
+      let found = try #require(
+        try set.logQ(windows, engine: engine, batchPositions: 100, lanesAtATime: 3))
       for (window, logQ) in zip(windows, found) {
         let document = Self.documents[window.document]
         let first = window.rows.lowerBound - set.rows.columns.documentOffsets[window.document]

@@ -5,6 +5,7 @@ import Evaluation
 import Foundation
 import Models
 import NGrams
+import Parallel
 import Shards
 import Support
 import Testing
@@ -157,6 +158,26 @@ private struct Workshop {
 }
 
 @Suite struct TextEvaluationTests {
+  /// Ranks share the lanes, of which some may have none.
+  @Test(arguments: [2, 3, 40])
+  func ranksChangeNoByte(ranks: Int) throws {
+    let shop = try Workshop()
+    defer { shop.remove() }
+    let evaluation = try shop.evaluation([
+      "run": shop.writeRun(rows: 50), "heldout": shop.writeMap(seed: 1),
+      "other": shop.writeMap(seed: 2),
+    ])
+    let paths = ["alone", "shared"].map { "\(shop.directory)/\($0)" }
+    for path in paths { try AtomicFile.makeDirectory(path) }
+    _ = try evaluation.write(to: paths[0], threads: 2) { _ in }
+    let scores = try ThreadCommunicator.run(size: ranks) { rank in
+      try evaluation.write(to: paths[1], threads: 1, ranks: rank) { _ in }.count
+    }
+    #expect(scores == [2] + [Int](repeating: 0, count: ranks - 1))
+    let bytes = try paths.map { try FileBytes.read("\($0)/index.json") }
+    #expect(bytes[0] == bytes[1])
+  }
+
   /// A device scores as the CPU does, to rounding, and the same for any threads.
   @Test(
     .enabled(

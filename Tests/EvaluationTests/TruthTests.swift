@@ -157,16 +157,17 @@ private final class Oracle: LabelModel, LabelSession {
     let sessions = try WorkerSessions(oracle, threads: 2, rows: 4096, sequences: 64)
     let heldOut = try HeldOut(
       sentences: held, variant: variant, positionsPerGroup: 50, context: 64)
-    let scores = try scoreAll(
-      heldOut, truth: truth, variant: variant, sessions: sessions, pool: pool)
+    let scores = try #require(
+      try scoreAll(heldOut, truth: truth, variant: variant, sessions: sessions, pool: pool))
     #expect(abs(scores.excess.ratio) < 1e-6 && scores.excess.standardError < 1e-6)
     #expect(abs(scores.divergence?.ratio ?? 1) < 1e-6)
     #expect(abs(scores.loss.ratio - scores.entropy.ratio) < 1e-6)
 
     let limits = GenerationLimits(symbols: language.grammar.lengthRange.upperBound, positions: 64)
-    let sentences = try generateAll(
-      1000, batch: 32, seed: 2, variant: variant, sessions: sessions, limits: limits, draw: .label,
-      pool: pool)
+    let sentences = try #require(
+      try generateAll(
+        1000, batch: 32, seed: 2, variant: variant, sessions: sessions, limits: limits,
+        draw: .label, pool: pool))
     let accuracy = Accuracy(
       sentences, isCorrect: judge(sentences, grammar: language.grammar, pool: pool))
     #expect(accuracy == Accuracy(correct: 1000, samples: 1000, endings: [1000, 0, 0]))
@@ -219,13 +220,14 @@ private final class Oracle: LabelModel, LabelSession {
       let truth = try Truth(
         grammar: language.grammar, sentences: language.sentences, targetSentences: 9,
         variant: variant, pool: pool)
-      let sentences = try generateAll(
-        100, batch: 16, seed: 3, variant: variant, sessions: sessions, limits: limits,
-        draw: .label, pool: pool)
+      let sentences = try #require(
+        try generateAll(
+          100, batch: 16, seed: 3, variant: variant, sessions: sessions, limits: limits,
+          draw: .label, pool: pool))
       let accuracy = Accuracy(
         sentences, isCorrect: judge(sentences, grammar: language.grammar, pool: pool))
-      let scores = try scoreAll(
-        heldOut, truth: truth, variant: variant, sessions: sessions, pool: pool)
+      let scores = try #require(
+        try scoreAll(heldOut, truth: truth, variant: variant, sessions: sessions, pool: pool))
       if let reference {
         #expect(reference.0 == sentences && reference.1 == accuracy && reference.2 == scores)
       } else {

@@ -85,8 +85,8 @@ import Testing
 
   @Test func overTokenized() throws {
     try project.replace(
-      "  tokenizer: {vocabulary: 512}",
-      by: "  tokenizer: {vocabulary: 512}\n  model: {mtpDS: {heads: 2, weights: [0.1]}}",
+      "  tokenizer: {vocabulary: 512, growth: 2}",
+      by: "  tokenizer: {vocabulary: 512, growth: 2}\n  model: {mtpDS: {heads: 2, weights: [0.1]}}",
       in: "pipeline/text/presets/smoke.yaml")
     let runs = parameters(try graph("scaling-law", "smoke"), .train)
     #expect(runs.contains { $0["model"]?["overEncoding"] != nil })

@@ -237,4 +237,19 @@ import Testing
     table.add(["long", "9", ""])
     #expect(table.text == "run   steps  state\na        10  cached\nlong      9\n")
   }
+
+  /// Of machines whose products in bfloat16 are the slower ones.
+  @Test(arguments: [
+    ("laptop-bfloat16", 0.5, true), ("laptop-bfloat16", 0.99, false), ("laptop", 0.5, false),
+  ])
+  func aSlowPrecisionIsNamed(preset: String, share: Double, isNamed: Bool) throws {
+    let project = try TemporaryProject()
+    let rates = Rates { _, _, precision in precision == .bfloat16 ? share * 1e10 : 1e10 }
+    let experiment = try Experiment(figure: "figure2", preset: preset, in: project.directory)
+    let plan = try Plan(
+      StageGraph(experiment, in: project.directory), rates: rates, cores: 2, in: project.directory)
+    let text = try plan.text()
+    #expect(
+      text.contains("bfloat16 take 2.0 times as long as in float32 here, at width") == isNamed)
+  }
 }
