@@ -91,7 +91,7 @@ enum TextTargets {
       start + #"null,"pre_tokenizer":"# + level + #"true},"model":{"type":"BPE","unk_token":null,"#
         + vocabulary + #","merges":["t h","th e","Ġ t"]}}"#,
       start + #"{"type":"Sequence","normalizers":[{"type":"NFC"}]},"pre_tokenizer":"# + split
-        + ConfigValue.string(PretokenPattern.cl100k.published[0]).canonicalJSON
+        + ConfigValue.string(PretokenPattern.gpt2.published[0]).canonicalJSON
         + #"},"behavior":"Isolated","invert":false},"# + level
         + #"false}]},"model":{"ignore_merges":true,"merges":[["t","h"],["th","e"]],"# + vocabulary
         + "}}",
