@@ -164,6 +164,13 @@ package struct TextFigureParameters: StageParameters, KeyedParameters {
   }
 
   package func check(_ reader: ConfigReader) throws {
+    guard (width == nil) == (report != .updates) else {
+      throw reader.fault(
+        "width",
+        expected: report == .updates
+          ? "the columns of an embedding" : "no width: nothing is priced",
+        found: width.map { "\($0)" } ?? "none")
+    }
     guard (drawing == nil) == (drawingDigest == nil), (drawing == nil) == (report == .ablation)
     else {
       throw reader.fault(

@@ -8,8 +8,8 @@ package enum Calibration {
   /// Rates of one thread of this machine while `threads` of them work. Each width is measured once, when it
   /// is first asked for.
   ///
-  /// Threads that work side by side share caches, memory and often a core: one alone is faster than each of
-  /// them, by a factor that differs between machines.
+  /// Threads that work side by side share caches, memory and often a core: what one does alone says little
+  /// of each of them.
   package static func rates(threads: Int) -> Rates {
     let measured = Measurements(threads: max(1, min(threads, Host.threads)))
     var rates = Rates { rows, width, precision in
@@ -19,6 +19,7 @@ package enum Calibration {
     }
     let trials = DeviceTrials()
     rates.device = { try trials.seconds($0) }
+    rates.deviceFault = { DeviceTrials.fault(of: $0) }
     return rates
   }
 

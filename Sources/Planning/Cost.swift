@@ -79,6 +79,8 @@ package struct Rates: Sendable {
   /// Seconds that a device takes; nil, or a nil answer, where there is none to ask: then costs are as if
   /// this machine's CPU did the work.
   package var device: (@Sendable (DeviceWork) throws -> Double?)?
+  /// Why a device is none to ask; nil where that is not known.
+  package var deviceFault: (@Sendable (TorchDevice) -> String?)?
 
   package init(product: @escaping @Sendable (_ rows: Int, _ width: Int, Precision) -> Double) {
     self.product = product
@@ -193,7 +195,8 @@ package struct CostModel {
     if generated > 0 {
       let step = DeviceWork(
         .generate, of: model.scored, on: device, rows: Double(batch), length: length)
-      seconds += try (rates.device?(step) ?? 0) * generated / Double(batch)
+      guard let one = try rates.device?(step) else { return nil }
+      seconds += one * generated / Double(batch)
     }
     return Cost(
       deviceSeconds: seconds,

@@ -62,6 +62,16 @@ package final class DeviceTrials: @unchecked Sendable {
     return seconds
   }
 
+  /// Why libtorch cannot be used with a device; nil where it can.
+  static func fault(of device: TorchDevice) -> String? {
+    do {
+      _ = try TorchLibrary.open(device)
+      return nil
+    } catch {
+      return "\(error)"
+    }
+  }
+
   private func trial(
     _ work: DeviceWork, rows: Int, _ library: TorchLibrary
   ) throws -> () throws -> Void {

@@ -76,7 +76,8 @@ package struct Plan {
       text += try slowPrecision ?? ""
       if let device = unknownDevice {
         text +=
-          "No libtorch with \(device) was found: they are as if this machine's CPU did its work.\n"
+          "They are as if this machine's CPU did the work of \(device.rawValue), which cannot be used here: "
+          + "\(model.rates.deviceFault?(device) ?? "it was not asked").\n"
       }
     }
     return text
@@ -112,11 +113,12 @@ package struct Plan {
   }
 
   /// A device whose work is planned without knowing how fast it is.
-  private var unknownDevice: String? {
+  private var unknownDevice: TorchDevice? {
     for (node, cost) in zip(graph.nodes, costs) where cost.deviceSeconds == 0 {
       let parameters = node.configuration.parameters
-      if case .string(let name)? = parameters["training"]?["device"] { return name }
-      if case .string(let name)? = parameters["device"] { return name }
+      for value in [parameters["training"]?["device"], parameters["device"]] {
+        if case .string(let name)? = value { return TorchDevice(rawValue: name) }
+      }
     }
     return nil
   }

@@ -31,7 +31,8 @@ class Referee(unittest.TestCase):
         for path in sorted(self.folder.glob("*.evidence.json")):
             claims, found = referee.judge(self.folder, path.name.removesuffix(".evidence.json"))
             self.assertEqual(found, [])
-            self.assertGreaterEqual(claims, 1)
+            # Parts of a corpus that lie in one another grow by construction: nothing is claimed of them.
+            self.assertEqual(claims == 0, path.name.startswith("scone-figure3."), path.name)
 
     def test_another_verdict_is_found(self):
         def change(result):

@@ -16,6 +16,7 @@ import Testing
   ) throws -> Plan {
     var rates = Rates { rows, width, _ in Double(rows * width) * 1e6 }
     rates.device = device
+    rates.deviceFault = { _ in "a reason" }
     let experiment = try Experiment(figure: figure, preset: preset, in: project.directory)
     return try Plan(
       StageGraph(experiment, in: project.directory), rates: rates, cores: 2, in: project.directory)
@@ -42,7 +43,7 @@ import Testing
       }
     }
     let text = try plan.text()
-    #expect(text.contains("on the device") && !text.contains("No libtorch"))
+    #expect(text.contains("on the device") && !text.contains("cannot be used here"))
   }
 
   @Test func withoutADeviceCostsAreThoseOfTheCPU() throws {
@@ -50,8 +51,10 @@ import Testing
     let cpu = try plan("figure2", "laptop", nil)
     for (a, b) in zip(unknown.costs, cpu.costs) { #expect(a == b) }
     let text = try unknown.text()
-    #expect(text.contains("No libtorch with cuda was found") && !text.contains("on the device"))
-    #expect(try !cpu.text().contains("No libtorch"))
+    #expect(
+      text.contains("the work of cuda, which cannot be used here: a reason.")
+        && !text.contains("on the device"))
+    #expect(try !cpu.text().contains("cannot be used here"))
   }
 
   /// A device that has no room is known before anything is trained.

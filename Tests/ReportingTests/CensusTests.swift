@@ -27,21 +27,12 @@ import Testing
 
   @Test func growthIsOfThePoints() throws {
     let census = try growth([[10, 100, 1000], [1, 20, 4000]])
-    #expect(census.claims.map(\.verdict) == [.reproduced, .reproduced])
+    #expect(census.claims.isEmpty)
     let rows = census.numbers
     #expect(rows.map { $0["length"] } == [2, 3])
     #expect(rows.map { $0["fGrams"] } == [1000, 4000])
     #expect(abs((rows[0]["exponent"]?.number ?? 0) - 1) < 1e-12)
     #expect(abs((rows[1]["lastExponent"]?.number ?? 0) - 2.30103) < 1e-5)
-  }
-
-  /// A rule that can say no, and that says neither where some steps do.
-  @Test(arguments: [
-    ([[3, 2, 1], [3, 2, 1]], Verdict.notReproduced), ([[1, 2, 3], [3, 3, 4]], .inconclusive),
-    ([[1, 2, 3], [0, 0, 1]], .inconclusive), ([[1, 2, 3], [0, 1, 2]], .reproduced),
-  ])
-  func growthMayNotBe(counts: [[Int]], verdict: Verdict) throws {
-    #expect(try growth(counts).claims[0].verdict == verdict)
   }
 
   private func updates(_ counts: [Int: [Int]]) throws -> TokenUpdates {
