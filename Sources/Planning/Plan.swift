@@ -77,7 +77,7 @@ package struct Plan {
       if let device = unknownDevice {
         text +=
           "They are as if this machine's CPU did the work of \(device.rawValue), which cannot be used here: "
-          + "\(model.rates.deviceFault?(device) ?? "it was not asked").\n"
+          + "\(model.rates.deviceFault?(device) ?? "it was not asked.")\n"
       }
     }
     return text

@@ -16,7 +16,7 @@ import Testing
   ) throws -> Plan {
     var rates = Rates { rows, width, _ in Double(rows * width) * 1e6 }
     rates.device = device
-    rates.deviceFault = { _ in "a reason" }
+    rates.deviceFault = { _ in "a reason." }
     let experiment = try Experiment(figure: figure, preset: preset, in: project.directory)
     return try Plan(
       StageGraph(experiment, in: project.directory), rates: rates, cores: 2, in: project.directory)
