@@ -52,7 +52,8 @@ alias = $(patsubst figure5,scaling-law,$(1))
 PAPER := figure1 figure2 figure4 scaling-law figure7a figure7b figure7c figure8 figure9 figure10 \
   figure11 figure12 figure13 figure14 table1 table2 table3 table4 table5 table6
 # Those of "Scaling Embedding Layers in Language Models" (SCONE).
-SCONE := scone-figure3 scone-figure5 scone-figure6 scone-figure7 scone-figure9 scone-figure13 scone-table2 scone-output scone-versus-oe
+SCONE := scone-figure1 scone-figure3 scone-figure5 scone-figure6 scone-figure7 scone-figure8 scone-figure9 \
+  scone-figure13 scone-table2 scone-output scone-versus-oe
 # What a goal or FIGURE that is a whole paper stands for.
 papers = $(patsubst scone,$(SCONE),$(patsubst paper,$(PAPER),$(1)))
 STAGES := sample vocabulary tokenize discover map count import train materialize evaluate downstream report

@@ -195,7 +195,7 @@ let package = Package(
       "Evaluation",
       [
         "Contracts", "DataStages", "Evaluation", "Models", "Engine", "Checkpoints", "Grammar",
-        "Parallel", "Shards", "Tokenization", "NGrams", "Statistics", "Support", "Torch",
+        "Parallel", "Shards", "Tokenization", "NGrams", "Statistics", "Stores", "Support", "Torch",
       ], resources: [.copy("Fixtures")]),
     tests(
       "Exchange", ["Checkpoints", "Contracts", "Exchange", "Models", "NGrams", "Stages", "Support"]),

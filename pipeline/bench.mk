@@ -13,11 +13,11 @@ TABLE_MOMENTS ?= float32## moments of the tables: float32, bfloat16 (13 GB at 12
 
 DRAFT_STEPS ?= 200## steps of training of the models that bench-drafts generates with
 
-STORE_WORK ?= .build/bench-store## directory of bench-store for two stores of 3.8 GB together
+STORE_WORK ?= .build/bench-store## directory of bench-store for stores of 3.8 GB together
 
 BENCH_VARIABLES := BENCH BENCH_RUNS BENCH_CORPUS BENCH_MODEL STORE_WORK TABLE_ROWS TABLE_STEPS TABLE_MOMENTS DRAFT_STEPS
 
-.PHONY: bench bench-step bench-heads bench-fgrams bench-drafts bench-scaling bench-determinism bench-tokenizers bench-discover bench-store precision-study table-speed
+.PHONY: bench bench-step bench-heads bench-fgrams bench-drafts bench-scaling bench-determinism bench-tokenizers bench-discover bench-store bench-serving precision-study table-speed
 
 bench: $(BUILT) .venv/peers.stamp ## race training and generation against PyTorch: results/bench/training.csv
 	$(PEERS_PYTHON) Tests/Peers/training_bench.py --bin $(BIN)/ott-bench --runs $(BENCH_RUNS) \
@@ -60,6 +60,9 @@ bench-discover: $(BUILT) ## time the discovery of f-grams in a made-up text: res
 bench-store: $(BUILT) .venv/peers.stamp ## time reading f-grams from memory and disk beside LMDB: results/bench/store.csv
 	$(PEERS_PYTHON) Tests/Peers/store_bench.py --bin $(BIN)/ott-bench --work $(STORE_WORK) --runs $(BENCH_RUNS) \
 	  --output results/bench/store.csv
+
+bench-serving: $(BUILT) ## time generation with rows of f-grams from memory, disk and their model: results/bench/serving.csv
+	$(BIN)/ott-bench serving --model d256 --work $(STORE_WORK)/serving --runs $(BENCH_RUNS) --output results/bench/serving.csv
 
 # Each figure in a make of its own: a preset in another precision has rules of its own.
 precision-study: $(BUILT) ## figure2 of PRESET in both precisions: results/bench/precision-PRESET.csv

@@ -14,6 +14,8 @@ package enum TextReport: String, CaseIterable, Sendable {
   case lossCurves
   /// A table of variants with comparisons between them.
   case ablation
+  /// The same of vocabularies of several sizes, whose tokens are not each other's: by bits a byte.
+  case vocabularies
   /// Every metric of variants during training, with comparisons between them.
   case metrics
   /// Frequent n-grams by the size of the corpus: no model is trained.
@@ -22,7 +24,8 @@ package enum TextReport: String, CaseIterable, Sendable {
   case updates
 
   /// Endings of the files that the report leaves.
-  package var views: [String] { self == .ablation ? FigureFiles.table : FigureFiles.picture }
+  package var views: [String] { isTable ? FigureFiles.table : FigureFiles.picture }
+  package var isTable: Bool { self == .ablation || self == .vocabularies }
   /// Whether it is of corpora and vocabularies alone.
   package var isCensus: Bool { self == .discovery || self == .updates }
   /// Whether a row of its CSV is a point of a curve, not a run.
@@ -171,11 +174,11 @@ package struct TextFigureParameters: StageParameters, KeyedParameters {
           ? "the columns of an embedding" : "no width: nothing is priced",
         found: width.map { "\($0)" } ?? "none")
     }
-    guard (drawing == nil) == (drawingDigest == nil), (drawing == nil) == (report == .ablation)
+    guard (drawing == nil) == (drawingDigest == nil), (drawing == nil) == report.isTable
     else {
       throw reader.fault(
         "drawing",
-        expected: report == .ablation
+        expected: report.isTable
           ? "no script: a table is written as text" : "a gnuplot script and its digest",
         found: drawing ?? "none")
     }

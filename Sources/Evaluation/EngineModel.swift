@@ -65,7 +65,7 @@ package final class EngineModel: SnapshotModel, @unchecked Sendable {
   }
 
   /// An engine that makes rows of f-grams with the weights that are loaded when it runs.
-  func fGramEngine(capacity: Int, threads: Int) -> FGramEngine {
+  package func fGramEngine(capacity: Int, threads: Int) -> FGramEngine {
     FGramEngine(configuration, parameters: parameters, capacity: capacity, threads: threads)
   }
 

@@ -51,6 +51,7 @@ package struct Experiment: Sendable {
       try folder.apply(from: &reader, source: "\(presetPath) (\(name))", to: &settings)
       return (name: name, settings: settings)
     }
+    let scaled = try folder.figures(&presetReader)[figure]
     try presetReader.finish()
 
     title = try figureReader.string("title")
@@ -95,6 +96,9 @@ package struct Experiment: Sendable {
     for variant in variants {
       for size in sizes where variant.sizes.contains(size.name) {
         var settings = size.settings
+        if let scaled {
+          try settings.apply(scaled, origin: "\(presetPath): figures: \(figure)")
+        }
         try settings.apply(common, origin: figurePath)
         try settings.apply(variant.layer, origin: "\(figurePath) (\(variant.name))")
         if let layer = scale.layer {

@@ -85,6 +85,17 @@ struct ExperimentFolder {
     try settings.apply(reader.value("set") ?? .object([:]), origin: source)
   }
 
+  /// What a preset says of single figures, by their names.
+  func figures(_ reader: inout ConfigReader) throws -> [String: ConfigValue] {
+    guard var group = try reader.optionalObject("figures") else { return [:] }
+    var layers: [String: ConfigValue] = [:]
+    for name in group.keys {
+      _ = try path(of: name, kind: "\(reader.source): figures: figure", in: "pipeline")
+      layers[name] = group.value(name)
+    }
+    return layers
+  }
+
   /// A `name` that can stand in a file name, a CSV field and a run's name.
   static func name(_ reader: inout ConfigReader) throws -> String {
     let name = try reader.string("name")

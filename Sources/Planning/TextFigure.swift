@@ -65,15 +65,15 @@ package struct TextFigure: Subject {
       throw reader.fault(
         "comparisons", expected: "none: no model is trained", found: "\(comparisons.count)")
     }
-    if report == .metrics && comparisons.isEmpty {
+    if [.metrics, .vocabularies].contains(report) && comparisons.isEmpty {
       throw reader.fault(
         "comparisons", expected: "one or more {variant, against, says}", found: "none")
     }
     drawing = try reader.optionalString("drawing")
-    guard (drawing == nil) == (report == .ablation) else {
+    guard (drawing == nil) == report.isTable else {
       throw reader.fault(
         "drawing",
-        expected: report == .ablation ? "no script: a table is text" : "a gnuplot script",
+        expected: report.isTable ? "no script: a table is text" : "a gnuplot script",
         found: drawing ?? "none")
     }
   }

@@ -76,17 +76,30 @@ package struct TextPath: DataPath {
 
   /// What the report would find out when everything is trained.
   private func requireComparable(_ experiment: Experiment) throws {
+    let ofVocabularies = figure.report == .vocabularies
     try experiment.requireEqual(
       [
         "corpus.file", "corpus.heldoutShare", "corpus.otherShare", "corpus.splitSeed",
-        "tokenizer", "discover", "model.context", "training.steps", "training.batchSequences",
+        "discover", "model.context", "training.steps", "training.batchSequences",
         "training.logEverySteps", "counting", "evaluation.stride", "evaluation.finalPositions",
         "evaluation.domains", "evaluation.domainBytes", "downstream",
-      ], acrossSizes: true,
+      ] + (ofVocabularies ? ["tokenizer.pattern", "tokenizer.minimumCount"] : ["tokenizer"]),
+      acrossSizes: true,
       because: "runs that are compared need equal batches and equal lines of metrics")
     let run = experiment.runs[0]
     switch figure.report {
     case .ablation, .metrics, .discovery, .updates: break
+    case .vocabularies:
+      // What is counted or cut off in tokens is not the same text in tokens of another vocabulary.
+      if runs[0].count != nil {
+        throw run.settings.fault(
+          "counting.order", expected: "1 where vocabularies are compared: n-grams are of one")
+      }
+      if runs[0].evaluate.finalPositions != 0 {
+        throw run.settings.fault(
+          "evaluation.finalPositions",
+          expected: "0, all of the text, where vocabularies are compared")
+      }
     case .lossCurves:
       let (lines, steps) = (runs[0].train.training.logEverySteps, runs[0].train.plannedSteps.steps)
       guard lines <= steps / 10 else {

@@ -10,13 +10,17 @@ package struct Ablation: Sendable {
 
   package init(_ figure: TextFigure) { self.figure = figure }
 
-  private var parameters: TextFigureParameters { figure.parameters }
+  var parameters: TextFigureParameters { figure.parameters }
+  var isOfVocabularies: Bool { parameters.report == .vocabularies }
+  /// The measure that verdicts are made by, and the one that is told beside it.
+  package var deciding: TextFigure.Measure { figure.measures[0] }
+  var second: TextFigure.Measure { figure.measures[1] }
 
   // MARK: - Comparisons
 
   package struct Judged: Sendable {
     package let claim: TextFigureParameters.Comparison
-    /// Differences by measure; the training loss decides, as in the paper.
+    /// Differences by measure; of losses that of training decides, as in the paper.
     package let differences: [TextFigure.Measure: Estimate]
     /// Adjusted within the comparisons of the table by the same measure.
     package let p: [TextFigure.Measure: AdjustedP]
@@ -49,7 +53,7 @@ package struct Ablation: Sendable {
     }
     var differences: [TextFigure.Measure: [Estimate]] = [:]
     var p: [TextFigure.Measure: [AdjustedP]] = [:]
-    for measure in TextFigure.Measure.allCases {
+    for measure in figure.measures {
       let measures = RepeatedMeasures(figure.losses(measure))
       let estimates = pairs.map { measures.difference($0.0, $0.1) }
       differences[measure] = estimates
@@ -60,8 +64,8 @@ package struct Ablation: Sendable {
       return Judged(
         claim: claim, differences: differences.mapValues { $0[i] }, p: own,
         paper: paperDifferences(claim.variant, claim.against),
-        near: own[.train].flatMap { p in
-          differences[.train].flatMap {
+        near: own[deciding].flatMap { p in
+          differences[deciding].flatMap {
             NearVerdict(p, $0[i], seeds: parameters.seeds.count)
           }
         })
@@ -79,7 +83,7 @@ package struct Ablation: Sendable {
     _ variant: String, _ against: String
   ) -> [TextFigure.Measure: Double] {
     var result: [TextFigure.Measure: Double] = [:]
-    for measure in TextFigure.Measure.allCases {
+    for measure in figure.measures {
       if let a = parameters.paper[variant]?[measure.rawValue],
         let b = parameters.paper[against]?[measure.rawValue]
       {
@@ -97,7 +101,8 @@ package struct Ablation: Sendable {
       ([
         "model,seed,parameters,table_parameters,tokens,train_loss,eval_loss,eval_bits_per_byte",
         "other_loss,other_bits_per_byte",
-      ] + (figure.counts.first?.names ?? [])).joined(separator: ",") + "\n"
+      ] + (isOfVocabularies ? ["vocabulary"] : []) + (figure.counts.first?.names ?? [])).joined(
+        separator: ",") + "\n"
     for (seed, bySeed) in figure.runs.enumerated() {
       for (run, variant) in zip(bySeed, parameters.variants) {
         let fields =
@@ -106,22 +111,45 @@ package struct Ablation: Sendable {
             "\(run.tokens)", "\(figure.loss(run, .train))", "\(figure.loss(run, .heldout))",
             "\(run.scores[.heldout]?.bitsPerByte ?? .nan)", "\(figure.loss(run, .other))",
             "\(run.scores[.other]?.bitsPerByte ?? .nan)",
-          ] + figure.countCells(seed: seed, variant)
+          ] + (isOfVocabularies ? ["\(variant.vocabulary)"] : [])
+          + figure.countCells(seed: seed, variant)
         text += fields.joined(separator: ",") + "\n"
       }
     }
     return text
   }
 
-  package static let method = """
+  package var method: String {
+    (isOfVocabularies ? Self.bitsMethod : Self.lossMethod) + Self.rules
+      + (isOfVocabularies ? Self.bitsRule : Self.lossRule)
+      + (parameters.spacings == nil ? "" : Self.spacingMethod)
+  }
+
+  private static let lossMethod = """
     train_loss is the mean over the last stretch of a single pass; eval_loss and other_loss are of the \
     held-out documents of the same and of another domain, in nats a token. Effect of a comparison: mean \
-    over seeds of the difference; runs of a seed share initial weights of the trunk and batches. \
-    Interval: 95 %, Student t on the residuals of the additive model seed + variant, pooled over all \
+    over seeds of the difference; runs of a seed share initial weights of the trunk and batches.
+    """
+  private static let lossRule = """
+     train_loss decides. ratioToPaper: the effect in parts of the paper's.
+    """
+  private static let bitsMethod = """
+    eval_bits_per_byte and other_bits_per_byte are of the held-out documents of the same and of another domain, \
+    over the bytes of all tokens but a document's first, which is not predicted; losses in nats a token are of \
+    other tokens with every vocabulary and compare nothing. All models make as many steps over as many windows of \
+    as many tokens, so a larger vocabulary reads more text. Effect of a comparison: mean over seeds of the \
+    difference.
+    """
+  private static let bitsRule = """
+     eval_bits_per_byte decides.
+    """
+
+  private static let rules = """
+     Interval: 95 %, Student t on the residuals of the additive model seed + variant, pooled over all \
     variants of the table ((S-1)(I-1) degrees), or on the comparison's own differences (S-1) where \
     Bartlett's test over the variants, or an F test of those differences, gives p < 0.25. Verdict: the same \
     direction as the paper's, or the opposite, where p < 0.05 by Holm over the comparisons of the table, \
-    else inconclusive; train_loss decides. ratioToPaper: the effect in parts of the paper's.
+    else inconclusive;
     """
 
   /// Of tables that have spacings, behind `method`.
@@ -133,17 +161,17 @@ package struct Ablation: Sendable {
 
   package var json: ConfigValue {
     var members = figure.heading
-    members["method"] = .string(
-      Self.method + (parameters.spacings == nil ? "" : Self.spacingMethod))
+    members["method"] = .string(method)
+    if isOfVocabularies { members["tokens"] = nil }
     members["equalVariances"] = .object(
       Dictionary(
-        uniqueKeysWithValues: TextFigure.Measure.allCases.map {
+        uniqueKeysWithValues: figure.measures.map {
           ($0.rawValue, .number(RepeatedMeasures(figure.losses($0)).equalVariances))
         }))
     members["counting"] = Counting(figure)?.value
     members["near"] = .array(
       comparisons.compactMap { judged in
-        guard let near = judged.near, let p = judged.p[.train] else { return nil }
+        guard let near = judged.near, let p = judged.p[deciding] else { return nil }
         return .string(near.text(judged.name, p))
       })
     members["rows"] = .array(
@@ -156,7 +184,11 @@ package struct Ablation: Sendable {
           "paper": .object(
             (parameters.paper[variant.name] ?? [:]).mapValues(ConfigValue.double)),
         ]
-        for measure in TextFigure.Measure.allCases {
+        if isOfVocabularies {
+          row["vocabulary"] = .integer(variant.vocabulary)
+          row["tokens"] = .array(figure.runs.map { .integer($0[i].tokens) })
+        }
+        for measure in figure.measures {
           let losses = figure.losses(measure).map { $0[i] }
           row[measure.rawValue] = [
             "mean": .number(Summary(losses).mean),
@@ -170,9 +202,9 @@ package struct Ablation: Sendable {
         var value: [String: ConfigValue] = [
           "model": .string(judged.claim.variant), "against": .string(judged.claim.against),
           "statement": .string(judged.claim.says.rawValue),
-          "verdict": .string(judged.verdict(.train).rawValue),
+          "verdict": .string(judged.verdict(deciding).rawValue),
         ]
-        for measure in TextFigure.Measure.allCases {
+        for measure in figure.measures {
           guard let estimate = judged.differences[measure], let p = judged.p[measure] else {
             continue
           }
@@ -187,7 +219,7 @@ package struct Ablation: Sendable {
         return .object(value)
       })
     if let spacings = parameters.spacings {
-      let judged = TextFigure.Measure.allCases.map { ($0, self.spacings($0)) }
+      let judged = figure.measures.map { ($0, self.spacings($0)) }
       members["spacings"] = .array(
         spacings.indices.map { i in
           let variants = spacings[i].variants.map(ConfigValue.string)
@@ -200,7 +232,9 @@ package struct Ablation: Sendable {
   }
 
   /// The table and its comparisons for people.
-  package var markdown: String {
+  package var markdown: String { isOfVocabularies ? vocabularyTable : lossTable }
+
+  private var lossTable: String {
     let train = RepeatedMeasures(figure.losses(.train))
     let heldout = RepeatedMeasures(figure.losses(.heldout))
     let baseline = figure.position(parameters.baseline)
@@ -276,9 +310,9 @@ package struct Ablation: Sendable {
 
   package var summaries: [String] {
     comparisons.map { judged in
-      "\(judged.name): train loss "
-        + "\(judged.differences[.train]?.text ?? ""), paper says \(judged.claim.says.rawValue): "
-        + judged.verdict(.train).rawValue + figure.trunkNote
+      "\(judged.name): \(isOfVocabularies ? "bits a byte" : "train loss") "
+        + "\(judged.differences[deciding]?.text ?? ""), paper says \(judged.claim.says.rawValue): "
+        + judged.verdict(deciding).rawValue + figure.trunkNote
     }
       + spacings(.train).map { spacing in
         "\(spacing.name): middle \(spacing.sag.text) of the fall above the line, paper says on it: "

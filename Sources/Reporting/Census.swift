@@ -65,7 +65,8 @@ enum CensusReport {
     switch parameters.report {
     case .discovery: try FGramGrowth(parameters, table)
     case .updates: try TokenUpdates(parameters, table)
-    case .scalingLaw, .lossCurves, .ablation, .metrics: preconditionFailure("no census")
+    case .scalingLaw, .lossCurves, .ablation, .vocabularies, .metrics:
+      preconditionFailure("no census")
     }
   }
 

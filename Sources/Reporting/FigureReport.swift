@@ -100,7 +100,7 @@ package enum FigureReport {
     case .lossCurves:
       let curves = LossCurves(figure)
       (json, summaries) = (curves.json, curves.summaries)
-    case .ablation:
+    case .ablation, .vocabularies:
       let table = Ablation(figure)
       (json, summaries) = (table.json, table.summaries)
       texts = [(".md", table.markdown)]

@@ -74,7 +74,7 @@ package struct PictureData: Sendable {
     let baseline = fitted.firstIndex { m[bySize[$0].rows[0]] == 0 } ?? 0
     var fits = "measure,input_vocabulary,fit,low,high\n"
     var means = "measure,input_vocabulary,mean\n"
-    for measure in TextFigure.Measure.allCases {
+    for measure in TextFigure.Measure.losses {
       let losses = try table.numbers(measure.rawValue)
       let fit = try ScalingLaw.Fit(
         x: x, losses: seeds.map { seed in fitted.map { losses[seed.rows[$0]] } },

@@ -23,7 +23,7 @@ package struct ScalingLaw: Sendable {
     self.fitted = fitted
     x = fitted.map { log10(Double(variants[$0].inputVocabulary)) }
     let baseline = figure.position(figure.parameters.baseline)
-    for measure in TextFigure.Measure.allCases {
+    for measure in TextFigure.Measure.losses {
       fits[measure] = try Fit(
         x: x, losses: figure.losses(measure).map { row in fitted.map { row[$0] } },
         baseline: fitted.firstIndex(of: baseline) ?? 0,
@@ -203,7 +203,7 @@ package struct ScalingLaw: Sendable {
     var members = figure.heading
     members["method"] = .string(Self.method)
     members["near"] = .array(
-      TextFigure.Measure.allCases.flatMap { measure in
+      TextFigure.Measure.losses.flatMap { measure in
         claims(measure).compactMap { claim in
           claim.near.map {
             .string($0.text("\(claim.statement), by \(measure.rawValue)", claim.p))
@@ -215,7 +215,7 @@ package struct ScalingLaw: Sendable {
     members["counting"] = Counting(figure)?.value
     members["fits"] = .object(
       Dictionary(
-        uniqueKeysWithValues: TextFigure.Measure.allCases.map { ($0.rawValue, value($0)) }))
+        uniqueKeysWithValues: TextFigure.Measure.losses.map { ($0.rawValue, value($0)) }))
     return .object(members)
   }
 

@@ -29,8 +29,10 @@ package struct TextFigure: Sendable {
         }
         let reference = first ?? run
         first = reference
+        // The same windows have fewer tokens in a larger vocabulary.
         guard run.curve.map(\.step) == reference.curve.map(\.step),
-          run.curve.map(\.tokens) == reference.curve.map(\.tokens)
+          parameters.report == .vocabularies
+            || run.curve.map(\.tokens) == reference.curve.map(\.tokens)
         else {
           throw UserError(
             "run '\(name)'", expected: "the steps and tokens of the other runs of its seed",
@@ -79,6 +81,17 @@ package struct TextFigure: Sendable {
     case train = "train_loss"
     case heldout = "eval_loss"
     case other = "other_loss"
+    case heldoutBits = "eval_bits_per_byte"
+    case otherBits = "other_bits_per_byte"
+
+    /// In nats a token.
+    package static let losses: [Self] = [.train, .heldout, .other]
+  }
+
+  /// What the runs are compared by; the first decides. Nats a token say nothing where tokens differ, and of
+  /// the text that is trained on no bytes are counted.
+  package var measures: [Measure] {
+    parameters.report == .vocabularies ? [.heldoutBits, .otherBits] : Measure.losses
   }
 
   package func loss(_ run: TextRun, _ measure: Measure) -> Double {
@@ -86,6 +99,8 @@ package struct TextFigure: Sendable {
     case .train: run.meanLoss(from: 1 - parameters.stretch, to: 1)
     case .heldout: run.scores[.heldout]?.natsPerToken ?? .nan
     case .other: run.scores[.other]?.natsPerToken ?? .nan
+    case .heldoutBits: run.scores[.heldout]?.bitsPerByte ?? .nan
+    case .otherBits: run.scores[.other]?.bitsPerByte ?? .nan
     }
   }
 
@@ -138,7 +153,7 @@ package struct TextFigure: Sendable {
       switch parameters.report {
       case .scalingLaw: try ScalingLaw(self).csv
       case .lossCurves: LossCurves(self).csv
-      case .ablation: Ablation(self).csv
+      case .ablation, .vocabularies: Ablation(self).csv
       case .metrics: Metrics(self).csv
       case .discovery, .updates: preconditionFailure("a census has no runs")
       }

@@ -24,10 +24,10 @@ extension TextFigure {
     var runs: [TextRun] = []
     var counted: [TextCounts] = []
     switch parameters.report {
-    case .scalingLaw, .ablation:
+    case .scalingLaw, .ablation, .vocabularies:
       let tokens = try table.integers("tokens")
       let counts = table.has("parameters") ? try table.integers("parameters") : seeds.map { _ in 0 }
-      let losses = try Measure.allCases.map { try table.numbers($0.rawValue) }
+      let losses = try Measure.losses.map { try table.numbers($0.rawValue) }
       let bits = try ["eval", "other"].map { try table.numbers($0 + "_bits_per_byte") }
       for row in table.rows.indices {
         func score(_ set: Int) -> TextRun.Score {

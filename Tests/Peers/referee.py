@@ -19,6 +19,8 @@ from referee_rules import BOUND, LEVEL, Estimate, Losses, direction, holm, near
 from scipy import stats
 
 MEASURES = ("train_loss", "eval_loss", "other_loss")
+# Of vocabularies of several sizes, whose tokens are not each other's.
+BITS = ("eval_bits_per_byte", "other_bits_per_byte")
 
 
 # Text -----------------------------------------------------------------------------------------------------
@@ -32,20 +34,21 @@ def by_seed(rows, seeds, names, column, key):
 
 def table(rows, parameters):
     names = [v["name"] for v in parameters["variants"]]
+    measures = BITS if parameters["report"] == "vocabularies" else MEASURES
     losses = {
-        m: Losses(by_seed(rows, parameters["seeds"], names, m, lambda r: r["model"])) for m in MEASURES
+        m: Losses(by_seed(rows, parameters["seeds"], names, m, lambda r: r["model"])) for m in measures
     }
     paper = parameters["paper"]
     comparisons = []
     for claim in parameters["comparisons"]:
         pair = names.index(claim["variant"]), names.index(claim["against"])
-        comparisons.append((claim, {m: losses[m].difference(*pair) for m in MEASURES}))
-    corrected = {m: holm([e[m].p for _, e in comparisons]) for m in MEASURES}
+        comparisons.append((claim, {m: losses[m].difference(*pair) for m in measures}))
+    corrected = {m: holm([e[m].p for _, e in comparisons]) for m in measures}
     baseline = [r for r in rows if r["model"] == parameters["baseline"]]
     result = []
     for i, (claim, estimates) in enumerate(comparisons):
         judged = {"model": claim["variant"], "against": claim["against"], "statement": claim["says"]}
-        for m in MEASURES:
+        for m in measures:
             e, p = estimates[m], corrected[m][i]
             sides = [paper.get(claim[side], {}).get(m) for side in ("variant", "against")]
             stated = None if None in sides else sides[0] - sides[1]
@@ -54,15 +57,15 @@ def table(rows, parameters):
                 "p": e.p, "pHolm": p, "paper": stated, "verdict": verdict,
                 "ratioToPaper": e.ratio(stated) if stated is not None else None,
             }
-        judged["verdict"] = judged["train_loss"]["verdict"]
-        judged |= near(estimates["train_loss"], corrected["train_loss"][i], len(parameters["seeds"]))
+        judged["verdict"] = judged[measures[0]]["verdict"]
+        judged |= near(estimates[measures[0]], corrected[measures[0]][i], len(parameters["seeds"]))
         result.append(judged)
     further = {"spacings": spacings(losses, parameters)} if parameters.get("spacings") else {}
     return further | {
         "comparisons": result,
-        "equalVariances": {m: losses[m].bartlett for m in MEASURES},
+        "equalVariances": {m: losses[m].bartlett for m in measures},
         "rows": [
-            {m: {"mean": losses[m].means[i], "perSeed": losses[m].y[:, i].tolist()} for m in MEASURES}
+            {m: {"mean": losses[m].means[i], "perSeed": losses[m].y[:, i].tolist()} for m in measures}
             for i in range(len(names))
         ],
     } | counting(baseline, rows, parameters, lambda r: r["model"])
@@ -395,7 +398,8 @@ def judged_speed(found, speed):
 
 # Members that no computation makes: words, configurations, ids.
 WORDS = {"configuration", "panel", "paper", "statement", "method", "description"}
-ROW_WORDS = WORDS | {"model", "parameters", "tableParameters", "rows", "inputVocabulary"}
+ROW_WORDS = WORDS | {
+    "model", "parameters", "tableParameters", "rows", "inputVocabulary", "vocabulary", "tokens"}
 
 
 def differences(expected, found, place, words=WORDS):
@@ -428,7 +432,8 @@ def judge(folder, name):
     with open(path.with_suffix(".csv"), newline="") as file:
         rows = list(csv.DictReader(file))
     kinds = {
-        "scalingLaw": law, "lossCurves": curves, "ablation": table, "metrics": metrics,
+        "scalingLaw": law, "lossCurves": curves, "ablation": table, "vocabularies": table,
+        "metrics": metrics,
         "discovery": discovery, "updates": updates,
     }
     compute = kinds.get(parameters.get("report", parameters.get("kind")), figure)

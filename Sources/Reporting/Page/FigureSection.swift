@@ -19,8 +19,9 @@ struct FigureSection {
     // What a result is, its members tell.
     if json["fits"] != nil {
       try addLaw()
-    } else if json["comparisons"] != nil {
-      addAblation()
+    } else if let first = json["comparisons"]?.items.first {
+      let bits = TextFigure.Measure.heldoutBits.rawValue
+      if first[bits] != nil { addVocabularies() } else { addAblation() }
     } else if json["metrics"] != nil {
       addMetrics()
     } else if json["census"] != nil {
@@ -112,7 +113,7 @@ struct FigureSection {
   }
 
   /// Verdicts that few more seeds could turn.
-  private mutating func addNear() {
+  mutating func addNear() {
     let near = (json["near"]?.items ?? []).compactMap(\.text)
     if !near.isEmpty {
       blocks.append(
@@ -122,7 +123,7 @@ struct FigureSection {
   }
 
   private mutating func addLaw() throws {
-    let measures = TextFigure.Measure.allCases.filter { json["fits"]?[$0.rawValue] != nil }
+    let measures = TextFigure.Measure.losses.filter { json["fits"]?[$0.rawValue] != nil }
     var claims: [[String]] = []
     var fits: [[String]] = []
     for measure in measures {
@@ -359,6 +360,8 @@ struct FigureSection {
     case .train: "training loss"
     case .heldout: "held-out loss"
     case .other: "loss of the other domain"
+    case .heldoutBits: "held-out bits a byte"
+    case .otherBits: "bits a byte of the other domain"
     }
   }
 
