@@ -119,7 +119,7 @@ package struct ServingBench {
         directory: directory, placement: source == .memory ? .memory : .disk)
       let continuation = StoredContinuation(model, store: store, sequences: side)
       continuation.restart(sequences: side)
-      if source == .disk { run(continuation, text) }
+      if source != .coldDisk { run(continuation, text) }
       continuation.restart(sequences: side)
       let elapsed = seconds { run(continuation, text) }
       return (elapsed, share(text, store.set))

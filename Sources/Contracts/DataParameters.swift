@@ -164,7 +164,7 @@ package enum TextMapParametersByContent: StageParameters {
   }
 }
 
-/// Byte-pair tokens to lengths of the f-grams that end with them.
+/// Byte-pair tokens to lengths of the f-grams that end with them, and to n-gram ids.
 package struct FGramMapParameters: StageParameters, KeyedParameters {
   package static let stage = Stage.map
 
@@ -173,6 +173,8 @@ package struct FGramMapParameters: StageParameters, KeyedParameters {
   @Key(in: 2...8) package var longest: Int
   /// How many of the most frequent are taken; 0 for all.
   @Key(in: 0...1 << 40) package var size: Int
+  /// Highest order of n-grams; nil for none.
+  @Key(in: 2...64) package var order: Int?
   @Key(in: 1...1 << 30) package var documentsPerShard: Int
 
   package init() {}

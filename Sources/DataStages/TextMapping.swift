@@ -45,7 +45,8 @@ struct TextMapping {
         MatchCounts(
           try found.load(
             longest: parameters.longest, size: parameters.size, pool: WorkerPool(threads: threads)),
-          of: found.id))
+          of: found.id),
+        try parameters.order.map { try ExactGrams(vocabulary: vocabulary, order: $0) })
     }
     let input = try configuration.input("tokenizer")
     guard input.id == tokens.tokenizer else {
@@ -94,9 +95,10 @@ struct TextMapping {
     case .grams(let grams):
       members["content"] = .string(TextMap.Content.ngramIDs.rawValue)
       members["order"] = .integer(grams.order)
-    case .matches(let matches):
+    case .matches(let matches, let grams):
       members["content"] = .string(TextMap.Content.fGrams.rawValue)
       members.merge(matches.members) { $1 }
+      members["order"] = grams.map { .integer($0.order) }
     case .rows(let mapper):
       let layout = mapper.layout
       members["content"] = .string(TextMap.Content.overEncoding.rawValue)
@@ -166,7 +168,7 @@ private struct TextRows: DocumentMapper {
   enum Content {
     case grams(ExactGrams)
     case rows(OverEncodingMapper)
-    case matches(MatchCounts)
+    case matches(MatchCounts, ExactGrams?)
   }
 
   private(set) var content: Content
@@ -180,25 +182,30 @@ private struct TextRows: DocumentMapper {
   init(_ content: Content, vocabulary: Int, labelBytes: [Int]) {
     self.content = content
     self.labelBytes = labelBytes
+    func columns(of grams: ExactGrams?) -> [Column] {
+      grams.map { grams in
+        (2...grams.order).map { Column("gram\($0)", cardinality: grams.cardinality(order: $0)) }
+      } ?? []
+    }
     let middle: [Column]
     // Exact ids are too many to mark: what they cover is asked of `ott-map statistics`.
+    let unmarked = Coverage.largestColumn + 1
     let marked: [Int]
     switch content {
     case .grams(let grams):
-      middle = (2...grams.order).map {
-        Column("gram\($0)", cardinality: grams.cardinality(order: $0))
-      }
-      marked = middle.map { _ in Coverage.largestColumn + 1 }
+      middle = columns(of: grams)
+      marked = middle.map { _ in unmarked }
     case .rows(let mapper):
       middle = mapper.layout.embedders.enumerated().map {
         Column("input\($0.offset + 1)", cardinality: $0.element.modulus)
       }
       marked = mapper.layout.embedders.map(\.modulus)
-    case .matches(let matches):
-      middle = [Column("match", cardinality: matches.set.longest + 1)]
-      marked = [matches.set.longest + 1]
+    case .matches(let matches, let grams):
+      let lengths = matches.set.longest + 1
+      middle = [Column("match", cardinality: lengths)] + columns(of: grams)
+      marked = [lengths] + middle.dropFirst().map { _ in unmarked }
     }
-    columns =
+    self.columns =
       [Column("token", cardinality: vocabulary)] + middle
       + [Column("label", cardinality: vocabulary)]
     coverage = Coverage([vocabulary] + marked + [vocabulary])
@@ -225,9 +232,12 @@ private struct TextRows: DocumentMapper {
       case .rows(let mapper):
         var sums = sums.mutableSpan
         mapper.mapRows(embedder: c - 1, tokens: document, sums: &sums, into: &output)
-      case .matches(var matches):
+      case .matches(_, let grams?) where c > 1:
+        let shorter = columns[c == 2 ? 0 : c - 1]
+        grams.extend(to: c, tokens: document, shorter: shorter.span, into: &output)
+      case .matches(var matches, let grams):
         matches.map(document, into: &output)
-        content = .matches(matches)
+        content = .matches(matches, grams)
       }
     }
     for c in 0...label { coverage.mark(columns[c].span, column: c) }
@@ -237,9 +247,9 @@ private struct TextRows: DocumentMapper {
   mutating func merge(_ other: TextRows) {
     coverage.formUnion(other.coverage)
     bytes += other.bytes
-    if case .matches(var own) = content, case .matches(let others) = other.content {
+    if case .matches(var own, let grams) = content, case .matches(let others, _) = other.content {
       own.merge(others)
-      content = .matches(own)
+      content = .matches(own, grams)
     }
   }
 }

@@ -63,8 +63,8 @@ final class StoredScoring: LaneScoring {
 }
 
 extension PackedLane {
-  /// The same sentences as a model with stored rows reads them: the token, and 1 + the row of the f-gram, 0
-  /// where there is none.
+  /// The same sentences as a model with stored rows reads them: in place of the length of the f-gram 1 + its
+  /// row, or 0 where there is none.
   fileprivate func lookingUp(_ row: (ArraySlice<Int32>) -> Int) -> PackedLane {
     let runs = spaces[0]
     // Of the last row of each segment.
@@ -73,11 +73,13 @@ extension PackedLane {
       let range = runs.segmentOffsets[segment]..<runs.segmentOffsets[segment + 1]
       found[Int32(range.upperBound - 1)] = Int32(row(runs.inputs[range])) + 1
     }
-    var lane = PackedLane(tables: 2, capacity: rows)
+    var lane = PackedLane(tables: tables, capacity: rows)
     for segment in 0..<segments {
       for position in segmentOffsets[segment]..<segmentOffsets[segment + 1] {
         let id = found[links[0][position]] ?? 0
-        lane.appendRow(label: labels[position]) { $0 == 0 ? inputs[position * tables] : id }
+        lane.appendRow(label: labels[position]) {
+          $0 == 1 ? id : inputs[position * tables + $0]
+        }
       }
       lane.endSegment()
     }

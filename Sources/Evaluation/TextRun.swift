@@ -50,7 +50,7 @@ struct TextRun {
       return nil
     }
     let input = try configuration.input("fgrams")
-    guard case .matches(let longest, let size, let id) = text.columns, input.id == id else {
+    guard case .matches(let longest, let size, let id, _) = text.columns, input.id == id else {
       throw UserError(
         "\(configuration.source): inputs.fgrams", expected: "\(text.columns), the run's",
         found: input.id, remedy: "Name the f-grams that the run's data were mapped with.")

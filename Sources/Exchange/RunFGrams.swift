@@ -35,7 +35,7 @@ struct RunFGrams {
     of columns: TextMap.Columns, _ model: ModelConfiguration, at path: String?,
     find: (_ id: String) throws -> String
   ) throws {
-    guard model.fGrams != nil, case .matches(let longest, let size, let id) = columns else {
+    guard model.fGrams != nil, case .matches(let longest, let size, let id, _) = columns else {
       return nil
     }
     source = Source(longest: longest, size: size, id: id)

@@ -21,6 +21,11 @@ enum TokenRows {
   init(
     _ model: ModelConfiguration, data: ConfigValue, fGrams: FGramSet?, source: String
   ) throws {
+    if model.fGrams != nil && model.overEncoding != nil {
+      throw UserError(
+        "\(source): model", expected: "f-grams or tables of n-grams, one of which has such a form",
+        found: "both")
+    }
     if let fGrams {
       self = .fGrams(fGrams)
     } else if let encoding = model.overEncoding {

@@ -31,7 +31,9 @@ package enum Architecture: String, CaseIterable, Sendable {
 /// The inputs and outputs that a configuration can name, by keys of their own.
 package enum Registry {
   /// A model has the first that finds its keys; the last one needs none.
-  static let inputs: [any Input.Type] = [FGrams.self, OverEncoding.self, TableSum.self]
+  static let inputs: [any Input.Type] = [
+    OverEncodedFGrams.self, FGrams.self, OverEncoding.self, TableSum.self,
+  ]
   /// A model has all that find their keys, in this order; that of the next token is always there.
   static let outputs: [any Output.Type] = [
     NextToken.self, OverDecoding.self, MultiToken.self, MultiTokenChain.self,

@@ -16,9 +16,14 @@ package enum TextColumns: Sendable, Equatable {
   case tables(OverEncodingLayout, LookBack)
   /// The length of the longest f-gram that ends there, up to so many tokens; 1 where there is none.
   case matches(longest: Int)
+  /// Both, the length first.
+  case matchesAndTables(longest: Int, OverEncodingLayout, LookBack)
 
   package var longestMatch: Int? {
-    if case .matches(let longest) = self { longest } else { nil }
+    switch self {
+    case .tokens, .tables: nil
+    case .matches(let longest), .matchesAndTables(let longest, _, _): longest
+    }
   }
 }
 
@@ -31,7 +36,8 @@ package struct TextMap: Sendable, Equatable {
     case ngramIDs
     /// "input1" …: the rows of one choice of tables.
     case overEncoding
-    /// "match": the length of the longest f-gram that ends there, 1 where there is none.
+    /// "match": the length of the longest f-gram that ends there, 1 where there is none; behind it the columns
+    /// of `ngramIDs` where there is an order.
     case fGrams
   }
 
@@ -39,8 +45,18 @@ package struct TextMap: Sendable, Equatable {
     case grams(order: Int)
     /// The widths of the layout mean nothing.
     case rows(OverEncodingLayout)
-    /// Of a set of f-grams up to so many tokens, the `size` most frequent ones of the discover set `id`.
-    case matches(longest: Int, size: Int, id: String)
+    /// Of a set of f-grams up to so many tokens, the `size` most frequent ones of the discover set `id`; and
+    /// exact ids up to an order, where there is one.
+    case matches(longest: Int, size: Int, id: String, order: Int?)
+
+    /// Of exact n-gram ids.
+    var order: Int? {
+      switch self {
+      case .grams(let order): order
+      case .matches(_, _, _, let order): order
+      case .rows: nil
+      }
+    }
   }
 
   /// V.
@@ -72,7 +88,8 @@ package struct TextMap: Sendable, Equatable {
     case .fGrams:
       columns = .matches(
         longest: try reader.int("longest", in: 2...8),
-        size: try reader.int("size", in: 0...Int(Int32.max)), id: try reader.string("fgrams"))
+        size: try reader.int("size", in: 0...Int(Int32.max)), id: try reader.string("fgrams"),
+        order: reader.has("order") ? try reader.int("order", in: 2...64) : nil)
     }
   }
 
@@ -97,16 +114,24 @@ package struct TextMap: Sendable, Equatable {
       return zip(
         try sources(of: layout, lookBack: lookBack, in: path), layout.embedders.map(\.modulus)
       ).map { ($0, $1) }
-    case .matches(let longest):
-      guard case .matches(longest, _, _) = columns else {
-        throw UserError(
-          "\(path): map set without the model's f-grams",
-          expected: "content \(Content.fGrams.rawValue) with longest \(longest)",
-          found: columns.description,
-          remedy: "Map with content \(Content.fGrams.rawValue), and model.fGrams.longest as there.")
-      }
-      return [(Source(column: "match", modulus: nil, cuts: []), longest + 1)]
+    case .matches(let longest): return [try match(longest, in: path)]
+    case .matchesAndTables(let longest, let layout, let lookBack):
+      return [try match(longest, in: path)]
+        + (try sources(of: .tables(layout, lookBack), in: path))
     }
+  }
+
+  private func match(
+    _ longest: Int, in path: String
+  ) throws(UserError) -> (source: Source, rows: Int) {
+    guard case .matches(longest, _, _, _) = columns else {
+      throw UserError(
+        "\(path): map set without the model's f-grams",
+        expected: "content \(Content.fGrams.rawValue) with longest \(longest)",
+        found: columns.description,
+        remedy: "Map with content \(Content.fGrams.rawValue), and model.fGrams.longest as there.")
+    }
+    return (Source(column: "match", modulus: nil, cuts: []), longest + 1)
   }
 
   /// Where the rows of each embedder of `layout` come from.
@@ -124,11 +149,12 @@ package struct TextMap: Sendable, Equatable {
         remedy: "Map the tokens of the model's tokenizer.")
     }
     switch columns {
-    case .grams(let order):
+    case .grams, .matches:
+      let order = columns.order ?? 1
       guard layout.order <= order else {
         throw UserError(
           "\(path): map set without the model's n-grams",
-          expected: "order \(layout.order) or more", found: "order \(order)",
+          expected: "order \(layout.order) or more", found: columns.description,
           remedy: "Map with order \(layout.order).")
       }
       // The oldest tokens of an id are its highest digits to base V.
@@ -157,11 +183,6 @@ package struct TextMap: Sendable, Equatable {
       return layout.embedders.indices.map {
         Source(column: "input\($0 + 1)", modulus: nil, cuts: [])
       }
-    case .matches:
-      throw UserError(
-        "\(path): map set without n-grams", expected: "order \(layout.order) or more",
-        found: columns.description,
-        remedy: "Map with content \(Content.ngramIDs.rawValue).")
     }
   }
 
@@ -177,8 +198,9 @@ extension TextMap.Columns: CustomStringConvertible {
     switch self {
     case .grams(let order): "n-gram ids up to order \(order)"
     case .rows: "rows of over-encoding tables"
-    case .matches(let longest, let size, let id):
+    case .matches(let longest, let size, let id, let order):
       "f-grams of longest \(longest), size \(size), of \(id)"
+        + (order.map { ", and n-gram ids up to order \($0)" } ?? "")
     }
   }
 }

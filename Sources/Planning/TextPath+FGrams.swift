@@ -9,15 +9,11 @@ struct FGramsPlan: Sendable {
 
   /// Nil for models without.
   ///
+  /// - Parameter order: highest n-gram whose exact ids are mapped too; nil for none.
   /// - Throws: `UserError` naming the setting that is wrong.
-  init?(_ settings: Settings) throws {
+  init?(_ settings: Settings, order: Int?) throws {
     let longest = try settings.parameters(Longest.self, from: ["model.fGrams"]).longest
     guard longest > 1 else { return nil }
-    guard settings.value("model.overEncoding.order") == .integer(1) else {
-      throw settings.fault(
-        "model.fGrams.longest",
-        expected: "1 with model.overEncoding: f-grams or tables stand for the token, not both")
-    }
     var discover: DiscoverParameters = try settings.parameters(
       from: ["discover"], adding: TextPath.Run.share(settings))
     discover.longest = max(discover.longest, longest)
@@ -26,6 +22,7 @@ struct FGramsPlan: Sendable {
       from: ["map"],
       adding: [
         "content": .string(TextMap.Content.fGrams.rawValue), "longest": .integer(longest),
+        "order": order.map(ConfigValue.integer),
       ])
   }
 
@@ -34,9 +31,16 @@ struct FGramsPlan: Sendable {
   }
 
   /// `model.fGrams` as the stage gets it: nil for none, and what is the trunk's is left out.
-  static func model(_ settings: Settings) throws -> ConfigValue? {
+  ///
+  /// - Parameter besideTables: whether the model is over-encoded.
+  static func model(_ settings: Settings, besideTables: Bool) throws -> ConfigValue? {
     guard try settings.parameters(Longest.self, from: ["model.fGrams"]).longest > 1 else {
       return nil
+    }
+    if besideTables && settings.value("model.overEncoding.token") == .bool(false) {
+      throw settings.fault(
+        "model.overEncoding.token",
+        expected: "true beside model.fGrams, which stand in the token's place")
     }
     var members = settings.section("model.fGrams")
     for key in ["layers", "heads"] {

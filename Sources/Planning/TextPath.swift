@@ -339,8 +339,7 @@ extension TextPath.Run {
     let overEncoding = try Self.overEncoding(settings, vocabulary: size)
     var model = try settings.model
     model["overEncoding"] = overEncoding
-    fGrams = try FGramsPlan(settings)
-    model["fGrams"] = try FGramsPlan.model(settings)
+    model["fGrams"] = try FGramsPlan.model(settings, besideTables: overEncoding != nil)
     train = try settings.trainParameters(
       kind: .text, model: model, hasTables: overEncoding != nil, seed: seed)
     self.model = try settings.model(
@@ -359,6 +358,7 @@ extension TextPath.Run {
       from: ["map"], adding: ["content": .string(TextMap.Content.ngramIDs.rawValue)])
     map.order = max(map.order, layout?.order ?? 1)
     self.map = map
+    fGrams = try FGramsPlan(settings, order: layout == nil ? nil : map.order)
     discover = try settings.parameters(from: ["discover"], adding: Self.share(settings))
     _ = try settings.locating("map.order") {
       try ExactGrams(vocabulary: size, order: map.order)

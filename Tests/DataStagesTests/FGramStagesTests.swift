@@ -69,14 +69,16 @@ import Tokenization
 
   private func map(
     _ tokens: StageConfiguration.Input, _ found: StageConfiguration.Input, longest: Int = 4,
-    size: Int = 0, name: String = "map"
+    size: Int = 0, order: Int? = nil, name: String = "map"
   ) throws -> ShardSet {
-    try folder.sameForAnyThreads(
-      "map",
-      [
-        "kind": "text", "content": "fGrams", "longest": .integer(longest), "size": .integer(size),
-        "documentsPerShard": 11,
-      ], ["tokens": tokens, "tokenizer": try tokenizer(), "fgrams": found], name: name
+    var parameters: [String: ConfigValue] = [
+      "kind": "text", "content": "fGrams", "longest": .integer(longest), "size": .integer(size),
+      "documentsPerShard": 11,
+    ]
+    parameters["order"] = order.map(ConfigValue.integer)
+    return try folder.sameForAnyThreads(
+      "map", .object(parameters),
+      ["tokens": tokens, "tokenizer": try tokenizer(), "fgrams": found], name: name
     ) { configuration, output, threads in
       _ = try MapStage.run(configuration, output: output, threads: threads)
     }.set
@@ -194,7 +196,42 @@ import Tokenization
       #expect(entry?["fGrams"] == .integer(kept.count { $0.count == length }))
     }
     let text = try TextMap(metadata, source: "map")
-    #expect(text?.columns == .matches(longest: longest, size: kept.count, id: found.input.id))
+    #expect(
+      text?.columns
+        == .matches(longest: longest, size: kept.count, id: found.input.id, order: nil))
+  }
+
+  /// N-gram ids beside the lengths are those of a set without lengths.
+  @Test(arguments: [2, 3])
+  func ngramsStandBesideMatches(order: Int) throws {
+    let tokens = try tokens()
+    let found = try discover(tokens)
+    let set = try map(tokens, found.input, order: order)
+    let plain = try map(tokens, found.input, name: "plain")
+    #expect(
+      set.columns.map(\.name)
+        == ["token", "match"] + (2...order).map { "gram\($0)" } + ["label"])
+    for (document, (columns, alone)) in zip(
+      Self.documents, zip(try set.documents(), try plain.documents()))
+    {
+      #expect(columns[0] == alone[0] && columns[1] == alone[1] && columns.last == alone[2])
+      for n in 2...order {
+        let ids = document.dropLast().indices.map { t in
+          document[max(0, t + 1 - n)...t].reduce(0) { $0 * 259 + $1 }
+        }
+        #expect(columns[n] == ids)
+      }
+    }
+    let text = try #require(try TextMap(set.metadata, source: "map"))
+    let layout = try OverEncodingLayout(
+      vocabulary: 259, order: order, slices: 1, rows: 100, width: 2 * (order - 1), moduli: .coprime)
+    let sources = try text.sources(of: .matchesAndTables(longest: 4, layout, .window), in: "map")
+    #expect(sources.map(\.source.column) == ["match"] + (2...order).map { "gram\($0)" })
+    let wanted = TextColumns.tables(layout, .window)
+    let other = try #require(try TextMap(plain.metadata, source: "p"))
+    let message = refusal { _ = try other.sources(of: wanted, in: "p") }
+    #expect(
+      message.contains("map set without the model's n-grams: expected order \(order) or more"))
   }
 
   @Test func refusesWhatDoesNotBelongTogether() throws {

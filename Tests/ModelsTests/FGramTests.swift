@@ -1,6 +1,7 @@
 import Engine
 import Kernels
 import Models
+import NGrams
 import Parallel
 import Support
 import Testing
@@ -9,15 +10,25 @@ import Testing
 func fGramModel(
   _ kind: any Trunk.Type = GPT2.self, width: Int = 16, heads: Int = 2, longest: Int = 4,
   vocabulary: Int = 14, tied: Bool = false, positions: Bool = true,
-  output: FGrams.Output = .scaledNorm, outputs: [any Output] = []
+  output: FGrams.Output = .scaledNorm, outputs: [any Output] = [],
+  tables reduction: OverEncoding.Reduction? = nil
 ) throws -> ModelConfiguration {
   let trunk = makeTrunk(
     kind, TrunkSize(layers: 2, width: width, heads: heads, context: 40), isSmooth: true)
+  let fGrams = FGrams(
+    vocabulary: vocabulary, longest: longest, layers: 1, heads: heads / 2, positions: positions,
+    output: output, on: trunk)
+  let tables = try reduction.map { reduction in
+    OverEncodedFGrams(
+      fGrams: fGrams,
+      overEncoding: OverEncoding(
+        layout: try OverEncodingLayout(
+          vocabulary: vocabulary, order: 3, slices: 2, rows: 30, width: width, moduli: .coprime),
+        reduction: reduction, deviation: 0.3))
+  }
   return try ModelConfiguration(
-    input: FGrams(
-      vocabulary: vocabulary, longest: longest, layers: 1, heads: heads / 2, positions: positions,
-      output: output, on: trunk),
-    trunk: trunk, outputs: [NextToken(labels: vocabulary, isTied: tied)] + outputs)
+    input: tables ?? fGrams, trunk: trunk,
+    outputs: [NextToken(labels: vocabulary, isTied: tied)] + outputs)
 }
 
 private let lengths = [5, 17, 1, 20]
@@ -41,6 +52,70 @@ private func engine(
     #expect(batch[1].spaces[0].rows > 20 && batch[1].links[0].contains(RowLink.none))
     try expectGradients(
       of: engine, batch, spread: spread(of: kind), step: kind == OLMoE.self ? 6e-4 : 1.5e-3)
+  }
+
+  /// Beside tables of n-grams, whose terms and the f-gram's row are scaled apart.
+  @Test(arguments: allTrunks.indices, OverEncoding.Reduction.allCases)
+  func gradientsBesideTables(trunk: Int, reduction: OverEncoding.Reduction) throws {
+    let kind = allTrunks[trunk]
+    let model = try fGramModel(kind, tied: reduction == .mean, tables: reduction)
+    let batch = makeLanes(model, lengths: lengths, lanes: 2)
+    #expect(batch[0].tables == 6 && batch[1].links[0].contains(RowLink.none))
+    try expectGradients(
+      of: engine(model), batch, spread: spread(of: kind), step: kind == OLMoE.self ? 6e-4 : 1.5e-3)
+  }
+
+  /// With tables of zeros the embedding is that of f-grams alone, and with f-grams of no token that of tables.
+  @Test func eachPartIsItsOwn() throws {
+    let both = try fGramModel(OLMo2.self, tables: .sum)
+    let parameters = both.makeParameters(moments: false)
+    parameters.initialize(seed: 3)
+    let lanes = makeLanes(both, lengths: [17, 1, 30, 40], lanes: 1)
+    func scores(
+      _ model: ModelConfiguration, _ store: ParameterStore, _ lane: PackedLane
+    ) -> [Float] {
+      ScoringEngine(model, parameters: store, laneCapacity: 100, threads: 1)
+        .logProbabilities([lane])[0]
+    }
+    func part(_ input: any Input, tables: Bool, _ row: (Int, Int) -> Int32) throws -> [Float] {
+      let model = try ModelConfiguration(input: input, trunk: both.trunk, outputs: both.outputs)
+      let store = model.makeParameters(moments: false)
+      both.share(parameters, with: store)
+      if tables {
+        for (own, source) in zip(store.tables, parameters.tables) {
+          _ = own.weights.update(fromContentsOf: source.weights)
+        }
+      }
+      var lane = model.makeLane()
+      for segment in 0..<lanes[0].segments {
+        for n in lanes[0].segmentOffsets[segment]..<lanes[0].segmentOffsets[segment + 1] {
+          lane.appendRow(label: lanes[0].labels[n]) { row(n, $0) }
+        }
+        lane.endSegment()
+      }
+      return scores(model, store, lane)
+    }
+    let (input, width) = (try #require(both.input as? OverEncodedFGrams), lanes[0].tables)
+    // No f-gram is found.
+    var plain = both.makeLane()
+    for segment in 0..<lanes[0].segments {
+      for n in lanes[0].segmentOffsets[segment]..<lanes[0].segmentOffsets[segment + 1] {
+        plain.appendRow(label: 0) { $0 == 1 ? 1 : lanes[0].inputs[n * width + $0] }
+      }
+      plain.endSegment()
+    }
+    let tablesAlone = try part(input.overEncoding, tables: true) { n, column in
+      lanes[0].inputs[n * width + (column == 0 ? 0 : column + 1)]
+    }
+    #expect(distance(scores(both, parameters, plain), tablesAlone) < 1e-5)
+    for table in parameters.tables {
+      table.weights.update(repeating: 0)
+    }
+    let fGramsAlone = try part(input.fGrams, tables: false) { n, column in
+      lanes[0].inputs[n * width + column]
+    }
+    #expect(distance(scores(both, parameters, lanes[0]), fGramsAlone) < 1e-5)
+    #expect(distance(fGramsAlone, tablesAlone) > 1e-2)
   }
 
   /// Rows of widths that no vector divides, and products by the library.
@@ -113,7 +188,15 @@ private func engine(
 
   @Test(arguments: allTrunks.indices, Precision.allCases.filter(\.isAvailable))
   func threadsAndRanksChangeNoBit(trunk: Int, precision: Precision) throws {
-    let model = try fGramModel(allTrunks[trunk], width: 32, tied: true)
+    for model in [
+      try fGramModel(allTrunks[trunk], width: 32, tied: true),
+      try fGramModel(allTrunks[trunk], width: 32, tables: .normalizedSum),
+    ] {
+      try expectTheSameBits(model, precision)
+    }
+  }
+
+  private func expectTheSameBits(_ model: ModelConfiguration, _ precision: Precision) throws {
     for lanes in [1, 4] {
       let expected = try weights(model, lanes: lanes, precision: precision)
       let isFinite = expected.allSatisfy(\.isFinite)
@@ -154,10 +237,15 @@ private func engine(
   }
 
   /// Logits by rows of a store have the bits of those by the model, and generation agrees.
-  @Test(arguments: allTrunks.indices, [(16, true), (272, false)])
-  func storesChangeNoBit(trunk: Int, size: (width: Int, tied: Bool)) throws {
+  @Test(
+    arguments: allTrunks.indices,
+    [(16, true, nil), (272, false, nil), (16, false, OverEncoding.Reduction.mean)])
+  func storesChangeNoBit(
+    trunk: Int, size: (width: Int, tied: Bool, tables: OverEncoding.Reduction?)
+  ) throws {
     let model = try fGramModel(
-      allTrunks[trunk], width: size.width, vocabulary: 5, tied: size.tied)
+      allTrunks[trunk], width: size.width, vocabulary: 5, tied: size.tied, tables: size.tables)
+    let columns = model.inputColumns
     let parameters = model.makeParameters(moments: false)
     parameters.initialize(seed: 3)
     let lanes = makeLanes(model, lengths: [17, 1, 30, 40], lanes: 2)
@@ -181,10 +269,12 @@ private func engine(
       for segment in 0..<lane.segments {
         let rows = lane.segmentOffsets[segment]..<lane.segmentOffsets[segment + 1]
         for row in rows {
-          let length = min(Int(lane.inputs[2 * row + 1]), row + 1 - rows.lowerBound)
-          let run = (row + 1 - max(length, 1)...row).map { lane.inputs[2 * $0] }
+          let length = min(Int(lane.inputs[columns * row + 1]), row + 1 - rows.lowerBound)
+          let run = (row + 1 - max(length, 1)...row).map { lane.inputs[columns * $0] }
           let id = length < 2 ? 0 : 1 + (fGrams.firstIndex(of: run) ?? -1)
-          result.appendRow(label: lane.labels[row]) { $0 == 0 ? lane.inputs[2 * row] : Int32(id) }
+          result.appendRow(label: lane.labels[row]) {
+            $0 == 1 ? Int32(id) : lane.inputs[columns * row + $0]
+          }
         }
         result.endSegment()
       }
@@ -197,7 +287,8 @@ private func engine(
     let engine = DecodingEngine(stored, parameters: store, capacity: 3)
     engine.reset(sequences: 1)
     for row in 0..<looked[0].segmentOffsets[1] {
-      engine.step(inputs: Array(looked[0].inputs[2 * row..<2 * row + 2]), tables: 2) { rows in
+      let inputs = Array(looked[0].inputs[columns * row..<columns * (row + 1)])
+      engine.step(inputs: inputs, tables: columns) { rows in
         for v in 0..<V { #expect(abs(rows[v] - expected[0][row * V + v]) < 1e-4) }
       }
     }
@@ -227,8 +318,11 @@ private func engine(
   /// Closed forms against the graph, for so many rows of f-grams a position.
   @Test(arguments: allTrunks.indices, FGrams.Output.allCases)
   func closedForms(trunk: Int, output: FGrams.Output) throws {
-    for positions in [true] + (allTrunks[trunk] == GPT2.self ? [] : [false]) {
-      let model = try fGramModel(allTrunks[trunk], positions: positions, output: output)
+    let kinds: [(positions: Bool, tables: OverEncoding.Reduction?)] =
+      [(true, nil), (true, .sum)] + (allTrunks[trunk] == GPT2.self ? [] : [(false, nil)])
+    for (positions, tables) in kinds {
+      let model = try fGramModel(
+        allTrunks[trunk], positions: positions, output: output, tables: tables)
       let plan = model.plan(.training, rows: 100)
       #expect(plan.layout.parameterCount == model.parameterCount)
       let attention = { (space: RowSpace, position: Double) in
@@ -268,6 +362,15 @@ private func engine(
     return result
   }
 
+  @Test func readsTablesBesideIt() throws {
+    let both = try configuration(
+      "longest: 3, layers: 1}, overEncoding: {order: 2, slices: 1, rows: 7")
+    #expect(both.fGrams?.longest == 3 && both.overEncoding?.layout.rows == 7)
+    #expect(both.input.columnRows.prefix(2) == [9, 4] && both.inputColumns == 3)
+    #expect(try both != configuration("longest: 3, layers: 1"))
+    #expect(both.stored(rows: 5).input.columnRows.prefix(2) == [9, 6])
+  }
+
   @Test func readsItsKeys() throws {
     let plain = try #require(try configuration("longest: 5").fGrams)
     #expect(
@@ -290,7 +393,8 @@ private func engine(
     ("longest: 3, heads: 3", "heads: expected a number that divides 16 columns"),
     ("longest: 3, heads: 16", "expected an even number of columns a head"),
     ("longest: 3, output: sum", "output"), ("longest: 3, width: 8", "width: unknown key"),
-    ("longest: 3}, overEncoding: {order: 2", "no other input beside it, found overEncoding"),
+    ("longest: 3}, overEncoding: {order: 2, slices: 1, rows: 7, token: false", "token: true"),
+    ("longest: 3}, overEncoding: {order: 2, slices: 1, rows: 7, columns: 0", "columns"),
   ])
   func rejects(members: String, named: String) throws {
     let error = #expect(throws: UserError.self) { try configuration(members) }

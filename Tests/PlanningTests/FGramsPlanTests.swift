@@ -66,6 +66,28 @@ import Testing
     #expect(plain.nodes[plain.chains[0].train].configuration.parameters["model"]?["fGrams"] == nil)
   }
 
+  /// Tables beside f-grams are fed by one map set, which no model without them has.
+  @Test func tablesStandBesideThem() throws {
+    try project.replace(
+      "{name: K=3, set: {model: {fGrams: {longest: 3}}}}",
+      by: "{name: K=3, set: {model: {fGrams: {longest: 3}, overEncoding: {order: 3, rows: 4V}}}}",
+      in: "pipeline/scone-figure5.yaml")
+    let graph = try graph("scone-figure5")
+    for (chain, run) in zip(graph.chains, graph.experiment.runs) where run.variant != "baseline" {
+      guard
+        case .text(.fGrams(let parameters)) = try MapParameters(
+          graph.nodes[chain.map].configuration)
+      else {
+        Issue.record("no f-grams")
+        continue
+      }
+      #expect(parameters.order == (run.variant == "K=3" ? 3 : nil))
+      let train = graph.nodes[chain.train].configuration
+      #expect((train.parameters["model"]?["overEncoding"] != nil) == (run.variant == "K=3"))
+      #expect((train.parameters["optimizer"]?["tables"] != nil) == (run.variant == "K=3"))
+    }
+  }
+
   /// Tasks are scored with the f-grams that a run's data were mapped with.
   @Test func tasksKnowTheFGrams() throws {
     try project.replace(
@@ -97,8 +119,8 @@ import Testing
     ("{model: {fGrams: {longest: 3, heads: 3}}}", "model.fGrams.heads"),
     ("{model: {fGrams: {longest: 3, output: all}}}", "model.fGrams.output"),
     (
-      "{model: {fGrams: {longest: 3}, overEncoding: {order: 2}}}",
-      "model.fGrams.longest: expected 1 with"
+      "{model: {fGrams: {longest: 3}, overEncoding: {order: 2, token: false}}}",
+      "model.overEncoding.token: expected true beside model.fGrams"
     ),
     (
       "{discover: {minimumCount: 0}, model: {fGrams: {longest: 3}}}",

@@ -62,6 +62,12 @@ let models: [(String, String)] = [
       + ", labels: 11, inputs: [{order: 1, rows: 11}]}"
   ),
   (
+    "olmo2 with f-grams and tables",
+    olmo2 + ", fGrams: {longest: 3, layers: 1}"
+      + ", overEncoding: {order: 2, slices: 2, rows: 37, reduction: mean}"
+      + ", labels: 11, inputs: [{order: 1, rows: 11}]}"
+  ),
+  (
     "gpt2 over-encoded, normalized",
     gpt2
       + ", overEncoding: {order: 2, slices: 1, rows: 37, normalization: rms, reduction: normalizedSum}"

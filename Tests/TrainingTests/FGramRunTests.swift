@@ -173,7 +173,9 @@ enum FGramFixture {
             ["moments": "float32", "weightDecay": 0, "learningRateMultiplier": 1]
           ),
         ], of: fGrams
-      ).contains("map set without n-grams: expected order 2 or more, found f-grams of longest 3"))
+      ).contains(
+        "map set without the model's n-grams: expected order 2 or more, found f-grams of longest 3")
+    )
     #expect(
       try failure(
         [], of: { try FGramFixture.write(in: $0, changing: ["longest": 9]) }

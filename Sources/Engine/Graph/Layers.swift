@@ -17,10 +17,12 @@ extension GraphBuilder {
   /// stacked in `<name>.oe_proj.weight` (Σ widths, columns), table i's below those of the tables
   /// before it. Normalized rows pass an RMSNorm `<name>.oe_norm` in between.
   package mutating func overEncoding(
-    tables: [(rows: Int, width: Int)], tokens: Parameter?, positions: Parameter?, columns: Int,
+    tables: [(rows: Int, width: Int)], tokens: Parameter?, base: Tensor? = nil,
+    positions: Parameter?, columns: Int,
     scale: Double, tableScale: Double = 1, isNormalized: Bool = false, deviation: Double,
     projectionDeviation: Double, named name: String
   ) -> Tensor {
+    precondition(tokens == nil || base == nil, "one of the two stands for the token")
     let declared = tables.enumerated().map { i, table in
       self.table(
         "\(name).oe_embedders.\(i).weight", rows: table.rows, width: table.width,
@@ -34,7 +36,7 @@ extension GraphBuilder {
     let output = tensor(columns: columns)
     append(
       OverEncodingSum(
-        rows: rows, projection: projection, tokens: tokens, positions: positions,
+        rows: rows, projection: projection, tokens: tokens, base: base, positions: positions,
         scale: Float(scale), tableScale: Float(tableScale), output: output))
     return output
   }

@@ -5,13 +5,8 @@ import NGrams
 /// F-grams are looked up by what generates, so that all those that tasks have are collected: their rows
 /// follow from the weights.
 struct TaskRows {
-  private enum Columns {
-    case tokens
-    case tables(OverEncodingMapper, LookBack)
-    case fGrams(LongestMatch)
-  }
-
-  private var columns: Columns
+  private var match: LongestMatch?
+  private let tables: (mapper: OverEncodingMapper, lookBack: LookBack)?
   /// F-grams that came, in the order of their first occurrence.
   private(set) var fGrams: [[Int32]] = []
   /// By number in the set, 1 + the place in `fGrams`.
@@ -19,63 +14,58 @@ struct TaskRows {
 
   /// - Parameter fGrams: the set whose matches `wanted` has; only then.
   init(_ wanted: TextColumns, fGrams: FGramSet?) {
+    precondition((wanted.longestMatch == nil) == (fGrams == nil), "matches of no set")
+    match = fGrams.map(LongestMatch.init)
     switch wanted {
-    case .tokens: columns = .tokens
-    case .tables(let layout, let lookBack):
-      columns = .tables(OverEncodingMapper(layout), lookBack)
-    case .matches:
-      guard let fGrams else { preconditionFailure("matches of no set") }
-      columns = .fGrams(LongestMatch(fGrams))
+    case .tokens, .matches: tables = nil
+    case .tables(let layout, let lookBack), .matchesAndTables(_, let layout, let lookBack):
+      tables = (OverEncodingMapper(layout), lookBack)
     }
   }
+
+  /// The column of the first table.
+  private var firstTable: Int { match == nil ? 1 : 2 }
 
   /// Columns of a row.
-  var width: Int {
-    switch columns {
-    case .tokens: 1
-    case .tables(let mapper, _): 1 + mapper.layout.embedders.count
-    case .fGrams: 2
-    }
-  }
+  var width: Int { firstTable + (tables?.mapper.layout.embedders.count ?? 0) }
 
   /// Whether a stretch that is cut out of a text has the rows of the whole text.
-  var looksBack: Bool {
-    switch columns {
-    case .tokens: true
-    case .tables(_, let lookBack): lookBack == .document
-    case .fGrams: false
-    }
-  }
+  var looksBack: Bool { match == nil && tables?.lookBack != .window }
 
   /// (tokens − 1, width): the rows of all tokens but the last.
   mutating func rows(of tokens: [UInt32]) -> [Int32] {
     let (positions, width) = (OverEncodingMapper.positions(ofTokens: tokens.count), width)
     var result = [Int32](repeating: 0, count: positions * width)
     for t in 0..<positions { result[t * width] = Int32(bitPattern: tokens[t]) }
-    switch columns {
-    case .tokens: break
-    case .tables(let mapper, _):
-      var sums = [UInt64](repeating: 0, count: positions)
-      var rows = [UInt32](repeating: 0, count: positions)
-      for e in 1..<width {
-        var sumSpan = sums.mutableSpan
-        var rowSpan = rows.mutableSpan
-        mapper.mapRows(embedder: e - 1, tokens: tokens.span, sums: &sumSpan, into: &rowSpan)
-        for t in 0..<positions { result[t * width + e] = Int32(bitPattern: rows[t]) }
-      }
-    case .fGrams(var match):
-      match.reset()
+    addMatches(tokens, positions, to: &result)
+    guard let mapper = tables?.mapper else { return result }
+    var sums = [UInt64](repeating: 0, count: positions)
+    var rows = [UInt32](repeating: 0, count: positions)
+    for e in mapper.layout.embedders.indices {
+      var sumSpan = sums.mutableSpan
+      var rowSpan = rows.mutableSpan
+      mapper.mapRows(embedder: e, tokens: tokens.span, sums: &sumSpan, into: &rowSpan)
       for t in 0..<positions {
-        let length = match.push(tokens[t])
-        if length < 2 { continue }
-        let id = match.id(ofLength: length)
-        if places[id] == nil {
-          fGrams.append(tokens[t + 1 - length...t].map { Int32(bitPattern: $0) })
-          places[id] = Int32(fGrams.count)
-        }
-        result[t * width + 1] = places[id] ?? 0
+        result[t * width + firstTable + e] = Int32(bitPattern: rows[t])
       }
     }
     return result
+  }
+
+  private mutating func addMatches(
+    _ tokens: [UInt32], _ positions: Int, to result: inout [Int32]
+  ) {
+    guard var match else { return }
+    match.reset()
+    for t in 0..<positions {
+      let length = match.push(tokens[t])
+      if length < 2 { continue }
+      let id = match.id(ofLength: length)
+      if places[id] == nil {
+        fGrams.append(tokens[t + 1 - length...t].map { Int32(bitPattern: $0) })
+        places[id] = Int32(fGrams.count)
+      }
+      result[t * width + 1] = places[id] ?? 0
+    }
   }
 }

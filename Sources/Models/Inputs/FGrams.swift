@@ -66,11 +66,6 @@ package struct FGrams: Input {
     _ reader: inout ConfigReader, tables: [InputTable], trunk: any Trunk
   ) throws -> FGrams? {
     guard var object = try reader.optionalObject(key) else { return nil }
-    if reader.has("overEncoding") {
-      throw reader.fault(
-        key, expected: "no other input beside it", found: "overEncoding",
-        remedy: "Delete one of the two.")
-    }
     guard tables.count == 1, tables[0].order == 1 else {
       throw reader.fault(
         key, expected: "one input table, of order 1",
@@ -202,6 +197,8 @@ extension Trunk {
 }
 
 extension ModelConfiguration {
-  /// The input of f-grams; nil for any other.
-  package var fGrams: FGrams? { input as? FGrams }
+  /// The input of f-grams, with or without tables beside it; nil for any other.
+  package var fGrams: FGrams? {
+    (input as? FGrams) ?? (input as? OverEncodedFGrams)?.fGrams
+  }
 }

@@ -158,9 +158,19 @@ package struct OverEncoding: Input {
     tables declared: [Parameter], positions: Parameter?, width: Int, named name: String,
     in g: inout GraphBuilder
   ) -> Tensor {
+    terms(
+      tokens: token ? declared[0] : nil, base: nil, positions: positions, width: width,
+      named: name, in: &g)
+  }
+
+  /// The same with a row of each position, `base`, in place of the token's embedding.
+  func terms(
+    tokens: Parameter?, base: Tensor?, positions: Parameter?, width: Int, named name: String,
+    in g: inout GraphBuilder
+  ) -> Tensor {
     g.overEncoding(
-      tables: layout.embedders.map { ($0.modulus, $0.width) },
-      tokens: token ? declared[0] : nil, positions: positions, columns: width, scale: scale,
+      tables: layout.embedders.map { ($0.modulus, $0.width) }, tokens: tokens, base: base,
+      positions: positions, columns: width, scale: scale,
       tableScale: tableScale,
       isNormalized: normalization == .rms, deviation: deviation,
       projectionDeviation: projectionDeviation, named: name)
@@ -168,6 +178,8 @@ package struct OverEncoding: Input {
 }
 
 extension ModelConfiguration {
-  /// The over-encoded input; nil for any other.
-  package var overEncoding: OverEncoding? { input as? OverEncoding }
+  /// The over-encoded input, with f-grams beside it or without; nil for any other.
+  package var overEncoding: OverEncoding? {
+    (input as? OverEncoding) ?? (input as? OverEncodedFGrams)?.overEncoding
+  }
 }

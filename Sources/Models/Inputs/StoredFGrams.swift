@@ -6,7 +6,8 @@ import Support
 ///
 ///     X[n] = F[f-gram n]   where an f-gram ends there, else T[x_n]
 ///
-/// with the bits of `FGrams` on the same rows. It neither learns nor stands in a configuration.
+/// with the bits of `FGrams` on the same rows, and of `OverEncodedFGrams` where tables are beside it. It neither
+/// learns nor stands in a configuration.
 ///
 /// Source: SCONE, Algorithm 1, at inference.
 package struct StoredFGrams: Input {
@@ -14,6 +15,8 @@ package struct StoredFGrams: Input {
   package let vocabulary: Int
   /// S, rows of F.
   package let rows: Int
+  /// Tables of n-grams beside it.
+  package let overEncoding: OverEncoding?
 
   /// The table of the store that F is.
   static let table = "fgrams.rows"
@@ -26,10 +29,14 @@ package struct StoredFGrams: Input {
 
   package var tables: [InputTable] { [InputTable(order: 1, rows: vocabulary)] }
   package var readsTables: Bool { true }
-  /// The token, and 1 + the row of its f-gram, or 0 where there is none.
-  package var columnRows: [Int] { [vocabulary, rows + 1] }
+  /// The token, 1 + the row of its f-gram, or 0 where there is none, and the row in each table beside it.
+  package var columnRows: [Int] {
+    [vocabulary, rows + 1] + (overEncoding?.columnRows.dropFirst() ?? [])
+  }
 
-  package func parameterCount(width: Int) -> Int { rows * width }
+  package func parameterCount(width: Int) -> Int {
+    rows * width + (overEncoding?.parameterCount(width: width) ?? 0)
+  }
 
   package func callAsFunction(
     tables declared: [Parameter], positions: Parameter?, width: Int, named name: String,
@@ -37,7 +44,10 @@ package struct StoredFGrams: Input {
   ) -> Tensor {
     precondition(g.mode != .training, "rows of a store do not learn")
     let table = g.table(Self.table, rows: rows, width: width, deviation: 0)
-    return g.storedRows(of: table, orElse: declared[0], positions: positions)
+    let base = g.storedRows(
+      of: table, orElse: declared[0], positions: overEncoding == nil ? positions : nil)
+    return overEncoding?.terms(
+      tokens: nil, base: base, positions: positions, width: width, named: name, in: &g) ?? base
   }
 }
 
@@ -49,10 +59,11 @@ extension ModelConfiguration {
     guard let fGrams, rows >= 1, rows < Int(Int32.max) else {
       preconditionFailure("\(rows) rows of f-grams")
     }
-    return with(StoredFGrams(vocabulary: fGrams.vocabulary, rows: rows))
+    return with(
+      StoredFGrams(vocabulary: fGrams.vocabulary, rows: rows, overEncoding: overEncoding))
   }
 
-  /// Weights of a model that `stored(rows:)` made, all zeros; its rows are the only table.
+  /// Weights of a model that `stored(rows:)` made, all zeros; its rows are the first table.
   package func makeStoredParameters() -> ParameterStore {
     ParameterStore(layout: plan(.scoring, rows: 1).layout, moments: false)
   }
@@ -68,6 +79,9 @@ extension ModelConfiguration {
       parameters.withFloats(source, of: .weights) { values in
         store.withMutableFloats(slot, of: .weights) { _ = $0.update(fromContentsOf: values) }
       }
+    }
+    for (own, source) in zip(store.tables.dropFirst(), parameters.tables) {
+      _ = own.weights.update(fromContentsOf: source.weights)
     }
   }
 

@@ -50,7 +50,7 @@ import Tokenization
 
   private func metadata(_ id: String) -> ConfigValue {
     [
-      "kind": "text", "content": "fGrams", "longest": .integer(Self.longest), "size": 0,
+      "kind": "text", "content": "fGrams", "longest": .integer(Self.longest), "size": 0, "order": 3,
       "fgrams": .string(id), "vocabulary": .integer(shop.vocabulary),
       "tokenizer": .string(shop.tokenizer.id), "labels": .integer(shop.vocabulary),
       "labelBytes": .array((0..<shop.vocabulary).map { _ in 1 }),
@@ -58,45 +58,67 @@ import Tokenization
     ]
   }
 
-  private func model() throws -> ModelConfiguration {
+  /// - Parameter tables: whether tables of 2- and 3-grams stand beside the f-grams.
+  private func model(tables: Bool) throws -> ModelConfiguration {
     let trunk = GPT2(TrunkSize(layers: 2, width: 16, heads: 2, context: DownstreamShop.context))
+    let fGrams = FGrams(
+      vocabulary: shop.vocabulary, longest: Self.longest, layers: 1, on: trunk)
+    let layout = try OverEncodingLayout(
+      vocabulary: shop.vocabulary, order: 3, slices: 1, rows: 500, width: 16, moduli: .coprime)
     return try ModelConfiguration(
-      input: FGrams(vocabulary: shop.vocabulary, longest: Self.longest, layers: 1, on: trunk),
+      input: tables
+        ? OverEncodedFGrams(
+          fGrams: fGrams,
+          overEncoding: OverEncoding(layout: layout, lookBack: .window, reduction: .sum))
+        : fGrams,
       trunk: trunk, labels: shop.vocabulary)
   }
 
-  private func weights(_ step: Int) throws -> ParameterStore {
-    let store = try model().makeParameters(moments: false)
+  private func weights(_ step: Int, tables: Bool) throws -> ParameterStore {
+    let store = try model(tables: tables).makeParameters(moments: false)
     store.initialize(seed: UInt64(step))
     for slot in store.layout.slots where slot.shape.count > 1 {
       store.withMutableFloats(slot, of: .weights) { values in
         for i in values.indices { values[i] *= 10 }
       }
     }
+    for table in store.tables {
+      for i in table.weights.indices { table.weights[i] *= 10 }
+    }
     return store
   }
 
-  private func writeRun(_ fGrams: String) throws -> StageConfiguration.Input {
-    try shop.writeRun(
-      [
-        "architecture": "gpt2", "layers": 2, "width": 16, "heads": 2,
-        "context": .integer(DownstreamShop.context), "tied": false,
-        "inputs": [["order": 1, "rows": .integer(shop.vocabulary)]],
-        "labels": .integer(shop.vocabulary),
-        "fGrams": ["longest": .integer(Self.longest), "layers": 1],
-      ], data: metadata(fGrams), parameters: try model().parameterCount
+  private func writeRun(
+    _ fGrams: String, tables: Bool = false
+  ) throws -> StageConfiguration.Input {
+    var model: [String: ConfigValue] = [
+      "architecture": "gpt2", "layers": 2, "width": 16, "heads": 2,
+      "context": .integer(DownstreamShop.context), "tied": false,
+      "inputs": [["order": 1, "rows": .integer(shop.vocabulary)]],
+      "labels": .integer(shop.vocabulary),
+      "fGrams": ["longest": .integer(Self.longest), "layers": 1],
+    ]
+    if tables {
+      model["overEncoding"] = [
+        "order": 3, "slices": 1, "rows": 500, "moduli": "coprime", "lookBack": "window",
+        "reduction": "sum",
+      ]
+    }
+    return try shop.writeRun(
+      model, data: metadata(fGrams),
+      parameters: try self.model(tables: tables).parameterCount
     ) { path in
       try [1, 2].map { step in
         let name = "weights-\(step).safetensors"
         let hash = try ParameterFile.write(
-          weights(step), arrays: [.weights], to: path + "/" + name)
+          weights(step, tables: tables), arrays: [.weights], to: path + "/" + name)
         return (step, name, hash)
       }
     }
   }
 
   /// Every token of a continuation by the f-gram model itself, behind what the rule puts in front of it.
-  private func slow(_ step: Int) throws -> [Double] {
+  private func slow(_ step: Int, tables: Bool) throws -> [Double] {
     let limit = DownstreamShop.context
     var counts: [[UInt32]: Int] = [:]
     for text in texts {
@@ -106,9 +128,10 @@ import Tokenization
         }
       }
     }
-    let model = try model()
+    let model = try model(tables: tables)
+    let mapper = model.overEncoding.map { OverEncodingMapper($0.layout) }
     let engine = ScoringEngine(
-      model, parameters: try weights(step), laneCapacity: limit, threads: 1)
+      model, parameters: try weights(step, tables: tables), laneCapacity: limit, threads: 1)
     let encoder = BytePairEncoder(shop.bytePairs, findsSpecialTokens: false)
     let file = try RequestFile(
       FileBytes.read(DownstreamShop.questions), source: DownstreamShop.questions)
@@ -121,13 +144,16 @@ import Tokenization
         let end = context.count + min((t / width + 1) * width, answer.count) - 1
         let start = max(0, end - limit)
         var lane = model.makeLane()
+        let rows = mapper.map { self.rows(of: Array(all[start...end]), $0) } ?? []
         for row in start..<end {
           let match =
             (2...Self.longest).last {
               row + 1 - $0 >= start
                 && counts[Array(all[row + 1 - $0...row]), default: 0] >= Self.minimum
             } ?? 1
-          lane.appendRow(label: 0) { $0 == 0 ? Int32(all[row]) : Int32(match) }
+          lane.appendRow(label: 0) {
+            $0 == 0 ? Int32(all[row]) : $0 == 1 ? Int32(match) : rows[$0 - 2][row - start]
+          }
         }
         lane.endSegment()
         let scores = engine.logProbabilities([lane])[0]
@@ -137,17 +163,30 @@ import Tokenization
     }
   }
 
-  @Test func scoresAreThoseOfTheFGramModel() throws {
+  /// By table the rows of all tokens but the last.
+  private func rows(of tokens: [UInt32], _ mapper: OverEncodingMapper) -> [[Int32]] {
+    mapper.layout.embedders.indices.map { e in
+      var sums = [UInt64](repeating: 0, count: tokens.count - 1)
+      var rows = [UInt32](repeating: 0, count: tokens.count - 1)
+      var sumSpan = sums.mutableSpan
+      var rowSpan = rows.mutableSpan
+      mapper.mapRows(embedder: e, tokens: tokens.span, sums: &sumSpan, into: &rowSpan)
+      return rows.map { Int32($0) }
+    }
+  }
+
+  @Test(arguments: [false, true])
+  func scoresAreThoseOfTheFGramModel(tables: Bool) throws {
     defer { shop.remove() }
     let fGrams = try writeFGrams()
     let inputs = try [
-      "run": writeRun(fGrams.id), "tokenizer": shop.tokenizer, "fgrams": fGrams,
+      "run": writeRun(fGrams.id, tables: tables), "tokenizer": shop.tokenizer, "fgrams": fGrams,
       "some": shop.task(),
     ]
     let scores = try shop.write(DownstreamRun(shop.configuration(inputs), threads: 2), to: "out")
     for score in scores {
       let found = score.tasks[0].scores.documents.flatMap(\.choices).map(\.logP)
-      let expected = try slow(score.snapshot.step)
+      let expected = try slow(score.snapshot.step, tables: tables)
       #expect(found.count == expected.count)
       for (a, b) in zip(found, expected) { #expect(abs(a - b) < 1e-5 * abs(b)) }
     }
@@ -175,7 +214,8 @@ import Tokenization
     #expect(try failure(["run": writeRun(fGrams.id)]).contains("fgrams"))
     #expect(
       try failure(["run": writeRun("cafecafecafe"), "fgrams": fGrams]).contains(
-        "inputs.fgrams: expected f-grams of longest 4, size 0, of cafecafecafe, the run's, found"))
+        "inputs.fgrams: expected f-grams of longest 4, size 0, of cafecafecafe, and n-gram ids up to "
+          + "order 3, the run's, found"))
     #expect(
       try failure(["run": shop.writeRun(), "fgrams": fGrams]).contains(
         "expected no such input: the run has no f-grams"))

@@ -13,6 +13,7 @@ extension OverEncodingSum: CPUOperation {
         into: &x, w.weight(tokens).span, IDColumn(ids.span, width: width), C: C,
         adding: true)
     }
+    if let base { add(w.value(base).span, to: &x) }
     if scale != 1 { multiply(&x, by: scale) }
     if let positions {
       embedding(
@@ -40,6 +41,10 @@ extension OverEncodingSum: CPUOperation {
       embeddingBackward(
         into: &dTokens, dX.span, IDColumn(ids.span, width: width), C: C,
         adding: accumulation.addsParameter(1))
+    }
+    if let base {
+      var dBase = w.gradient(base).mutableSpan
+      if accumulation.addsInput(1) { add(dX.span, to: &dBase) } else { copy(dX.span, into: &dBase) }
     }
     if tableScale != 1 {
       var dProduct = dX.mutableSpan

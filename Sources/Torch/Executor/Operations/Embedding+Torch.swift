@@ -24,6 +24,7 @@ extension OverEncodingSum: TorchOperation {
     var x = try r.product(r.factor(r.value(rows)), projection).cast(to: .float32)
     if tableScale != 1 { x = try x.times(tableScale) }
     if let tokens { x = try x.plus(r.rows(tokens, r.batch[output.space].inputs[0])) }
+    if let base { x = try x.plus(r.value(base).cast(to: .float32)) }
     if scale != 1 { x = try x.times(scale) }
     if let positions { x = try x.plus(r.rows(positions, r.batch[output.space].places)) }
     r.set(output, x)
@@ -34,6 +35,7 @@ extension OverEncodingSum: TorchOperation {
     if let positions { try r.addRows(dX, positions, r.batch[output.space].places) }
     if scale != 1 { dX = try dX.times(scale) }
     if let tokens { try r.addRows(dX, tokens, r.batch[output.space].inputs[0]) }
+    if let base { try r.addGradient(base, dX) }
     if tableScale != 1 { dX = try dX.times(tableScale) }
     try r.addGradient(
       rows, r.productGradient(dX, r.factor(r.value(rows)), projection))
