@@ -93,6 +93,10 @@ package struct Ablation: Sendable {
     return result
   }
 
+  /// Whether a run has f-grams, so that the table says what a position stands for.
+  private var hasMatches: Bool { figure.runs[0].contains { $0.matchLength != nil } }
+  static let matchColumn = "match_length"
+
   // MARK: - Texts
 
   /// One run a row.
@@ -101,7 +105,8 @@ package struct Ablation: Sendable {
       ([
         "model,seed,parameters,table_parameters,tokens,train_loss,eval_loss,eval_bits_per_byte",
         "other_loss,other_bits_per_byte",
-      ] + (isOfVocabularies ? ["vocabulary"] : []) + (figure.counts.first?.names ?? [])).joined(
+      ] + (isOfVocabularies ? ["vocabulary"] : []) + (hasMatches ? [Self.matchColumn] : [])
+      + (figure.counts.first?.names ?? [])).joined(
         separator: ",") + "\n"
     for (seed, bySeed) in figure.runs.enumerated() {
       for (run, variant) in zip(bySeed, parameters.variants) {
@@ -112,7 +117,7 @@ package struct Ablation: Sendable {
             "\(run.scores[.heldout]?.bitsPerByte ?? .nan)", "\(figure.loss(run, .other))",
             "\(run.scores[.other]?.bitsPerByte ?? .nan)",
           ] + (isOfVocabularies ? ["\(variant.vocabulary)"] : [])
-          + figure.countCells(seed: seed, variant)
+          + (hasMatches ? ["\(run.matchLength ?? 1)"] : []) + figure.countCells(seed: seed, variant)
         text += fields.joined(separator: ",") + "\n"
       }
     }
@@ -188,6 +193,7 @@ package struct Ablation: Sendable {
           row["vocabulary"] = .integer(variant.vocabulary)
           row["tokens"] = .array(figure.runs.map { .integer($0[i].tokens) })
         }
+        if hasMatches { row["matchLength"] = .number(figure.runs[0][i].matchLength ?? 1) }
         for measure in figure.measures {
           let losses = figure.losses(measure).map { $0[i] }
           row[measure.rawValue] = [
@@ -259,7 +265,10 @@ package struct Ablation: Sendable {
       }
       let cells = [
         variant.name, variant.description,
-        variant.tables.map { "\($0.rows)" }.joined(separator: " "),
+        (variant.tables.map { "\($0.rows)" }
+          + (hasMatches
+            ? [String(format: "%.2f tokens each", figure.runs[0][i].matchLength ?? 1)] : []))
+          .joined(separator: " "),
         String(format: "%.4f", train.means[i]), delta(train),
         String(format: "%.4f", heldout.means[i]), delta(heldout), stated(.train),
         paperDelta(.train), stated(.heldout), paperDelta(.heldout),

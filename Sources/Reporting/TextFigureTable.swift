@@ -12,12 +12,14 @@ extension TextFigure {
   ) throws {
     func run(
       _ variant: String, _ seed: Int, parameters count: Int = 0, steps: Int,
-      _ curve: [TextRun.Stretch], _ scores: [ScoredSet: TextRun.Score] = [:]
+      _ curve: [TextRun.Stretch], _ scores: [ScoredSet: TextRun.Score] = [:],
+      matchLength: Double? = nil
     ) -> TextRun {
       let name = parameters.run(of: variant, seed: seed)
       return TextRun(
         variant: variant, seed: seed, evaluateID: evaluates[name] ?? "",
-        trainID: trains[name] ?? "", parameters: count, steps: steps, curve: curve, scores: scores)
+        trainID: trains[name] ?? "", parameters: count, steps: steps, curve: curve, scores: scores,
+        matchLength: matchLength)
     }
     let seeds = try table.integers("seed")
     let variants = try Self.variants(table, parameters)
@@ -29,6 +31,8 @@ extension TextFigure {
       let counts = table.has("parameters") ? try table.integers("parameters") : seeds.map { _ in 0 }
       let losses = try Measure.losses.map { try table.numbers($0.rawValue) }
       let bits = try ["eval", "other"].map { try table.numbers($0 + "_bits_per_byte") }
+      let matches =
+        table.has(Ablation.matchColumn) ? try table.numbers(Ablation.matchColumn) : nil
       for row in table.rows.indices {
         func score(_ set: Int) -> TextRun.Score {
           .init(natsPerToken: losses[set + 1][row], bitsPerByte: bits[set][row], tokens: 0)
@@ -37,7 +41,7 @@ extension TextFigure {
           run(
             variants[row], seeds[row], parameters: counts[row], steps: 1,
             [.init(step: 1, tokens: tokens[row], loss: losses[0][row])],
-            [.heldout: score(0), .other: score(1)]))
+            [.heldout: score(0), .other: score(1)], matchLength: matches?[row]))
       }
       counted = try parameters.seeds.compactMap { seed in
         try TextCounts(table, rows: seeds.indices.filter { seeds[$0] == seed }) { row in

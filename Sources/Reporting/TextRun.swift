@@ -41,13 +41,16 @@ package struct TextRun: Sendable {
   /// Ascending steps, the last is the run's.
   package let curve: [Stretch]
   package let scores: [ScoredSet: Score]
+  /// Tokens that the embedding of a position of the training text stands for, on average; nil for a model
+  /// without f-grams, where it is 1.
+  package let matchLength: Double?
   /// Every metric at every snapshot, for a figure of those; see `Metrics`.
   package let values: [Metrics.Value]
 
   package init(
     variant: String, seed: Int, evaluateID: String = "", trainID: String = "",
     directory: String = "", parameters: Int, steps: Int, curve: [Stretch],
-    scores: [ScoredSet: Score], values: [Metrics.Value] = []
+    scores: [ScoredSet: Score], matchLength: Double? = nil, values: [Metrics.Value] = []
   ) {
     precondition(curve.last?.step == steps, "a curve ends with the run")
     self.variant = variant
@@ -59,6 +62,7 @@ package struct TextRun: Sendable {
     self.steps = steps
     self.curve = curve
     self.scores = scores
+    self.matchLength = matchLength
     self.values = values
   }
 
@@ -124,8 +128,21 @@ package struct TextRun: Sendable {
     self.init(
       variant: variant, seed: seed, evaluateID: evaluated.id, trainID: trained.id,
       directory: train.path, parameters: parameters, steps: steps, curve: curve, scores: scores,
+      matchLength: try Self.matchLength(&reader),
       values: try Self.values(
         [(.evaluate, evaluate)] + further, of: trained.id, steps: steps, curve: curve))
+  }
+
+  /// Of what the index of a training run says of its data.
+  private static func matchLength(_ index: inout ConfigReader) throws -> Double? {
+    guard var data = try index.optionalObject("data"), data.has("lengths") else { return nil }
+    let lengths = try data.objects("lengths").map { entry in
+      var entry = entry
+      return (tokens: try entry.int("length"), positions: try entry.int("positions"))
+    }
+    let positions = lengths.reduce(0) { $0 + $1.positions }
+    return positions == 0
+      ? nil : Double(lengths.reduce(0) { $0 + $1.tokens * $1.positions }) / Double(positions)
   }
 
   private static func metrics(of index: StageIndex, steps: Int) throws -> [Stretch] {

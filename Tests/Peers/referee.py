@@ -66,9 +66,14 @@ def table(rows, parameters):
         "equalVariances": {m: losses[m].bartlett for m in measures},
         "rows": [
             {m: {"mean": losses[m].means[i], "perSeed": losses[m].y[:, i].tolist()} for m in measures}
-            for i in range(len(names))
+            | matched(next(r for r in rows if r["model"] == names[i])) for i in range(len(names))
         ],
     } | counting(baseline, rows, parameters, lambda r: r["model"])
+
+
+def matched(row):
+    """Tokens that a position stands for, where f-grams are among the variants."""
+    return {"matchLength": float(row["match_length"])} if "match_length" in row else {}
 
 
 def spacings(losses, parameters):

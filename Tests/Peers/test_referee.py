@@ -31,8 +31,10 @@ class Referee(unittest.TestCase):
         for path in sorted(self.folder.glob("*.evidence.json")):
             claims, found = referee.judge(self.folder, path.name.removesuffix(".evidence.json"))
             self.assertEqual(found, [])
-            # Parts of a corpus that lie in one another grow by construction: nothing is claimed of them.
-            self.assertEqual(claims == 0, path.name.startswith("scone-figure3."), path.name)
+            # Parts of a corpus that lie in one another grow by construction: nothing is claimed of them. The
+            # curves of figure 14 are of table 6's runs, which judges where they end.
+            claimless = path.name.startswith(("scone-figure3.", "figure14."))
+            self.assertEqual(claims == 0, claimless, path.name)
 
     def test_another_verdict_is_found(self):
         def change(result):

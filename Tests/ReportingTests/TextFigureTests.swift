@@ -9,6 +9,8 @@ import Testing
 final class TemporaryRuns {
   let directory = NSTemporaryDirectory() + "reporting-text-" + UUID().uuidString
   static let seeds = [1, 2, 3]
+  /// Of the f-grams of variant m9, as the index of a run has them; nil where it has none.
+  var lengths: ConfigValue?
   /// Names and rows m; V is 1000.
   static let variants = [("base", 0), ("m1", 1000), ("m9", 9000), ("m99", 99000)]
 
@@ -56,6 +58,7 @@ final class TemporaryRuns {
       to: path, configuration: configuration,
       content: [
         "steps": .integer(steps), "parameterCount": .integer(500 + variant.1),
+        "data": lengths.flatMap { variant.0 == "m9" ? ["lengths": $0] : nil } ?? .object([:]),
         "metrics": try StageIndex.describe(files: ["metrics.jsonl"], in: path),
       ])
     try writeEvidence(
@@ -424,6 +427,27 @@ final class TemporaryRuns {
       try TextFigure(table.figure.parameters, published, trains: [:], evaluates: [:]))
     #expect(again.json["comparisons"] == table.json["comparisons"] && again.csv == table.csv)
     #expect(table.summaries.count == 3)
+  }
+
+  /// With f-grams a table says how many tokens a position stands for; without, no word of it.
+  @Test func matchedTokensAreCounted() throws {
+    let plain = Ablation(try runs.figure("ablation"))
+    #expect(!plain.csv.contains("match") && !plain.markdown.contains("1.00 tokens each"))
+    runs.lengths = [
+      ["length": 1, "positions": 30], ["length": 2, "positions": 50],
+      ["length": 3, "positions": 20],
+    ]
+    let table = Ablation(try runs.figure("ablation"))
+    let published = try PublishedTable(Array(table.csv.utf8), source: "table.csv")
+    #expect(try published.numbers("match_length").suffix(4) == [1, 1, 1.9, 1])
+    #expect(table.json["rows"]?.items[2]["matchLength"] == 1.9)
+    #expect(table.json["rows"]?.items[0]["matchLength"] == 1.0)
+    #expect(table.markdown.contains("9000 1.90 tokens each"))
+    let again = Ablation(
+      try TextFigure(table.figure.parameters, published, trains: [:], evaluates: [:]))
+    #expect(again.csv == table.csv && again.json["rows"] == table.json["rows"])
+    // The losses are what they were.
+    #expect(table.json["comparisons"] == plain.json["comparisons"])
   }
 
   /// Made-up losses lie on a line over log(V + m); then the middle one is moved by parts of the fall.

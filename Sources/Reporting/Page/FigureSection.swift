@@ -290,15 +290,18 @@ struct FigureSection {
     addNear()
     addSpacings()
     addCounting()
+    let hasMatches = json["rows"]?.items.first?["matchLength"] != nil
     addTable(
       [
-        "model", "what", "parameters", "of tables", "training loss", "held-out loss",
+        "model", "what", "parameters", hasMatches ? "tokens a position" : "of tables",
+        "training loss", "held-out loss",
         "other domain", "paper: training", "address",
       ], "llrrrrrrl",
       (json["rows"]?.items ?? []).enumerated().map { number, row in
         [
           text(row["model"]), text(row["description"]), text(row["parameters"]),
-          text(row["tableParameters"]), fixed(row["train_loss"]?["mean"], 4),
+          hasMatches ? fixed(row["matchLength"], 2) : text(row["tableParameters"]),
+          fixed(row["train_loss"]?["mean"], 4),
           fixed(row["eval_loss"]?["mean"], 4), fixed(row["other_loss"]?["mean"], 4),
           fixed(row["paper"]?["train_loss"], 3), address("rows/\(number)/train_loss/mean"),
         ]
