@@ -12,8 +12,7 @@ import Testing
   }
 
   func graph() throws -> StageGraph {
-    try StageGraph(
-      Experiment(figure: "figure2", preset: "tiny", in: project.directory), in: project.directory)
+    try project.graph("figure2", preset: "tiny")
   }
 
   /// Pretends that a node ran.

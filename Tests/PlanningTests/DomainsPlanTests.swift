@@ -15,8 +15,7 @@ import Testing
         "\nset: {}\n", by: "\nset: {evaluation: {domains: \(domains)}}\n",
         in: "pipeline/table4.yaml")
     }
-    return try StageGraph(
-      Experiment(figure: "table4", preset: preset, in: project.directory), in: project.directory)
+    return try project.graph("table4", preset: preset)
   }
 
   @Test func aFurtherEvaluation() throws {

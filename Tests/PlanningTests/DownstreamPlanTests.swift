@@ -16,8 +16,7 @@ import Testing
       try project.replace(
         "\nset: {}\n", by: "\nset: {downstream: \(settings)}\n", in: "pipeline/table4.yaml")
     }
-    return try StageGraph(
-      Experiment(figure: "table4", preset: preset, in: project.directory), in: project.directory)
+    return try project.graph("table4", preset: preset)
   }
 
   private func refusal(_ settings: String) -> String {

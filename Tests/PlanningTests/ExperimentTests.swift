@@ -73,8 +73,7 @@ import Testing
   @Test func aPresetMayEndInAPrecision() throws {
     let project = try TemporaryProject()
     func graph(_ preset: String) throws -> StageGraph {
-      try StageGraph(
-        Experiment(figure: "figure2", preset: preset, in: project.directory), in: project.directory)
+      try project.graph("figure2", preset: preset)
     }
     let (plain, rounded, single) = (
       try graph("smoke"), try graph("smoke-bfloat16"), try graph("smoke-float32")

@@ -11,13 +11,8 @@ import Testing
 
   init() throws { project = try TemporaryProject() }
 
-  private func graph(_ figure: String, preset: String = "laptop") throws -> StageGraph {
-    try StageGraph(
-      Experiment(figure: figure, preset: preset, in: project.directory), in: project.directory)
-  }
-
   @Test func oneDiscoveryForAllCuts() throws {
-    let graph = try graph("scone-figure6")
+    let graph = try project.graph("scone-figure6")
     let discoveries = graph.nodes.filter { $0.stage == .discover }
     #expect(discoveries.count == 1)
     let parameters = try DiscoverParameters(discoveries[0].configuration)
@@ -52,14 +47,14 @@ import Testing
 
   /// What is the trunk's is not written, so that it follows it.
   @Test func theFGramModelIsAsTheTrunk() throws {
-    let graph = try graph("scone-figure7")
+    let graph = try project.graph("scone-figure7")
     for (variant, layers) in ["2 layers": 2, "8 layers": 8] {
       let position = try #require(graph.experiment.runs.firstIndex { $0.variant == variant })
       let train = graph.nodes[graph.chains[position].train].configuration
       #expect(train.parameters["model"]?["fGrams"]?["layers"] == .integer(layers))
       #expect(train.parameters["model"]?["fGrams"]?["heads"] == nil)
     }
-    let plain = try self.graph("scone-figure5")
+    let plain = try project.graph("scone-figure5")
     let position = try #require(plain.experiment.runs.firstIndex { $0.variant == "K=2" })
     let train = plain.nodes[plain.chains[position].train].configuration
     #expect(train.parameters["model"]?["fGrams"]?["layers"] == nil)
@@ -72,7 +67,7 @@ import Testing
       "{name: K=3, set: {model: {fGrams: {longest: 3}}}}",
       by: "{name: K=3, set: {model: {fGrams: {longest: 3}, overEncoding: {order: 3, rows: 4V}}}}",
       in: "pipeline/scone-figure5.yaml")
-    let graph = try graph("scone-figure5")
+    let graph = try project.graph("scone-figure5")
     for (chain, run) in zip(graph.chains, graph.experiment.runs) where run.variant != "baseline" {
       guard
         case .text(.fGrams(let parameters)) = try MapParameters(
@@ -92,7 +87,7 @@ import Testing
   @Test func tasksKnowTheFGrams() throws {
     try project.replace(
       "\nset:", by: "\nset:\n  downstream: {tasks: [all]}", in: "pipeline/scone-figure5.yaml")
-    let graph = try graph("scone-figure5")
+    let graph = try project.graph("scone-figure5")
     for chain in graph.chains {
       let downstream = try #require(chain.downstream)
       #expect(
@@ -105,11 +100,12 @@ import Testing
   func everyPreset(preset: String) throws {
     let rates = Rates { rows, width, _ in Double(rows * width) * 1e6 }
     for figure in [
-      "scone-figure5", "scone-figure7", "scone-figure13", "scone-table2", "scone-output",
+      "scone-figure1", "scone-figure5", "scone-figure7", "scone-figure8", "scone-figure13",
+      "scone-table2", "scone-output",
       "scone-versus-oe",
     ] {
       let plan = try Plan(
-        graph(figure, preset: preset), rates: rates, cores: 2, in: project.directory)
+        project.graph(figure, preset: preset), rates: rates, cores: 2, in: project.directory)
       #expect(plan.costs.allSatisfy { $0.seconds > 0 && $0.memoryBytes > 0 }, "\(figure)")
     }
   }
@@ -131,7 +127,7 @@ import Testing
   ])
   func whatIsRefused(settings: String, message: String) throws {
     try project.replace("\nset: {}\n", by: "\nset: \(settings)\n", in: "pipeline/table4.yaml")
-    let error = #expect(throws: UserError.self) { _ = try graph("table4") }
+    let error = #expect(throws: UserError.self) { _ = try project.graph("table4") }
     let text = error?.description ?? ""
     #expect(text.contains(message) && text.contains("pipeline/table4.yaml"), "\(text)")
     #expect(!text.contains("\n"))

@@ -25,8 +25,7 @@ import Testing
   }
 
   private func graph(_ figure: String = "figure2", _ preset: String = "tiny") throws -> StageGraph {
-    try StageGraph(
-      Experiment(figure: figure, preset: preset, in: project.directory), in: project.directory)
+    try project.graph(figure, preset: preset)
   }
 
   private func parameters(_ graph: StageGraph, _ stage: Stage) -> [ConfigValue] {

@@ -13,8 +13,7 @@ import Testing
   }
 
   func graph(preset: String = "tiny") throws -> StageGraph {
-    try StageGraph(
-      Experiment(figure: "figure2", preset: preset, in: project.directory), in: project.directory)
+    try project.graph("figure2", preset: preset)
   }
 
   @Test func planningWritesNothing() throws {
@@ -194,8 +193,7 @@ import Testing
     let text = try FileBytes.read(project.directory + "/pipeline/presets/smoke.yaml")
     try project.write(
       String(decoding: text, as: UTF8.self), to: "pipeline/presets/\(name).yaml")
-    let graph = try StageGraph(
-      Experiment(figure: "figure2", preset: name, in: project.directory), in: project.directory)
+    let graph = try project.graph("figure2", preset: name)
     let error = #expect(throws: UserError.self) {
       try MakeRules(graph).write(order: [], in: project.directory)
     }

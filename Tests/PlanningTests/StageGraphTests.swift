@@ -13,8 +13,7 @@ import Testing
   }
 
   func graph() throws -> StageGraph {
-    try StageGraph(
-      Experiment(figure: "figure2", preset: "tiny", in: project.directory), in: project.directory)
+    try project.graph("figure2", preset: "tiny")
   }
 
   func ids(_ graph: StageGraph) -> [Stage: Set<String>] {

@@ -1,4 +1,5 @@
 import Foundation
+import Planning
 import Support
 
 /// A copy of the project's experiment files that a test may change.
@@ -33,6 +34,12 @@ final class TemporaryProject {
     let parts = text.components(separatedBy: old)
     precondition(parts.count == 2, "\(old) occurs \(parts.count - 1) times in \(path)")
     try write(parts.joined(separator: new), to: path)
+  }
+
+  /// The stage runs of a figure.
+  func graph(_ figure: String, preset: String = "laptop") throws -> StageGraph {
+    try StageGraph(
+      Experiment(figure: figure, preset: preset, in: directory), in: directory)
   }
 
   /// Every file with its modification time.

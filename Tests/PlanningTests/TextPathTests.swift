@@ -16,8 +16,7 @@ import Testing
   init() throws { project = try TemporaryProject() }
 
   func graph(_ figure: String = "scaling-law", _ preset: String = "laptop") throws -> StageGraph {
-    try StageGraph(
-      Experiment(figure: figure, preset: preset, in: project.directory), in: project.directory)
+    try project.graph(figure, preset: preset)
   }
 
   func ids(_ graph: StageGraph) -> [Stage: Set<String>] {

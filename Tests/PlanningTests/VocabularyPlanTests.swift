@@ -9,13 +9,9 @@ import Testing
 
   init() throws { project = try TemporaryProject() }
 
-  private func graph(_ figure: String, preset: String = "laptop") throws -> StageGraph {
-    try StageGraph(
-      Experiment(figure: figure, preset: preset, in: project.directory), in: project.directory)
-  }
-
   private func vocabularies(_ preset: String) throws -> [ConfigValue?] {
-    try graph("scone-figure8", preset: preset).nodes.filter { $0.stage == .vocabulary }.map {
+    try project.graph("scone-figure8", preset: preset).nodes.filter { $0.stage == .vocabulary }.map
+    {
       $0.configuration.parameters["vocabulary"]
     }
   }
@@ -25,13 +21,13 @@ import Testing
     #expect(try vocabularies("smoke") == [512, 1024, 2048, 4096])
     #expect(try vocabularies("paper") == [32_768, 131_072, 524_288, 2_097_152])
     // No other figure is touched.
-    let other = try graph("table3").nodes.first { $0.stage == .vocabulary }
+    let other = try project.graph("table3").nodes.first { $0.stage == .vocabulary }
     #expect(other?.configuration.parameters["vocabulary"] == 4096)
   }
 
   /// Three sizes share the tokenizers and all that comes before training.
   @Test func sizesShareTheirText() throws {
-    let graph = try graph("scone-figure8")
+    let graph = try project.graph("scone-figure8")
     let stages = Dictionary(grouping: graph.nodes, by: \.stage).mapValues(\.count)
     #expect(
       stages == [.vocabulary: 4, .tokenize: 12, .map: 12, .train: 36, .evaluate: 36, .report: 1])
@@ -57,7 +53,7 @@ import Testing
   ])
   func whatIsRefused(old: String, new: String, message: String) throws {
     try project.replace(old, by: new, in: "pipeline/scone-figure8.yaml")
-    let error = #expect(throws: UserError.self) { _ = try graph("scone-figure8") }
+    let error = #expect(throws: UserError.self) { _ = try project.graph("scone-figure8") }
     #expect(error?.description.contains(message) == true, "\(error?.description ?? "")")
   }
 
@@ -68,7 +64,7 @@ import Testing
   ])
   func whatAPresetMustNotSay(old: String, new: String, message: String) throws {
     try project.replace(old, by: new, in: "pipeline/text/presets/laptop.yaml")
-    let error = #expect(throws: UserError.self) { _ = try graph("scone-figure8") }
+    let error = #expect(throws: UserError.self) { _ = try project.graph("scone-figure8") }
     #expect(error?.description.contains(message) == true, "\(error?.description ?? "")")
   }
 }
