@@ -98,7 +98,7 @@ let package = Package(
     .target(
       name: "Exchange",
       dependencies: [
-        "Checkpoints", "Contracts", "Engine", "Evaluation", "Models", "NGrams", "Support",
+        "Checkpoints", "Contracts", "Engine", "Evaluation", "Models", "NGrams", "Stores", "Support",
         "Tokenization",
       ], resources: [.embedInCode("modeling_overtoken.py")], swiftSettings: settings),
 
@@ -145,6 +145,7 @@ let package = Package(
     stage("ott-plan", ["Contracts", "Planning", "Support", "Tokenization"]),
     stage("ott-report", ["Contracts", "Reporting", "Support"]),
     stage("ott-export", ["Exchange", "Kernels", "Support"]),
+    stage("ott-generate", ["Exchange", "Kernels", "Stores", "Support"]),
     stage("ott-shards", ["Shards", "Support"]),
     stage(
       "ott-bench",
@@ -221,7 +222,7 @@ let package = Package(
         "Fuzzing",
         "ott-sample",
         "ott-vocabulary",
-        "ott-import", "ott-export",
+        "ott-import", "ott-export", "ott-generate",
         "ott-tokenize", "ott-discover", "ott-map", "ott-train", "ott-materialize", "ott-evaluate",
         "ott-downstream",
         "ott-plan",

@@ -28,7 +28,7 @@ package struct ServingBench {
     package let source: Source
     /// Sequences side by side.
     package let side: Int
-    /// Tokens that had an f-gram, of all.
+    /// Tokens of the text that have an f-gram, of all.
     package let found: Double
     /// Tokens a second, the median of the runs.
     package let rate: Double
@@ -38,6 +38,7 @@ package struct ServingBench {
 
   private let plain, model: EngineModel
   private let bench: StoreBench
+  private let set: FGramSet
   private let directory: String
   private let tokens: Int
 
@@ -68,6 +69,7 @@ package struct ServingBench {
       try bench.make(
         in: directory, width: scored.width, precision: .bfloat16, filled: true)
     }
+    set = try FGramStore(directory: directory, placement: .disk).set
   }
 
   /// A point for each source, in turns.
@@ -79,15 +81,14 @@ package struct ServingBench {
       // Other text in each run, so that rows are others too.
       let text = text(side: side, seed: UInt64(run + 1))
       for (i, source) in sources.enumerated() {
-        let (seconds, share) = try generate(text, side: side, source)
-        rates[i].append(Double(side * tokens) / seconds)
-        if source == .memory { found += share / Double(runs) }
+        rates[i].append(Double(side * tokens) / (try generate(text, side: side, source)))
       }
+      found += share(text) / Double(runs)
     }
     return sources.indices.map { i in
       Point(
-        source: sources[i], side: side, found: sources[i] == .none ? 0 : found,
-        rate: median(rates[i]), ratio: median(zip(rates[i], rates[0]).map { $0 / $1 }))
+        source: sources[i], side: side, found: found, rate: median(rates[i]),
+        ratio: median(zip(rates[i], rates[0]).map { $0 / $1 }))
     }
   }
 
@@ -99,56 +100,41 @@ package struct ServingBench {
     return (0..<tokens).map { t in (0..<side).map { all[$0 * own + t] } }
   }
 
-  /// Wall seconds, and the share of the tokens that had an f-gram.
-  private func generate(
-    _ text: [[UInt32]], side: Int, _ source: Source
-  ) throws -> (seconds: Double, found: Double) {
-    switch source {
-    case .none:
+  /// Wall seconds, after a run that warms up where rows may be warm.
+  private func generate(_ text: [[UInt32]], side: Int, _ source: Source) throws -> Double {
+    guard let rows = try rows(source, side: side) else {
       let session = plain.makeSession(rows: 1, sequences: side)
       var logProbabilities = [Float](repeating: 0, count: side * plain.labels)
-      try session.restart(sequences: side)
-      return (
-        try seconds {
-          for row in text { try session.advance(rows: [row], into: &logProbabilities) }
-        }, 0
-      )
-    case .memory, .disk, .coldDisk:
-      if source == .coldDisk { try StoreBench.forget(directory) }
-      let store = try FGramStore(
-        directory: directory, placement: source == .memory ? .memory : .disk)
-      let continuation = StoredContinuation(model, store: store, sequences: side)
-      continuation.restart(sequences: side)
-      if source != .coldDisk { run(continuation, text) }
-      continuation.restart(sequences: side)
-      let elapsed = seconds { run(continuation, text) }
-      return (elapsed, share(text, store.set))
-    case .model:
-      let store = try FGramStore(directory: directory, placement: .disk)
-      let engine = model.fGramEngine(capacity: side, threads: 1)
-      let continuation = StoredContinuation(model, store: store, sequences: side)
-      continuation.restart(sequences: side)
-      var matches = (0..<side).map { _ in LongestMatch(store.set) }
-      return (
-        seconds {
-          for row in text {
-            let fGrams = row.indices.compactMap { n -> [Int32]? in
-              let length = matches[n].push(row[n])
-              guard length > 1 else { return nil }
-              return store.set.tokens(of: matches[n].id(ofLength: length)).map {
-                Int32(bitPattern: $0)
-              }
-            }
-            _ = engine.rows(of: fGrams)
-            continuation.advance(row) { _ in }
-          }
-        }, 0
-      )
+      func run() throws {
+        try session.restart(sequences: side)
+        for row in text { try session.advance(rows: [row], into: &logProbabilities) }
+      }
+      try run()
+      return try seconds(run)
     }
+    let continuation = FGramContinuation(model, rows: rows, sequences: side)
+    func run() {
+      continuation.restart(sequences: side)
+      for row in text { continuation.advance(row) { _ in } }
+    }
+    if source != .coldDisk { run() }
+    return seconds(run)
   }
 
-  private func run(_ continuation: StoredContinuation, _ text: [[UInt32]]) {
-    for row in text { continuation.advance(row) { _ in } }
+  /// Nil for the model without f-grams.
+  private func rows(_ source: Source, side: Int) throws -> (any FGramRows)? {
+    func store(_ placement: FGramStore.Placement) throws -> StoredFGramRows {
+      StoredFGramRows(try FGramStore(directory: directory, placement: placement))
+    }
+    switch source {
+    case .none: return nil
+    case .memory: return try store(.memory)
+    case .disk: return try store(.disk)
+    case .coldDisk:
+      try StoreBench.forget(directory)
+      return try store(.disk)
+    case .model: return ComputedFGramRows(model, set: set, capacity: side)
+    }
   }
 
   private func seconds(_ body: () throws -> Void) rethrows -> Double {
@@ -157,7 +143,8 @@ package struct ServingBench {
     return Host.monotonicSeconds - start
   }
 
-  private func share(_ text: [[UInt32]], _ set: FGramSet) -> Double {
+  /// Tokens that have an f-gram, of all.
+  private func share(_ text: [[UInt32]]) -> Double {
     var found = 0
     for n in text[0].indices {
       var match = LongestMatch(set)

@@ -15,7 +15,7 @@ package struct Answers {
   /// Bytes of the log-probabilities that are held, at most.
   private static let mostBytes = 1 << 31
 
-  private let run: ExportedRun
+  private let run: FinishedRun
   private let prompts: [[UInt32]]
   private let count: Int
 
@@ -23,7 +23,7 @@ package struct Answers {
   ///   - prompts: a file of lines of token ids with spaces between them, one prompt a line.
   ///   - count: n, tokens to generate at most.
   /// - Throws: `UserError` for a file of anything else, and for prompts that do not fit the model.
-  package init(_ run: ExportedRun, prompts path: String, count: Int) throws {
+  package init(_ run: FinishedRun, prompts path: String, count: Int) throws {
     (self.run, self.count) = (run, count)
     let context = run.model.context
     var prompts: [[UInt32]] = []

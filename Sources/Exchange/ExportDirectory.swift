@@ -26,20 +26,25 @@ package struct ExportDirectory {
   /// The largest file of weights, as transformers writes them: 5 GB.
   package static let usualShardBytes = 5_000_000_000
 
-  private let run: ExportedRun
+  private let run: FinishedRun
+  private let published: PublishedModel
   private let shardBytes: Int
 
-  package init(_ run: ExportedRun, shardBytes: Int = ExportDirectory.usualShardBytes) {
+  /// - Throws: `UserError` for a model that cannot be exported, which says what can.
+  package init(_ run: FinishedRun, shardBytes: Int = ExportDirectory.usualShardBytes) throws {
     precondition(shardBytes >= 1, "a file holds bytes")
     (self.run, self.shardBytes) = (run, shardBytes)
+    published = try PublishedModel(
+      run.model, value: run.index.model, rows: run.rows, fGrams: run.fGrams,
+      source: "\(run.index.directory)/\(StageIndex.fileName)")
   }
 
   /// The class that loads it, whether code in the directory has to be trusted for that, and bytes of weights.
   package var summary: (headClass: String, needsCode: Bool, bytes: Int) {
     (
-      run.published.headClass, !run.published.isStock,
+      published.headClass, !published.isStock,
       4 * run.model.publishedTensors.reduce(0) { $0 + $1.count }
-        + run.published.furtherTensors.reduce(0) { $0 + $1.bytes }
+        + published.furtherTensors.reduce(0) { $0 + $1.bytes }
     )
   }
 
@@ -60,17 +65,17 @@ package struct ExportDirectory {
       func add(_ name: String, _ value: ConfigValue) throws {
         try add(name, Array(value.prettyJSON.utf8))
       }
-      try add(Self.configName, run.published.configuration(begin: run.begin, end: run.end))
-      try add("generation_config.json", run.published.generation(begin: run.begin, ends: run.ends))
+      try add(Self.configName, published.configuration(begin: run.begin, end: run.end))
+      try add("generation_config.json", published.generation(begin: run.begin, ends: run.ends))
       if let tokenizer = run.tokenizer {
         try add("tokenizer.json", tokenizer)
         try add("tokenizer_config.json", tokenizerConfiguration)
       }
-      if !run.published.isStock {
+      if !published.isStock {
         try add(PublishedModel.moduleFile, PackageResources.modeling_overtoken_py)
       }
       files.merge(try writeWeights(to: directory)) { $1 }
-      try add(Self.cardName, Array(ModelCard(run).text.utf8))
+      try add(Self.cardName, Array(ModelCard(run, published).text.utf8))
       try AtomicFile.write(origin(files).prettyJSON, to: "\(directory)/\(Self.markName)")
     }
   }
@@ -105,7 +110,7 @@ package struct ExportDirectory {
         found: source.tensors[tensor.name].map { "\($0.shape)" } ?? "no such tensor")
     }
     let shards = shards(
-      tensors.map { tensor(of: $0, in: source) } + run.published.furtherTensors)
+      tensors.map { tensor(of: $0, in: source) } + published.furtherTensors)
     var digests: [String: String] = [:]
     var places: [String: ConfigValue] = [:]
     for (i, shard) in shards.enumerated() {

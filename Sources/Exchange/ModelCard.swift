@@ -5,9 +5,12 @@ import Support
 
 /// `README.md` of an exported run: the model card, made of the run's index and evidence alone.
 struct ModelCard {
-  private let run: ExportedRun
+  private let run: FinishedRun
+  private let published: PublishedModel
 
-  init(_ run: ExportedRun) { self.run = run }
+  init(_ run: FinishedRun, _ published: PublishedModel) {
+    (self.run, self.published) = (run, published)
+  }
 
   var text: String {
     ([frontMatter, title, loading, model, training, losses, origin].compactMap { $0 })
@@ -39,7 +42,7 @@ struct ModelCard {
   }
 
   private var loading: String {
-    let trusts = run.published.isStock ? "" : ", trust_remote_code=True"
+    let trusts = published.isStock ? "" : ", trust_remote_code=True"
     let tokenizer =
       run.tokenizer == nil ? "" : "tokenizer = AutoTokenizer.from_pretrained(DIRECTORY\(trusts))\n"
     return """
@@ -68,7 +71,7 @@ struct ModelCard {
           + "it. There is no tokenizer.")
     }
     notes.append("The context is \(run.model.context) tokens.")
-    if !run.published.isStock {
+    if !published.isStock {
       notes.append(
         "`modeling_overtoken.py` adds the n-gram input to transformers' trunk; it keeps the ids of a "
           + "sequence in the cache, so `generate()` is exact, with beams and padding on the left too."

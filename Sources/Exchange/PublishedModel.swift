@@ -43,6 +43,12 @@ struct PublishedModel {
         found: "labels of \(rows.labelTokens) tokens (map.outputOrder)",
         remedy: "generate() reads one token a label: such a model cannot be exported.")
     }
+    if model.fGrams != nil && model.overEncoding != nil {
+      throw UserError(
+        "\(source): model",
+        expected: "f-grams or tables of n-grams, which a directory has a form for",
+        found: "both")
+    }
     (self.model, self.value, self.trunk, self.fGrams) = (model, value, trunk, fGrams)
     isTied = model.outputs[0].isTied
     tables = model.isStock ? [] : rows.published(width: model.width)

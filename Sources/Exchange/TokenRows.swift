@@ -11,8 +11,8 @@ enum TokenRows {
   case overEncoded(OverEncodingMapper)
   /// The rows of n-grams of a grammar's tokens.
   case nGrams(RowMapper, name: String)
-  /// A token, and 1 + the number of the longest f-gram that ends there, or 0.
-  case fGrams(FGramSet)
+  /// A token, 1 + the number of the longest f-gram that ends there, or 0, and rows of tables beside it.
+  case fGrams(FGramSet, OverEncodingMapper?)
 
   /// - Parameters:
   ///   - data: metadata of the map set that the run was trained on.
@@ -21,15 +21,11 @@ enum TokenRows {
   init(
     _ model: ModelConfiguration, data: ConfigValue, fGrams: FGramSet?, source: String
   ) throws {
-    if model.fGrams != nil && model.overEncoding != nil {
-      throw UserError(
-        "\(source): model", expected: "f-grams or tables of n-grams, one of which has such a form",
-        found: "both")
-    }
+    let mapper = model.overEncoding.map { OverEncodingMapper($0.layout) }
     if let fGrams {
-      self = .fGrams(fGrams)
-    } else if let encoding = model.overEncoding {
-      self = .overEncoded(OverEncodingMapper(encoding.layout))
+      self = .fGrams(fGrams, mapper)
+    } else if let mapper {
+      self = .overEncoded(mapper)
     } else if try TextMap(data, source: source) != nil {
       self = .tokens(vocabulary: model.labels)
     } else {
@@ -45,7 +41,7 @@ enum TokenRows {
     case .tokens(let vocabulary): vocabulary
     case .overEncoded(let mapper): mapper.layout.vocabulary
     case .nGrams(let mapper, _): mapper.tokenVocabulary
-    case .fGrams(let set): set.vocabulary
+    case .fGrams(let set, _): set.vocabulary
     }
   }
 
@@ -60,13 +56,13 @@ enum TokenRows {
     case .tokens: 1
     case .overEncoded(let mapper): 1 + mapper.layout.embedders.count
     case .nGrams(let mapper, _): mapper.tables.count
-    case .fGrams: 2
+    case .fGrams(_, let mapper): 2 + (mapper?.layout.embedders.count ?? 0)
     }
   }
 
   /// All f-grams by number; none of other inputs.
   var fGrams: [[Int32]] {
-    guard case .fGrams(let set) = self else { return [] }
+    guard case .fGrams(let set, _) = self else { return [] }
     return (0..<set.count).map { set.tokens(of: $0).map { Int32(bitPattern: $0) } }
   }
 
@@ -101,7 +97,7 @@ struct TokenHistory {
     case token(UInt32)
     case overEncoded(OverEncodingHistory, UInt32)
     case nGrams(IncrementalMapper)
-    case fGrams(LongestMatch, UInt32)
+    case fGrams(LongestMatch, OverEncodingHistory?, UInt32)
   }
 
   init(_ rows: TokenRows) {
@@ -109,7 +105,8 @@ struct TokenHistory {
     case .tokens: state = .token(0)
     case .overEncoded(let mapper): state = .overEncoded(OverEncodingHistory(mapper), 0)
     case .nGrams(let mapper, _): state = .nGrams(IncrementalMapper(mapper))
-    case .fGrams(let set): state = .fGrams(LongestMatch(set), 0)
+    case .fGrams(let set, let mapper):
+      state = .fGrams(LongestMatch(set), mapper.map(OverEncodingHistory.init), 0)
     }
   }
 
@@ -123,9 +120,10 @@ struct TokenHistory {
     case .nGrams(var mapper):
       mapper.push(token)
       state = .nGrams(mapper)
-    case .fGrams(var match, _):
+    case .fGrams(var match, var history, _):
       match.push(token)
-      state = .fGrams(match, token)
+      history?.push(token)
+      state = .fGrams(match, history, token)
     }
   }
 
@@ -135,8 +133,12 @@ struct TokenHistory {
     case .token(let token): token
     case .overEncoded(let history, let token): column == 0 ? token : history.row(of: column - 1)
     case .nGrams(let mapper): mapper.row(of: column)
-    case .fGrams(let match, let token):
-      column == 0 ? token : match.length < 2 ? 0 : UInt32(match.id(ofLength: match.length) + 1)
+    case .fGrams(let match, let history, let token):
+      switch column {
+      case 0: token
+      case 1: match.length < 2 ? 0 : UInt32(match.id(ofLength: match.length) + 1)
+      default: history?.row(of: column - 2) ?? 0
+      }
     }
   }
 }

@@ -14,27 +14,9 @@ struct Export: Command {
     subcommands: [ModelCommand.self, AnswersCommand.self], defaultSubcommand: ModelCommand.self)
 }
 
-/// Which weights are meant.
-struct RunOptions: ParsableArguments {
-  @Option(help: ArgumentHelp("The directory of a finished training run.", valueName: "dir"))
-  var run: String
-
-  @Option(
-    help: ArgumentHelp("Step whose weights are meant (default: the last).", valueName: "step"))
-  var snapshot: Int?
-
-  @Option(
-    help: ArgumentHelp(
-      "The run's tokenizer (default: where its evidence says).", valueName: "path"))
-  var tokenizer: String?
-
-  @Option(
-    help: ArgumentHelp(
-      "The f-grams of the run's data (default: where its evidence says).", valueName: "dir"))
-  var fgrams: String?
-
-  func load() throws -> ExportedRun {
-    try ExportedRun(run: run, step: snapshot, tokenizer: tokenizer, fGrams: fgrams)
+extension RunOptions {
+  func load() throws -> FinishedRun {
+    try FinishedRun(run: run, step: snapshot, tokenizer: tokenizer, fGrams: fgrams)
   }
 }
 
@@ -62,7 +44,7 @@ struct ModelCommand: ParsableCommand {
   }
 
   func run() throws {
-    let directory = ExportDirectory(try options.load(), shardBytes: shardBytes)
+    let directory = try ExportDirectory(options.load(), shardBytes: shardBytes)
     try directory.write(to: to)
     let (headClass, needsCode, bytes) = directory.summary
     try StandardOutput.line(

@@ -3,7 +3,10 @@ import Support
 import Testing
 
 @Suite struct CommandLineTests {
-  static let all = Stage.allCases.map(\.command) + ["ott-export", "ott-plan", "ott-shards"]
+  static let all =
+    Stage.allCases.map(\.command) + [
+      "ott-export", "ott-generate", "ott-plan", "ott-shards",
+    ]
 
   @Test(arguments: Stage.allCases)
   func versionsAreThePlans(stage: Stage) throws {
@@ -48,6 +51,12 @@ import Testing
     ("ott-shards verify --threads 1025 x", 2), ("ott-provenance verify --threads 0", 2),
     ("ott-export --run x --to y --shard-bytes 0", 2),
     ("ott-export answers --run x --prompts y --output z --tokens 0", 2),
+    ("ott-generate --run x --prompt y --tokens 0", 2),
+    ("ott-generate --run x --prompt y --samples 5000", 2),
+    ("ott-generate --run x --prompt y --temperature -1", 2),
+    ("ott-generate --run x --prompt y --temperature nan", 2),
+    ("ott-generate --run x --prompt y --top-p 0", 2), ("ott-generate --run x", 2),
+    ("ott-bench serving --work w --sides 0", 2),
     ("ott-fuzz --workers 0", 2), ("ott-map statistics --tokens x --rows 5 --threads 0", 2),
     ("ott-tokenize statistics --tokenizer x --output y --threads 0 z", 2),
   ])

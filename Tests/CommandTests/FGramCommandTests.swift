@@ -95,6 +95,22 @@ import Testing
         threads: threads)
       #expect(try (logQ(scores) == expected) == (precision == "float32"))
     }
+    // Texts are continued by the store's rows as by the f-gram model's.
+    func continued(_ more: String...) throws -> String {
+      let result = try Program.run(
+        "ott-generate",
+        [
+          "--run", run.path, "--tokenizer", tokenizer.path, "--fgrams", found.path, "--prompt",
+          "The 3", "--prompt", "again and", "--tokens", "6", "--samples", "3",
+        ] + more)
+      #expect(result.status == 0, "\(result.all)")
+      return result.output
+    }
+    let texts = try continued()
+    for placement in ["memory", "disk"] {
+      let store = stages.directory + "/store-float321"
+      #expect(try continued("--store", store, "--placement", placement) == texts)
+    }
     // A store of another run, f-grams of another set, several snapshots.
     let other = try output(
       "train", Self.training(seed: 9), ["data": map],
@@ -105,6 +121,13 @@ import Testing
     let (refused, _) = try stages.run(
       "evaluate", Self.scoring, ["run": other, "heldout": map, "store": store], name: "refused")
     #expect(refused.status == 1 && refused.errors.contains("rows of another model"))
+    let foreignStore = try Program.run(
+      "ott-generate",
+      [
+        "--run", other.path, "--tokenizer", tokenizer.path, "--fgrams", found.path, "--prompt",
+        "The", "--tokens", "2", "--store", store.path,
+      ])
+    #expect(foreignStore.status == 1 && foreignStore.errors.contains("rows of another model"))
     let fewer = try output(
       "discover", ["longest": 4, "minimumCount": 6], ["tokens": tokens], name: "fewer")
     let (foreign, _) = try stages.run(

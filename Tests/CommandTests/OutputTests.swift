@@ -21,7 +21,8 @@ import Testing
 
   static let executables = [
     "ott-sample", "ott-vocabulary", "ott-tokenize", "ott-discover", "ott-map", "ott-import",
-    "ott-train", "ott-export", "ott-evaluate", "ott-plan", "ott-report", "ott-shards",
+    "ott-train", "ott-export", "ott-generate", "ott-evaluate", "ott-plan", "ott-report",
+    "ott-shards",
     "ott-provenance", "ott-bench",
     "ott-fuzz",
   ]

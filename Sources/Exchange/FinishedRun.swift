@@ -5,16 +5,19 @@ import NGrams
 import Support
 import Tokenization
 
-/// A finished run, one snapshot of it, and all that its directory will say of it.
-package struct ExportedRun {
-  let index: TrainingRunIndex
+/// A finished run, one snapshot of it, and what its data were made with: all that exporting it and continuing
+/// texts by it need.
+package struct FinishedRun {
+  package let index: TrainingRunIndex
   let snapshot: TrainingRunIndex.Snapshot
-  let model: ModelConfiguration
-  let published: PublishedModel
+  package let model: ModelConfiguration
   let rows: TokenRows
+  let fGrams: RunFGrams?
   let evidence: EvidenceFile?
   /// Bytes of `tokenizer.json` of a run over text; nil where its tokenizer has another form.
   let tokenizer: [UInt8]?
+  /// Of a run over text.
+  let bytePairs: BytePairModel?
   /// Ids of the tokens before and behind a document, where there are any; and how the last is spelled.
   let begin, end: Int?
   let endOfText: String?
@@ -28,8 +31,8 @@ package struct ExportedRun {
   ///   - step: of the snapshot; the last unless given.
   ///   - tokenizer, fGrams: the places of what the run's data were made with; where its evidence saw them
   ///     unless given.
-  /// - Throws: `UserError` where the run is not finished or was altered, has no such snapshot, tokenizer or
-  ///   f-grams, or cannot be exported.
+  /// - Throws: `UserError` where the run is not finished or was altered, or has no such snapshot, tokenizer or
+  ///   f-grams.
   package init(
     run directory: String, step: Int? = nil, tokenizer path: String? = nil,
     fGrams fGramsPath: String? = nil
@@ -41,7 +44,7 @@ package struct ExportedRun {
     try reader.finish()
     let evidence = try? EvidenceFile(directory: directory, id: index.id)
     let text = try TextMap(index.data, source: source)
-    let fGrams = try text.flatMap { text in
+    fGrams = try text.flatMap { text in
       try RunFGrams(of: text.columns, model, at: fGramsPath) { id in
         try Self.place(of: id, .discover, "--fgrams", evidence, source: source)
       }
@@ -52,8 +55,6 @@ package struct ExportedRun {
     }
     (self.index, self.model, self.evidence) = (index, model, evidence)
     rows = try TokenRows(model, data: index.data, fGrams: fGrams?.set, source: source)
-    published = try PublishedModel(
-      model, value: index.model, rows: rows, fGrams: fGrams, source: source)
     snapshot = try Self.snapshot(of: index, step: step)
     guard let text else {
       guard path == nil else {
@@ -61,7 +62,7 @@ package struct ExportedRun {
           "--tokenizer", expected: "no tokenizer: the run is over a grammar's symbols",
           found: path)
       }
-      (tokenizer, endOfText, sources) = (nil, nil, [directory])
+      (tokenizer, bytePairs, endOfText, sources) = (nil, nil, nil, [directory])
       (begin, end) = (NGramVocabulary.bos, NGramVocabulary.eos)
       return
     }
@@ -74,6 +75,7 @@ package struct ExportedRun {
         "\(place): tokenizer", expected: "\(text.vocabulary) tokens, the run's",
         found: "\(tokens.vocabularySize)", remedy: "Give the run's own by --tokenizer.")
     }
+    bytePairs = tokens
     tokenizer = try TokenizerSource(path: place).huggingFaceFile
     sources = [directory, place] + [fGrams?.place].compactMap { $0 }
     var data = try ConfigReader(index.data, source: source, path: "data")

@@ -7,16 +7,23 @@ import Stores
 import Support
 import Testing
 
-/// Generation by rows of a store beside the model's own scores of the same tokens.
-@Suite struct StoredContinuationTests {
+/// Generation by given rows of f-grams beside the model's own scores of the same tokens.
+@Suite struct FGramContinuationTests {
   private static let vocabulary = 5
 
-  private static func model(_ width: Int) throws -> ModelConfiguration {
+  private static func model(_ width: Int, tables: Bool) throws -> ModelConfiguration {
     let trunk = OLMo2(
       TrunkSize(layers: 2, width: width, heads: 2, context: 24), settings: .init(hiddenWidth: 32))
+    let fGrams = FGrams(vocabulary: vocabulary, longest: 3, on: trunk)
+    let layout = try OverEncodingLayout(
+      vocabulary: vocabulary, order: 3, slices: 1, rows: 40, width: width, moduli: .coprime)
     return try ModelConfiguration(
-      input: FGrams(vocabulary: vocabulary, longest: 3, on: trunk), trunk: trunk,
-      outputs: [NextToken(labels: vocabulary)])
+      input: tables
+        ? OverEncodedFGrams(
+          fGrams: fGrams,
+          overEncoding: OverEncoding(layout: layout, reduction: .sum, deviation: 0.3))
+        : fGrams,
+      trunk: trunk, outputs: [NextToken(labels: vocabulary)])
   }
 
   /// All pairs that do not end with 4, and those triples whose tokens do not descend.
@@ -71,13 +78,19 @@ import Testing
     let engine = DecodingEngine(stored, parameters: store, capacity: 1)
     engine.reset(sequences: 1)
     var lane = model.makeLane()
+    var history = model.overEncoding.map { OverEncodingHistory(OverEncodingMapper($0.layout)) }
+    let tables = model.inputColumns - 2
     var match = LongestMatch(set)
     var continued: [Float] = []
     for token in tokens {
       let length = match.push(token)
       let id = length > 1 ? match.id(ofLength: length) : -1
-      engine.step(inputs: [Int32(token), Int32(id + 1)], tables: 2) { continued += $0 }
-      lane.appendRow(label: 0) { $0 == 0 ? Int32(token) : Int32(length) }
+      history?.push(token)
+      let rows = (0..<tables).map { Int32(history?.row(of: $0) ?? 0) }
+      engine.step(inputs: [Int32(token), Int32(id + 1)] + rows, tables: 2 + tables) {
+        continued += $0
+      }
+      lane.appendRow(label: 0) { $0 == 0 ? Int32(token) : $0 == 1 ? Int32(length) : rows[$0 - 2] }
     }
     lane.endSegment()
     let scoring = ScoringEngine(model, parameters: parameters, laneCapacity: 24, threads: 1)
@@ -86,16 +99,19 @@ import Testing
 
   /// Sequences begin and end at different steps; each has the bits of one that is continued alone, and what
   /// scoring says but for rounding.
-  @Test(arguments: [16, 40])
-  func hasTheBitsOfTheModel(width: Int) throws {
+  @Test(arguments: [(16, false), (40, false), (16, true)], [true, false])
+  func hasTheBitsOfTheModel(size: (width: Int, tables: Bool), isStored: Bool) throws {
     let directory = NSTemporaryDirectory() + "ott-continuation-" + UUID().uuidString
     defer { try? FileManager.default.removeItem(atPath: directory) }
-    let configuration = try Self.model(width)
+    let configuration = try Self.model(size.width, tables: size.tables)
     let model = EngineModel(configuration)
     model.initialize(seed: 4)
     let set = Self.fGrams()
-    let store = try Self.store(set, of: model, in: directory)
-    let continuation = StoredContinuation(model, store: store, sequences: 3)
+    let rows: any FGramRows =
+      isStored
+      ? StoredFGramRows(try Self.store(set, of: model, in: directory))
+      : ComputedFGramRows(model, set: set, capacity: 2)
+    let continuation = FGramContinuation(model, rows: rows, sequences: 3)
     let random = RandomStream(seed: 1, name: "tokens")
     var (texts, found): ([[UInt32]], [[Float]]) = ([], [])
     /// Numbers of the live ones.
