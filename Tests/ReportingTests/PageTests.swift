@@ -45,6 +45,17 @@ import Testing
     }
   }
 
+  /// Figure 2 stands before figure 14, and a paper's figures before those of the next.
+  @Test func figuresStandInTheirOrder() throws {
+    let names = try ResultsFolder(path: "\(Self.project)/results/laptop").figures.map(\.name)
+    let places = ["figure2", "figure4", "figure7a", "figure9", "figure14", "scone-figure3"]
+      .compactMap(names.firstIndex)
+    #expect(places.count == 6 && places == places.sorted(), "\(names)")
+    let last = ["scone-figure3", "scone-figure9", "scone-figure13", "table2", "table6"]
+      .compactMap(names.firstIndex)
+    #expect(last.count == 5 && last == last.sorted(), "\(names)")
+  }
+
   private static func base64(_ text: String) -> String { Data(text.utf8).base64EncodedString() }
 
   /// What is committed is what the committed results give.

@@ -29,7 +29,7 @@ package struct PublishedFigure: Sendable {
 package struct ResultsFolder: Sendable {
   package let path: String
   package let preset: String
-  /// By name.
+  /// By name, numbers in names by their size: figure 2 before figure 14.
   package let figures: [PublishedFigure]
 
   static let endings = ["csv", "json", "svg", "md", "evidence.json"]
@@ -46,10 +46,23 @@ package struct ResultsFolder: Sendable {
         path, expected: "results with their evidence", found: "none",
         remedy: "Run: make figure2 PRESET=\(preset)")
     }
-    figures = try names.sorted().map { name in
+    figures = try names.sorted(by: Self.precedes).map { name in
       try PublishedFigure(
         name: name, in: path, endings: Self.endings.filter { files.contains("\(name).\($0)") })
     }
+  }
+
+  private static func precedes(_ a: String, _ b: String) -> Bool {
+    func parts(_ name: String) -> [(text: String, number: Int)] {
+      name.split(separator: "-").flatMap { part -> [(String, Int)] in
+        let text = part.prefix { !$0.isNumber }
+        let digits = part.dropFirst(text.count).prefix { $0.isNumber }
+        return [(String(text), Int(digits) ?? 0), (String(part[digits.endIndex...]), 0)]
+      }
+    }
+    let (x, y) = (parts(a), parts(b))
+    for (p, q) in zip(x, y) where p != q { return p < q }
+    return x.count == y.count ? a < b : x.count < y.count
   }
 
   /// The page as its two files: name and content.
