@@ -60,9 +60,11 @@ struct Generate: Command {
     help: ArgumentHelp("Write JSON lines to this file instead.", valueName: "file"))
   var output: String?
 
+  private static let most = 4096
+
   func validate() throws {
     try requireCount(tokens, of: "--tokens", upTo: 1 << 20)
-    try requireCount(samples, of: "--samples", upTo: 4096)
+    try requireCount(samples, of: "--samples", upTo: Self.most)
     guard temperature >= 0, temperature.isFinite else {
       throw ValidationError("--temperature: expected 0 or more, found \(temperature).")
     }
@@ -85,6 +87,11 @@ struct Generate: Command {
     }
     let generator = try TextGenerator(run, store: store.map { ($0, placement) })
     let texts = prompt + (try prompts.map(lines(of:)) ?? [])
+    guard texts.count <= Self.most / samples else {
+      throw UserError(
+        "prompts", expected: "at most \(Self.most) continuations side by side",
+        found: "\(texts.count) × \(samples)", remedy: "Continue them in parts.")
+    }
     let found = try generator.continuations(
       of: texts.map { try generator.encode($0, leaving: tokens) }, samples: samples, count: tokens,
       Sampling(temperature: temperature, topK: topK, topP: topP, seed: seed))
