@@ -16,8 +16,8 @@ with(list, name) = strstrt(list, quoted(name)) ? list : list." ".quoted(name)
 stats curves skip 1 using (sizes = with(sizes, strcol(1)), 0) nooutput
 x(m) = strcol(1) eq m ? column(2) : NaN
 
-colours = "#c6dbef #9ecae1 #6baed6 #4292c6 #2171b5 #08519c #08306b"
-colour(i) = word(colours, 1 + int((i - 1.0) / (words(sizes) > 1 ? words(sizes) - 1 : 1) * 6))
+colours = "#9ecae1 #6baed6 #4292c6 #2171b5 #08519c #08306b"
+colour(i) = word(colours, words(sizes) > 1 ? 1 + int((i - 1.0) / (words(sizes) - 1) * 5) : 4)
 
 stats curves skip 1 using 2 name "TOKENS" nooutput
 set xrange [0:TOKENS_max]

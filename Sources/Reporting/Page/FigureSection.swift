@@ -208,21 +208,25 @@ struct FigureSection {
         ]
       })
     addNear()
+    let curves = json["curves"]?.items ?? []
+    // Where no variant has tables, their sizes say nothing.
+    let hasTables = curves.contains { ($0["m"]?.number ?? 0) > 0 }
+    let sizes: [String] = hasTables ? ["m", "V + m"] : []
+    let names: [String] = [
+      "difference, first tenth of the pass", "fifth tenth", "last tenth", "growth",
+      "growth since the eighth tenth", "tokens for the same loss, of the baseline's", "address",
+    ]
     addTable(
-      [
-        "model", "m", "V + m", "difference, first tenth of the pass", "fifth tenth", "last tenth",
-        "growth",
-        "growth since the eighth tenth", "tokens for the same loss, of the baseline's", "address",
-      ], "lrrrrrrrrl",
-      (json["curves"]?.items ?? []).enumerated().map { number, curve in
+      ["model"] + sizes + names, "l" + (hasTables ? "rr" : "") + "rrrrrrl",
+      curves.enumerated().map { number, curve -> [String] in
         let tenths = curve["differenceByTenth"]?.items ?? []
-        return [
-          text(curve["model"]), text(curve["m"]), text(curve["inputVocabulary"]), tenth(tenths, 1),
-          tenth(tenths, 5),
-          tenth(tenths, 10),
-          estimate(curve["growth"]), estimate(curve["growthLate"]), ratio(curve["speed"]),
+        let own: [String] = hasTables ? [text(curve["m"]), text(curve["inputVocabulary"])] : []
+        let cells: [String] = [
+          tenth(tenths, 1), tenth(tenths, 5), tenth(tenths, 10), estimate(curve["growth"]),
+          estimate(curve["growthLate"]), ratio(curve["speed"]),
           address("curves/\(number)/growth/value"),
         ]
+        return [text(curve["model"])] + own + cells
       })
   }
 
