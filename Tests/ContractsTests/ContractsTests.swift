@@ -311,10 +311,16 @@ enum Samples {
     #expect(error?.description.contains("rows: expected no such key with content ngramIDs") == true)
   }
 
-  @Test func fGramsHaveNoOrder() throws {
+  /// N-grams may stand beside f-grams, by their order alone.
+  @Test func fGramsMayHaveAnOrder() throws {
     guard case .object(var map) = Samples.matches else { return }
     map["order"] = 3
-    let error = #expect(throws: UserError.self) { _ = try Samples.read(.map, .object(map)) }
-    #expect(error?.description.contains("order") == true)
+    _ = try Samples.read(.map, .object(map))
+    for (key, value) in [("order", 1), ("order", 65), ("rows", 5)] as [(String, ConfigValue)] {
+      var wrong = map
+      wrong[key] = value
+      let error = #expect(throws: UserError.self) { _ = try Samples.read(.map, .object(wrong)) }
+      #expect(error?.description.contains(key) == true)
+    }
   }
 }

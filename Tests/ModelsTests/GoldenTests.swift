@@ -259,7 +259,9 @@ let headFixtures = ["gpt2", "olmo2"].flatMap { trunk in
     }
     for (i, rate) in golden.learningRates.enumerated() {
       let statistics = try engine.step(golden.lanes(lanes), learningRate: rate, optimizer: .init())
-      #expect(abs(statistics.meanLoss - golden.losses[i]) < 0x1p-7 * golden.losses[i], "step \(i)")
+      // Behind the first step the weights differ too.
+      let bound = (i == 0 ? 0x1p-7 : 0x1p-6) * golden.losses[i]
+      #expect(abs(statistics.meanLoss - golden.losses[i]) < bound, "step \(i)")
     }
   }
 
