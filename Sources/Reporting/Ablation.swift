@@ -250,7 +250,7 @@ package struct Ablation: Sendable {
       "Preset \(parameters.preset): \(parameters.seeds.count) seeds, \(tokens) tokens each. "
       + "Loss in nats a token; Δ against \(parameters.baseline).\n\n"
     text +=
-      "| model | | rows | train loss | Δ | held-out loss | Δ | paper: train | Δ | eval | Δ |\n"
+      "| model | | \(hasMatches ? "a position" : "rows") | train loss | Δ | held-out loss | Δ | paper: train | Δ | eval | Δ |\n"
     text += "|---|---|---|---|---|---|---|---|---|---|---|\n"
     for (i, variant) in parameters.variants.enumerated() {
       let delta = { (measures: RepeatedMeasures) in

@@ -56,7 +56,8 @@ class Estimate:
         low, high = self.interval()
         return {
             "value": number(self.value), "standardError": number(self.error),
-            "degreesOfFreedom": number(self.degrees), "error": self.origin,
+            # What does not scatter has no degrees of it: variants whose runs are the same.
+            "degreesOfFreedom": number(self.degrees) if self.error > 0 else None, "error": self.origin,
             "low": number(low), "high": number(high),
         }
 
