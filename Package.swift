@@ -60,7 +60,7 @@ let package = Package(
     // MARK: Ground floor: files, streams, shards
     library("Support", ["CSupport", yams]),
     library("Shards", ["Support", "Parallel", "CZstd"]),
-    library("Parallel", ["Support"]),
+    library("Parallel", ["CSupport", "Support"]),
     library("Ranks", ["CMPI", "Parallel", "Support"]),
     library("Statistics"),
 
@@ -142,7 +142,7 @@ let package = Package(
     stage("ott-materialize", ["Contracts", "Evaluation", "Kernels", "Support"]),
     stage("ott-evaluate", ["Contracts", "Evaluation", "Kernels", "Shards", "Support"]),
     stage("ott-downstream", ["Contracts", "Evaluation", "Kernels", "Shards", "Support"]),
-    stage("ott-plan", ["Contracts", "Planning", "Support", "Tokenization"]),
+    stage("ott-plan", ["Contracts", "Kernels", "Planning", "Support", "Tokenization"]),
     stage("ott-report", ["Contracts", "Reporting", "Support"]),
     stage("ott-export", ["Exchange", "Kernels", "Support"]),
     stage("ott-generate", ["Exchange", "Kernels", "Stores", "Support"]),

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Contracts
+import Kernels
 import Planning
 import Stages
 import Support
@@ -44,6 +45,7 @@ struct Show: ParsableCommand {
   }
 
   func run() throws {
+    try BLAS.configure()
     let plan = try Plan(options.graph(), rates: Calibration.rates(threads: threads), cores: threads)
     try StandardOutput.write(try plan.text())
     try StandardOutput.write(PublishedVerdicts.advice(plan.graph.experiment))
@@ -69,6 +71,7 @@ struct Together: ParsableCommand {
   }
 
   func run() throws {
+    try BLAS.configure()
     let rates = Calibration.rates(threads: threads)
     let plans = try figures.map {
       try Plan(
