@@ -206,8 +206,7 @@ void ott_bf16_look_ahead(const float *first, ptrdiff_t firstCount, const float *
   ahead.laterEnd = (const char *)(second + secondCount);
 }
 
-/// Asks for lines of it while a tile of `rows` rows sums up `pairs` pairs: one for the time of some
-/// thirty instructions, as fast as main memory delivers.
+/// One line for the time of some thirty instructions, as fast as main memory delivers.
 static __attribute__((noinline)) void lookAhead(ptrdiff_t rows, ptrdiff_t pairs) {
   const char *next = ahead.next;
   for (ptrdiff_t lines = rows * pairs / 8; lines > 0 && next < ahead.end; lines--, next += 64)
@@ -218,6 +217,10 @@ static __attribute__((noinline)) void lookAhead(ptrdiff_t rows, ptrdiff_t pairs)
     ahead.end = ahead.laterEnd;
     ahead.later = ahead.laterEnd;
   }
+}
+
+void ott_bf16_ask_ahead(ptrdiff_t rows, ptrdiff_t pairs) {
+  if (ahead.next < ahead.end) lookAhead(rows, pairs);
 }
 
 // MARK: Product
@@ -304,6 +307,11 @@ void ott_bf16_product(float *c, ptrdiff_t cRow, const float *plus, const float *
                       const float *a, ptrdiff_t aRow, ptrdiff_t aStep, const float *b,
                       ptrdiff_t bPairs, ptrdiff_t bColumns, ptrdiff_t bFirst, ptrdiff_t rows,
                       ptrdiff_t pairs, ptrdiff_t columns) {
+  if (ott_tiles_are_used()) {
+    ott_tiles_product(c, cRow, plus, false, bias, a, aRow, aStep, b, bPairs, bColumns, bFirst, rows,
+                      pairs, columns);
+    return;
+  }
   PRODUCT(sum, plus)
 }
 
@@ -311,6 +319,11 @@ void ott_bf16_product_times(float *c, ptrdiff_t cRow, const float *a, const floa
                             ptrdiff_t pairs, ptrdiff_t columns) {
   const float *bias = 0;
   const ptrdiff_t aRow = pairs, aStep = 1, bPairs = pairs, bColumns = columns, bFirst = 0;
+  if (ott_tiles_are_used()) {
+    ott_tiles_product(c, cRow, c, true, bias, a, aRow, aStep, b, bPairs, bColumns, bFirst, rows, pairs,
+                      columns);
+    return;
+  }
   PRODUCT(multiple, c)
 }
 

@@ -49,6 +49,20 @@ INLINE __m512 powerOfTwo(__m512 t) {
   return _mm512_scalef_ps(p, n);
 }
 
+// MARK: Tiles
+
+/// Whether products are those of Tiles.c.
+bool ott_tiles_are_used(void);
+
+/// As `ott_bf16_product`; `isMultiple`, for A in rows, multiplies by `other` instead of adding it.
+void ott_tiles_product(float *c, ptrdiff_t cRow, const float *other, bool isMultiple,
+                       const float *bias, const float *a, ptrdiff_t aRow, ptrdiff_t aStep,
+                       const float *b, ptrdiff_t bPairs, ptrdiff_t bColumns, ptrdiff_t bFirst,
+                       ptrdiff_t rows, ptrdiff_t pairs, ptrdiff_t columns);
+
+/// Asks for lines of what was announced while a tile of `rows` rows sums up `pairs` pairs.
+void ott_bf16_ask_ahead(ptrdiff_t rows, ptrdiff_t pairs);
+
 #else
 
 #define OTT_HAS_BF16 0

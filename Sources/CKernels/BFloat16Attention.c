@@ -47,9 +47,15 @@ void ott_bf16_softmax(float *p, float *tops, float *totals, const float *scores,
 
 // MARK: Gradients of the scores
 
-/// `ROWS` rows by `WIDTH` vectors of a product with a factor whose panel is `width` wide.
-#define SCORES(sums, ROWS, WIDTH, left, panel)                                                     \
-  {                                                                                                \
+/// `ROWS` rows by `WIDTH` vectors of a product with a factor whose panel is `width` wide; `products` has
+/// them where tiles have made them.
+#define SCORES(sums, ROWS, WIDTH, left, panel, products)                                           \
+  if (t->products) {                                                                               \
+    for (int i = 0; i < ROWS; i++) {                                                               \
+      const float *from = t->products + (smaller(row + i, t->rows - 1) % TILED) * 64;              \
+      for (int j = 0; j < WIDTH; j++) sums[i][j] = _mm512_loadu_ps(from + 16 * j);                 \
+    }                                                                                              \
+  } else {                                                                                         \
     const float *b = panel;                                                                        \
     for (int i = 0; i < ROWS; i++)                                                                 \
       for (int j = 0; j < WIDTH; j++) sums[i][j] = _mm512_setzero_ps();                            \
@@ -71,7 +77,23 @@ typedef struct {
   const float *logSumExp, *dot;
   ptrdiff_t pairs, width, rows, ahead;
   float scale;
+  /// By tiles: queries · keys and gradients · values of the rows from the last multiple of TILED on,
+  /// 64 apart; else null.
+  float *scores, *slopes;
 } Block;
+
+/// Rows that tiles multiply at a time.
+enum { TILED = 32 };
+
+/// Makes the products of the rows from `row` on, if they are tiles' and none are there.
+INLINE void multiply(const Block *t, ptrdiff_t row) {
+  if (!t->scores || row % TILED != 0) return;
+  const ptrdiff_t at = row * t->pairs, rows = smaller(TILED, t->rows - row);
+  ott_tiles_product(t->scores, 64, 0, false, 0, t->queries + at, t->pairs, 1, t->keys, t->pairs,
+                    t->width, 0, rows, t->pairs, t->width);
+  ott_tiles_product(t->slopes, 64, 0, false, 0, t->gradients + at, t->pairs, 1, t->values, t->pairs,
+                    t->width, 0, rows, t->pairs, t->width);
+}
 
 /// Stores two rows of `vectors` vectors: their pairs along rows, and where given the rows.
 INLINE void store(float *pairsTo, float *rowsTo, const __m512 *even, const __m512 *odd,
@@ -97,7 +119,7 @@ INLINE void store(float *pairsTo, float *rowsTo, const __m512 *even, const __m51
     __m512 p[ROWS][WIDTH], dS[ROWS][WIDTH];                                                        \
     ptrdiff_t source[ROWS];                                                                        \
     for (int i = 0; i < ROWS; i++) source[i] = smaller(row + i, t->rows - 1) * t->pairs;           \
-    SCORES(p, ROWS, WIDTH, t->queries, t->keys)                                                    \
+    SCORES(p, ROWS, WIDTH, t->queries, t->keys, scores)                                            \
     const __m512 factor = _mm512_set1_ps(t->scale * log2OfE);                                      \
     for (int i = 0; i < ROWS; i++) {                                                               \
       const bool isThere = row + i < t->rows;                                                      \
@@ -109,7 +131,7 @@ INLINE void store(float *pairsTo, float *rowsTo, const __m512 *even, const __m51
               _mm512_maskz_mov_ps(isThere ? lanes(t->ahead + row + i + 1 - 16 * j) : 0, p[i][j]);  \
       }                                                                                            \
     }                                                                                              \
-    SCORES(dS, ROWS, WIDTH, t->gradients, t->values)                                               \
+    SCORES(dS, ROWS, WIDTH, t->gradients, t->values, slopes)                                       \
     const __m512 scale = _mm512_set1_ps(t->scale);                                                 \
     for (int i = 0; i < ROWS; i++) {                                                               \
       const __m512 dot = _mm512_set1_ps(row + i < t->rows ? t->dot[row + i] : 0);                  \
@@ -130,18 +152,29 @@ void ott_bf16_attention_gradients(float *p, float *dS, float *dSRows, const floa
                                   const float *gradients, const float *keys, const float *values,
                                   const float *logSumExp, const float *dot, ptrdiff_t pairs,
                                   ptrdiff_t width, ptrdiff_t rows, ptrdiff_t ahead, float scale) {
+  static _Thread_local float products[2][TILED * 64];
+  const bool isTiled = ott_tiles_are_used();
   const Block block = {p,         dS,  dSRows, queries, gradients, keys,  values,
-                       logSumExp, dot, pairs,  width,   rows,      ahead, scale};
+                       logSumExp, dot, pairs,  width,   rows,      ahead, scale,
+                       isTiled ? products[0] : 0, isTiled ? products[1] : 0};
   ptrdiff_t row = 0;
-  while (ahead == 0 && row < smaller(64, rows))
+  while (ahead == 0 && row < smaller(64, rows)) {
+    multiply(&block, row);
     switch (row / 16) {
     case 0: gradients_8_1_true(&block, row), row += 8; break;
     case 1: gradients_8_2_true(&block, row), row += 8; break;
     case 2: gradients_4_3_true(&block, row), row += 4; break;
     default: gradients_4_4_true(&block, row), row += 4;
     }
-  for (; row + 4 <= rows; row += 4) gradients_4_4_false(&block, row);
-  if (row < rows) gradients_4_4_true(&block, row);
+  }
+  for (; row + 4 <= rows; row += 4) {
+    multiply(&block, row);
+    gradients_4_4_false(&block, row);
+  }
+  if (row < rows) {
+    multiply(&block, row);
+    gradients_4_4_true(&block, row);
+  }
 }
 
 #else

@@ -10,15 +10,21 @@ import Support
 /// The matrix-product library: which kernel it runs with, and its one entry point.
 package enum BLAS {
   /// Makes the library use the kernels of `core`, or of the best core this CPU can run, whatever
-  /// the environment says, on one thread per call.
+  /// the environment says, on one thread per call; and chooses what multiplies factors of bfloat16.
   ///
   /// OpenBLAS chooses its kernels when it is loaded, from `OPENBLAS_CORETYPE`; when that differs
   /// from the wanted one the variable is set and the process starts itself anew, once, with the same
   /// arguments. So call this first in `main`, before anything is opened or printed. On CPUs without
   /// a wanted core the library's own choice stands.
   ///
-  /// - Throws: `UserError` when a named core was asked for and the library did not take it.
-  package static func configure(core wanted: String? = nil) throws {
+  /// - Parameters:
+  ///   - bfloat16: a `BFloat16Kernel`.
+  ///   - source: the file that names them, for messages.
+  /// - Throws: `UserError` when a named core was asked for and the library did not take it, or a kernel of
+  ///   bfloat16 that is not here.
+  package static func configure(
+    core wanted: String? = nil, bfloat16: String? = nil, source: String? = nil
+  ) throws {
     let guardName = "OVERTOKEN_BLAS_CORE_SET"
     if let name = wanted ?? bestCore {
       let current = getenv("OPENBLAS_CORETYPE").map { String(cString: $0) }
@@ -31,11 +37,16 @@ package enum BLAS {
       unsetenv(guardName)
       if let wanted, coreName.lowercased() != wanted.lowercased() {
         throw UserError(
-          "the BLAS core cannot be chosen", expected: wanted, found: coreName,
-          remedy: "Name a core that this OpenBLAS build and this CPU have, such as Haswell.")
+          source.map { "\($0): begun with other matrix products" }
+            ?? "the BLAS core cannot be chosen",
+          expected: wanted, found: coreName,
+          remedy: source == nil
+            ? "Name a core that this OpenBLAS build and this CPU have, such as Haswell."
+            : "Go on where OpenBLAS has that core, or delete it to train from the start.")
       }
     }
     openblas_set_num_threads(1)
+    try BFloat16Kernel.configure(bfloat16, source: source)
   }
 
   /// The kernels in use, such as `SkylakeX`.

@@ -130,6 +130,7 @@ package final class Trainer {
     engine = try plan.makeEngine(
       model, laneCapacity: capacity, threads: threads, tableMoments: moments, ranks: ranks,
       tables: tables, source: configuration.source)
+    try plan.requireOneMaker(engine, ranks, source: configuration.source)
     state = ResumeState(id: configuration.id, kind: data.kind)
     let path = "\(output)/checkpoint.safetensors"
     if try ranks.broadcast(ranks.decides && FileBytes.exists(path) ? 1 : 0) == 1 {
@@ -341,7 +342,7 @@ package final class Trainer {
 
 extension Communicator {
   /// The metadata of a file that rank 0 gives, on every rank.
-  fileprivate func broadcast(_ metadata: [String: String]) throws -> [String: String] {
+  func broadcast(_ metadata: [String: String]) throws -> [String: String] {
     if size == 1 { return metadata }
     let text = ConfigValue.object(metadata.mapValues(ConfigValue.string)).canonicalJSON
     let come = try ConfigValue.parse(json: try broadcast(Array(text.utf8)), source: "a checkpoint")

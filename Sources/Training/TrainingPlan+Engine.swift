@@ -1,6 +1,7 @@
 import Checkpoints
 import Contracts
 import Engine
+import Kernels
 import Models
 import Parallel
 import Support
@@ -36,21 +37,66 @@ extension TrainingPlan {
       plan: plan, parameters: store, lanes: training.lanes, library, source: source)
   }
 
-  /// What a checkpoint and the evidence say of a device and its library, which decide bits.
+  /// What a checkpoint and the evidence say of what multiplies matrices, which decides bits: the kernels of
+  /// this CPU, or a device and its library.
   func maker(_ engine: any TrainingDevice) -> [String: String] {
-    guard let engine = engine as? DeviceTrainingEngine else { return [:] }
-    return [
-      "libtorch": "\(engine.library.version)", "trainingDevice": engine.library.device.rawValue,
-    ]
+    if let engine = engine as? DeviceTrainingEngine {
+      return [
+        "libtorch": "\(engine.library.version)", "trainingDevice": engine.library.device.rawValue,
+      ]
+    }
+    var maker = [TrainingKernels.core: BLAS.coreName]
+    if parameters.training.precision == .bfloat16 {
+      maker[TrainingKernels.bfloat16] = BFloat16Kernel.current.bits.rawValue
+    }
+    return maker
   }
 
-  /// - Throws: `UserError` for a checkpoint that another release of the library wrote.
+  /// - Throws: `UserError` for a checkpoint that another maker wrote.
   func requireMaker(of file: SafeTensorsFile, _ engine: any TrainingDevice) throws {
-    for (key, value) in maker(engine) where file.metadata[key] != value {
+    for (key, value) in maker(engine) {
+      let other = file.metadata[key] ?? TrainingKernels.unnamed[key] ?? value
+      if other == value { continue }
       throw UserError(
-        "\(file.path): checkpoint of another \(key)", expected: value,
-        found: file.metadata[key] ?? "none",
+        "\(file.path): checkpoint of another \(key)", expected: value, found: other,
         remedy: "Train with that one, or delete the checkpoint to train from the start.")
     }
+  }
+
+  /// Ranks on processors of two kinds would each round in their own way.
+  ///
+  /// - Throws: `UserError` on ranks that multiply by other kernels than rank 0.
+  func requireOneMaker(_ engine: any TrainingDevice, _ ranks: any Communicator, source: String)
+    throws
+  {
+    let own = maker(engine)
+    let first = try ranks.broadcast(own)
+    for (key, value) in own where first[key] != value {
+      throw UserError(
+        "\(source): \(key) of rank \(ranks.rank)", expected: "\(first[key] ?? "none") as on rank 0",
+        found: value,
+        remedy: "Use machines of one kind, or set \(BFloat16Kernel.variable) to one that all have.")
+    }
+  }
+}
+
+/// The kernels of matrix products by which a run was begun: it goes on by the same.
+package enum TrainingKernels {
+  /// What a checkpoint calls them: behind its `digest`, which must be the first.
+  static let core = "kernelBLAS"
+  static let bfloat16 = "kernelBFloat16"
+  /// What made checkpoints that do not name them.
+  static let unnamed = [bfloat16: BFloat16Kernel.avx512.rawValue]
+
+  /// Makes this process multiply as the checkpoint in `output` was made, if there is one. Call it first
+  /// in `main`, as `BLAS.configure`.
+  ///
+  /// - Throws: `UserError` where this machine has no such kernels.
+  package static func configure(output: String) throws {
+    let path = "\(output)/checkpoint.safetensors"
+    guard let metadata = (try? SafeTensorsFile(path: path))?.metadata, metadata["libtorch"] == nil
+    else { return try BLAS.configure() }
+    try BLAS.configure(
+      core: metadata[core], bfloat16: metadata[bfloat16] ?? unnamed[bfloat16], source: path)
   }
 }

@@ -19,7 +19,7 @@ package struct TrainingSummary: Sendable {
   /// Bytes of the decoded data, and of weights, moments, gradients and activations at capacity.
   package let dataBytes, workingBytes: Int
   package let precision: Precision
-  /// The device and the library that made the steps; empty where this machine's CPU did.
+  /// What multiplied matrices: the kernels of this machine's CPU, or a device and its library.
   package let maker: [String: String]
   /// What the symbols are.
   package let kind: DataKind
@@ -36,7 +36,11 @@ package struct TrainingSummary: Sendable {
       "workingBytes": .integer(workingBytes), "blasCore": .string(BLAS.coreName),
       "blasVersion": .string(BLAS.version), "precision": .string(precision.rawValue),
     ]
-    for (name, value) in maker { facts[name] = .string(value) }
+    for (name, value) in maker where name != TrainingKernels.core { facts[name] = .string(value) }
+    if maker[TrainingKernels.bfloat16] != nil {
+      // By name: emulated ones have the bits of others, and another speed.
+      facts[TrainingKernels.bfloat16] = .string(BFloat16Kernel.current.rawValue)
+    }
     if let fGramRowsPerRow { facts["fGramRowsPerRow"] = .double(fGramRowsPerRow) }
     return facts
   }

@@ -44,7 +44,7 @@ struct Train: Command {
   }
 
   func run() throws {
-    try BLAS.configure()
+    try TrainingKernels.configure(output: options.output)
     Interruption.install()
     try Self.withRanks(ranks) { ranks in
       try runStage(.train, options: options, libraries: BLAS.libraries, ranks: ranks, body: train)

@@ -5,18 +5,19 @@ import Testing
 
 /// ott-train from the outside: signals, kills, exit codes and messages.
 @Suite(.serialized) struct TrainCommandTests {
-  private let directory: String
+  let directory: String
 
   init() throws {
     directory = NSTemporaryDirectory() + "ott-train-\(UUID().uuidString)"
     try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
   }
 
-  private func remove() { try? FileManager.default.removeItem(atPath: directory) }
+  func remove() { try? FileManager.default.removeItem(atPath: directory) }
 
   /// Writes a map set of 64 documents that count up modulo 3, and the configuration of a run over it.
-  private func writeConfiguration(
-    steps: Int = 600, learningRate: Double = 0.001, context: Int = 24
+  func writeConfiguration(
+    steps: Int = 600, learningRate: Double = 0.001, context: Int = 24,
+    precision: Precision = .float32
   ) throws -> String {
     let map = StageConfiguration(stage: "map", version: 1, parameters: [:])
     let path = directory + "/map"
@@ -50,7 +51,7 @@ import Testing
         "schedule": ["kind": "cosine", "warmupSteps": 1, "finalFraction": 0.1],
         "training": [
           "batchSequences": 16, "lanes": 4, "steps": .integer(steps), "checkpointEverySteps": 7,
-          "logEverySteps": 5, "precision": "float32",
+          "logEverySteps": 5, "precision": .string(precision.rawValue),
         ],
         "snapshots": ["count": 3, "spacing": "linear", "initial": false], "seed": 1, "dataSeed": 2,
       ],
@@ -61,22 +62,23 @@ import Testing
   }
 
   private func start(
-    _ config: String, output: String, _ extra: [String] = []
+    _ config: String, output: String, _ extra: [String] = [], environment: [String: String] = [:]
   ) throws -> (process: Process, messages: Pipe) {
     let process = Process()
     let messages = Pipe()
     process.executableURL = Bundle.main.bundleURL.appendingPathComponent("ott-train")
     process.arguments = ["--config", config, "--output", directory + "/" + output] + extra
+    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
     process.standardError = messages
     process.standardOutput = messages
     try process.run()
     return (process, messages)
   }
 
-  private func run(
-    _ config: String, output: String, _ extra: [String] = []
+  func run(
+    _ config: String, output: String, _ extra: [String] = [], environment: [String: String] = [:]
   ) throws -> (status: Int32, text: String) {
-    let (process, messages) = try start(config, output: output, extra)
+    let (process, messages) = try start(config, output: output, extra, environment: environment)
     let text = String(decoding: messages.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
     process.waitUntilExit()
     return (process.terminationStatus, text)
@@ -98,7 +100,7 @@ import Testing
     return (wasRunning, process.terminationStatus, text)
   }
 
-  private func identity(_ output: String) throws -> [String: String] {
+  func identity(_ output: String) throws -> [String: String] {
     let path = directory + "/" + output
     var digests: [String: String] = [:]
     for name in try FileManager.default.contentsOfDirectory(atPath: path)

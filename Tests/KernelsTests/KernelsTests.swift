@@ -3,9 +3,6 @@ import Kernels
 import Support
 import Testing
 
-/// n + 2 roundings of a sum that, for normal draws, stays below 2(n + 2).
-private func productBound(_ n: Int) -> Double { Double(2 * (n + 2) * (n + 2)) / Double(1 << 24) }
-
 @Suite struct MatmulTests {
   static let shapes: [(Int, Int, Int)] = [
     (0, 16, 16), (1, 16, 16), (3, 16, 48), (9, 32, 16), (17, 16, 64), (300, 48, 80), (7, 5, 3),
@@ -379,5 +376,28 @@ private func productBound(_ n: Int) -> Double { Double(2 * (n + 2) * (n + 2)) / 
   @Test func reportsItself() {
     #expect(BLAS.version.contains("OpenBLAS"))
     #expect(!BLAS.coreName.isEmpty)
+  }
+}
+
+@Suite struct SumTreeTests {
+  /// The bits of pairwise sums, whatever the part, and nothing beyond it.
+  @Test(arguments: [1, 2, 4, 8, 16, 32, 64, 512], [1, 15, 16, 17, 33, 5000])
+  func hasTheBitsOfPairs(count: Int, length: Int) {
+    let values = (0..<count).map { draws(length + 2, "array \($0)") }
+    let storage = UnsafeMutablePointer<Float>.allocate(capacity: count * (length + 2))
+    defer { storage.deallocate() }
+    for (i, array) in values.enumerated() {
+      (storage + i * (length + 2)).initialize(from: array, count: length + 2)
+    }
+    SumTree((0..<count).map { storage + $0 * (length + 2) }).sum(1..<length + 1)
+    var expected = values
+    while expected.count > 1 {
+      expected = stride(from: 0, to: expected.count, by: 2).map { i in
+        zip(expected[i], expected[i + 1]).map { $0 + $1 }
+      }
+    }
+    expected[0][0] = values[0][0]
+    expected[0][length + 1] = values[0][length + 1]
+    #expect(Array(UnsafeBufferPointer(start: storage, count: length + 2)) == expected[0])
   }
 }

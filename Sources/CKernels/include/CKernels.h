@@ -132,6 +132,12 @@ static inline __attribute__((always_inline)) void ott_prefetch(const void *addre
   __builtin_prefetch(address, 0, 3);
 }
 
+// MARK: Sums
+
+/// arrays[0] = the binary tree over `count` arrays, 2, 4, 8 or 16: (0 + 1) + (2 + 3) and so on, for the
+/// places first ..< end. Each array is read once, and only the first is written.
+void ott_sum_tree(float *const *arrays, int count, ptrdiff_t first, ptrdiff_t end);
+
 // MARK: bfloat16
 
 // Pairs of bfloat16 neighbours along the summed dimension, in 32 bits that are passed around as a
@@ -145,6 +151,16 @@ static inline __attribute__((always_inline)) void ott_prefetch(const void *addre
 /// Whether this build has the functions below; without, they trap. The build needs a CPU with the
 /// instructions AVX512-BF16.
 bool ott_bf16_is_built(void);
+
+/// What multiplies pairs: vectors (AVX512-BF16), the tiles of AMX, or the same tiles in plain C, which
+/// have AMX's bits and are some hundred times as slow.
+enum { ott_bf16_vectors = 0, ott_bf16_amx = 1, ott_bf16_emulated_amx = 2 };
+
+/// Whether this CPU, its system and this build have it.
+bool ott_bf16_has(int kernel);
+
+/// Chooses one that is there for the whole process, before anything is multiplied.
+void ott_bf16_use(int kernel);
 
 /// The rows layout of `source` (rows, columns), pairs along columns.
 void ott_bf16_rows(float *target, const float *source, ptrdiff_t stride, ptrdiff_t rows,

@@ -17,6 +17,8 @@ final class LaneSum: @unchecked Sendable {
   private let own: Range<Int>
   private let halves: [(kept: Range<Int>, given: Range<Int>, partner: Int)]
   private let blocks: [LaneBlock]
+  /// Over the sums of the blocks.
+  private let tree: SumTree
   /// Of each block where two lanes run at a time; else empty.
   private let shared: [SharedGradient]
   private var chunkNorms: [Double]
@@ -50,6 +52,7 @@ final class LaneSum: @unchecked Sendable {
         units: shares ? lanesPerBlock / 2 : lanesPerBlock, layout: plan.layout)
     }
     self.blocks = blocks
+    tree = SumTree(blocks.map { $0.buffers[0].floats.base })
     let groups = shares ? ParameterGroups(plan) : nil
     shared = groups.map { groups in blocks.map { _ in SharedGradient(groups, plan.layout) } } ?? []
     chunkNorms = [Double](repeating: 0, count: (count + RankShare.chunk - 1) / RankShare.chunk)
@@ -104,13 +107,13 @@ final class LaneSum: @unchecked Sendable {
   /// chunks, in order.
   func finish(_ pool: WorkerPool) throws -> Double {
     if ranks.size > 1 {
-      forEachChunk(pool) { [self] in sumBlocks($0) }
+      forEachChunk(pool) { [tree] in tree.sum($0) }
       try sumRanks()
     }
     chunkNorms.withUnsafeMutableBufferPointer { norms in
       nonisolated(unsafe) let norms = norms
       forEachChunk(pool) { [self] chunk in
-        if ranks.size == 1 { sumBlocks(chunk) }
+        if ranks.size == 1 { tree.sum(chunk) }
         guard own.contains(chunk.lowerBound) else { return }
         norms[chunk.lowerBound / RankShare.chunk] = squaredNorm(part(blocks[0], chunk).span)
       }
@@ -130,17 +133,6 @@ final class LaneSum: @unchecked Sendable {
     for (kept, given, partner) in halves.reversed() {
       try ranks.sendReceive(
         UnsafeRawBufferPointer(part(kept)), to: partner, into: part(given), from: partner)
-    }
-  }
-
-  private func sumBlocks(_ chunk: Range<Int>) {
-    var distance = 1
-    while distance < blocks.count {
-      for block in stride(from: 0, to: blocks.count, by: 2 * distance) {
-        var sum = part(blocks[block], chunk).mutableSpan
-        add(part(blocks[block + distance], chunk).span, to: &sum)
-      }
-      distance *= 2
     }
   }
 
