@@ -1,3 +1,4 @@
+import CSupport
 import Support
 import Synchronization
 
@@ -9,10 +10,13 @@ import Synchronization
 
 /// A fixed crew of plain threads for loops over independent tasks.
 ///
-/// The calling thread is worker 0; `threads - 1` more sleep on a condition between loops. Tasks are
-/// taken in increasing order by whichever worker is free, so a task must not depend on which worker
-/// runs it or on what ran before it on that worker: write results to a place of the task's own, and
-/// they are the same bits for any number of threads.
+/// The calling thread is worker 0; `threads - 1` more sleep on a condition between loops, after they have
+/// looked out for the next for a moment. Tasks are taken in increasing order by whichever worker is free, so
+/// a task must not depend on which worker runs it or on what ran before it on that worker: write results to a
+/// place of the task's own, and they are the same bits for any number of threads.
+///
+/// In loops over few tasks each worker begins with the task of its own number, if nobody has taken it: what
+/// that task wrote last time lies in its caches, and in the memory next to it.
 ///
 /// One loop at a time: a loop inside a loop, or two threads starting loops, is a programmer error.
 package final class WorkerPool: Sendable {
@@ -24,7 +28,7 @@ package final class WorkerPool: Sendable {
   /// Starts `threads - 1` threads. Precondition: `threads >= 1`.
   package init(threads: Int) {
     precondition(threads >= 1, "WorkerPool needs at least one thread, got \(threads)")
-    let crew = Crew()
+    let crew = Crew(isPatient: threads <= Host.threads)
     self.threads = threads
     self.crew = crew
     self.members = (1..<threads).map { worker in
@@ -82,18 +86,72 @@ package final class WorkerPool: Sendable {
       for task in tasks where !attempt(0, task) { return }
       return
     }
+    if tasks.count <= FewTasks.most {
+      let few = FewTasks(count: tasks.count)
+      share(attempt) { worker, isFirst in
+        few.take(preferred: isFirst ? worker : nil).map { tasks.lowerBound + $0 }
+      } stop: {
+        few.takeAll()
+      }
+      return
+    }
     let next = Atomic<Int>(tasks.lowerBound)
     let end = tasks.upperBound
+    share(attempt) { _, _ in
+      let task = next.wrappingAdd(1, ordering: .relaxed).oldValue
+      return task < end ? task : nil
+    } stop: {
+      next.store(end, ordering: .relaxed)
+    }
+  }
+
+  /// Has all workers attempt what they take, until nothing is left.
+  private func share(
+    _ attempt: @Sendable (_ worker: Int, _ task: Int) -> Bool,
+    take: @Sendable (_ worker: Int, _ isFirst: Bool) -> Int?, stop: @Sendable () -> Void
+  ) {
     withoutActuallyEscaping(attempt) { attempt in
-      crew.perform(others: threads - 1) { worker in
-        while true {
-          let task = next.wrappingAdd(1, ordering: .relaxed).oldValue
-          if task >= end { return }
-          if !attempt(worker, task) { next.store(end, ordering: .relaxed) }
+      withoutActuallyEscaping(take) { take in
+        withoutActuallyEscaping(stop) { stop in
+          crew.perform(others: threads - 1) { worker in
+            var isFirst = true
+            while let task = take(worker, isFirst) {
+              isFirst = false
+              if !attempt(worker, task) { stop() }
+            }
+          }
         }
       }
     }
   }
+}
+
+/// Tasks that are taken one by one, a bit for each.
+private struct FewTasks: ~Copyable {
+  static let most = 64
+  /// The bits of tasks that are taken, and of those that do not exist.
+  private let taken: Atomic<UInt64>
+
+  /// Precondition: 1 to `most`.
+  init(count: Int) { taken = Atomic(count == Self.most ? 0 : ~0 << UInt64(count)) }
+
+  /// The preferred task, else the lowest, of those that are left.
+  func take(preferred: Int?) -> Int? {
+    var old = taken.load(ordering: .relaxed)
+    while old != .max {
+      var task = (~old).trailingZeroBitCount
+      if let preferred, preferred < Self.most, old >> UInt64(preferred) & 1 == 0 {
+        task = preferred
+      }
+      let (isTaken, now) = taken.compareExchange(
+        expected: old, desired: old | 1 << UInt64(task), ordering: .relaxed)
+      if isTaken { return task }
+      old = now
+    }
+    return nil
+  }
+
+  func takeAll() { taken.store(.max, ordering: .relaxed) }
 }
 
 /// The shared state of a crew; every mutable field is guarded by `lock`.
@@ -107,8 +165,18 @@ private final class Crew: @unchecked Sendable {
   private var busy = 0
   private var dismissed = false
   private let occupied = Atomic<Bool>(false)
+  /// `generation` and `busy` for those who look without the lock.
+  private let turn = Atomic<Int>(0)
+  private let unfinished = Atomic<Int>(0)
+  private let isPatient: Bool
 
-  init() {
+  /// Seconds of looking out before sleeping: about what it takes to be woken twice.
+  private static let patience = 50e-6
+
+  /// - Parameter isPatient: whether there is a processor for each worker, so that one that looks out
+  ///   takes it from nobody.
+  init(isPatient: Bool) {
+    self.isPatient = isPatient
     pthread_mutex_init(lock, nil)
     pthread_cond_init(work, nil)
     pthread_cond_init(rest, nil)
@@ -136,10 +204,13 @@ private final class Crew: @unchecked Sendable {
     pthread_mutex_lock(lock)
     self.job = job
     busy = others
+    unfinished.store(others, ordering: .relaxed)
     generation += 1
+    turn.store(generation, ordering: .releasing)
     pthread_cond_broadcast(work)
     pthread_mutex_unlock(lock)
     job(0)
+    lookOut { unfinished.load(ordering: .relaxed) == 0 }
     pthread_mutex_lock(lock)
     while busy > 0 { pthread_cond_wait(rest, lock) }
     self.job = nil
@@ -150,6 +221,7 @@ private final class Crew: @unchecked Sendable {
   func serve(as worker: Int) {
     var seen = 0
     while true {
+      lookOut { turn.load(ordering: .relaxed) != seen }
       pthread_mutex_lock(lock)
       while generation == seen && !dismissed { pthread_cond_wait(work, lock) }
       if dismissed {
@@ -164,9 +236,22 @@ private final class Crew: @unchecked Sendable {
       current = nil
       pthread_mutex_lock(lock)
       busy -= 1
+      unfinished.store(busy, ordering: .relaxed)
       if busy == 0 { pthread_cond_signal(rest) }
       pthread_mutex_unlock(lock)
     }
+  }
+
+  /// Loops often follow each other at once, and to be woken takes longer than many a loop.
+  private func lookOut(_ isThere: () -> Bool) {
+    guard isPatient else { return }
+    let end = Host.monotonicSeconds + Self.patience
+    repeat {
+      for _ in 0..<32 {
+        if isThere() { return }
+        ott_pause()
+      }
+    } while Host.monotonicSeconds < end
   }
 
   func dismiss() {

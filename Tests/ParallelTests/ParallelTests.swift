@@ -16,7 +16,7 @@ private final class Guarded<Value>: @unchecked Sendable {
 }
 
 @Suite struct WorkerPoolTests {
-  @Test(arguments: [1, 2, 3, 8], [0, 1, 2, 7, 1000])
+  @Test(arguments: [1, 2, 3, 8], [0, 1, 2, 7, 63, 64, 65, 1000])
   func everyTaskRunsOnce(threads: Int, tasks: Int) {
     let pool = WorkerPool(threads: threads)
     let counts = Guarded([Int](repeating: 0, count: tasks))
@@ -35,6 +35,21 @@ private final class Guarded<Value>: @unchecked Sendable {
       _ = seen.withLock { $0.insert(task) }
     }
     #expect(seen.withLock { $0 } == Set(10..<20))
+  }
+
+  /// In a loop over few tasks, when nobody is late.
+  @Test func workersBeginWithTheirOwn() {
+    let pool = WorkerPool(threads: 4)
+    for _ in 0..<20 {
+      let begun = Atomic<Int>(0)
+      let workers = Guarded([Int](repeating: -1, count: 6))
+      pool.forEach(0..<6) { worker, task in
+        begun.wrappingAdd(1, ordering: .relaxed)
+        while begun.load(ordering: .relaxed) < 4 { sched_yield() }
+        workers.withLock { $0[task] = worker }
+      }
+      #expect(workers.withLock { Array($0.prefix(4)) } == [0, 1, 2, 3])
+    }
   }
 
   private struct Broken: Error { let task: Int }

@@ -4,6 +4,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+// MARK: Threads
+
+/// Tells the processor that this thread only waits for another.
+static inline __attribute__((always_inline)) void ott_pause(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
 // MARK: Host
 
 /// Comma-separated names of the instruction-set extensions that this build was compiled for
