@@ -17,7 +17,7 @@ STORE_WORK ?= .build/bench-store## directory of bench-store for stores of 3.8 GB
 
 BENCH_VARIABLES := BENCH BENCH_RUNS BENCH_CORPUS BENCH_MODEL STORE_WORK TABLE_ROWS TABLE_STEPS TABLE_MOMENTS DRAFT_STEPS
 
-.PHONY: bench bench-step bench-heads bench-fgrams bench-drafts bench-scaling bench-determinism bench-tokenizers bench-discover bench-store bench-serving precision-study table-speed
+.PHONY: bench bench-step bench-heads bench-fgrams bench-drafts bench-scaling bench-determinism bench-tokenizers bench-discover bench-store bench-serving server-check precision-study table-speed
 
 bench: $(BUILT) .venv/peers.stamp ## race training and generation against PyTorch: results/bench/training.csv
 	$(PEERS_PYTHON) Tests/Peers/training_bench.py --bin $(BIN)/ott-bench --runs $(BENCH_RUNS) \
@@ -42,6 +42,9 @@ bench-drafts: $(BUILT) ## time generation in which such heads propose tokens: re
 bench-scaling: $(BUILT) ## time a step by each of its sizes beside the plan, in PRECISION: results/bench/scaling.csv
 	$(BIN)/ott-bench scaling --threads $(or $(THREADS),$(CORES)) $(addprefix --precision ,$(PRECISION)) \
 	  --output results/bench/scaling$(addprefix -,$(PRECISION)).csv
+
+server-check: $(BUILT) ## what this machine's processors compute and how fast: results/bench/server.csv (6 minutes)
+	tools/server-check --bin $(BIN) $(addprefix --threads ,$(THREADS)) --output results/bench/server.csv
 
 bench-determinism: $(BUILT) ## what bits that no thread count changes cost a step: results/bench/determinism.csv
 	python3 Tests/Peers/determinism_bench.py --bin $(BIN)/ott-bench --threads $(or $(THREADS),$(CORES)) \

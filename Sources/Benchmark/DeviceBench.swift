@@ -54,15 +54,6 @@ package final class DeviceBench {
   /// SHA-256 of all weights as they are.
   package func digest() throws -> String {
     try engine.saveParameters()
-    var hash = SHA256()
-    for slot in engine.parameters.layout.slots {
-      engine.parameters.withFloats(slot, of: .weights) {
-        hash.update(UnsafeRawBufferPointer($0))
-      }
-    }
-    for table in engine.parameters.tables {
-      hash.update(UnsafeRawBufferPointer(table.weights))
-    }
-    return hash.finalizeHex()
+    return engine.parameters.digest
   }
 }

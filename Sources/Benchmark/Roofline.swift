@@ -25,7 +25,7 @@ package struct Roofline: Sendable, Equatable {
     threads: Int, precision: Precision = .float32, seconds: Double = 0.5
   ) -> Roofline {
     let length = 1 << 24
-    let product = rate(threads: threads, seconds: seconds) { makeProduct(precision) }
+    let product = product(threads: threads, precision: precision, seconds: seconds)
     let bandwidth = rate(threads: threads, seconds: seconds) {
       let b = [Float](repeating: 0.5, count: length)
       var a = b
@@ -36,6 +36,11 @@ package struct Roofline: Sendable, Equatable {
       }
     }
     return Roofline(product: product, bandwidth: bandwidth)
+  }
+
+  /// FLOP/s of square matrix products, one on each of so many threads at once.
+  package static func product(threads: Int, precision: Precision, seconds: Double = 0.5) -> Double {
+    rate(threads: threads, seconds: seconds) { makeProduct(precision) }
   }
 
   /// A product of square matrices; returns its FLOPs.

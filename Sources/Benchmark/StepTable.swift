@@ -76,6 +76,11 @@ package struct StepTable: Sendable {
           bytes: 4 * (floats(operation.saved) + first + inputs + 2 * parameters)))
     }
     let weights = Double(plan.layout.count)
+    let busy = lines.reduce(0) { $0 + $1.seconds }
+    lines.append(
+      StepLine(
+        work: "sums within blocks, and waiting for the last lane", direction: "step", calls: 1,
+        seconds: max(0, profile.lanes / steps * Double(threads) - busy), flops: 0, bytes: 0))
     lines.append(
       StepLine(
         work: "sum of lanes and norm", direction: "step", calls: 1,

@@ -56,6 +56,9 @@ package final class TrainingBench {
       loss: statistics.meanLoss, rows: statistics.rows, seconds: Host.monotonicSeconds - start)
   }
 
+  /// SHA-256 of all weights as they are.
+  package var digest: String { engine.parameters.digest }
+
   /// The mean of `steps` profiled steps, after two that warm up, beside a roofline measured now.
   package func table(steps: Int) throws -> StepTable {
     for _ in 0..<2 { _ = try step() }
@@ -89,5 +92,17 @@ extension Sentences {
     if let id = ids.first(where: { $0 < 0 || Int($0) >= model.labels }) {
       throw UserError("sentences", expected: "ids below \(model.labels)", found: "\(id)")
     }
+  }
+}
+
+extension ParameterStore {
+  /// SHA-256 of all weights.
+  var digest: String {
+    var hash = SHA256()
+    for slot in layout.slots {
+      withFloats(slot, of: .weights) { hash.update(UnsafeRawBufferPointer($0)) }
+    }
+    for table in tables { hash.update(UnsafeRawBufferPointer(table.weights)) }
+    return hash.finalizeHex()
   }
 }

@@ -15,7 +15,7 @@ struct Bench: Command {
     subcommands: [
       Tokens.self, Weights.self, Train.self, Generate.self, Step.self, Table.self, Scaling.self,
       Heads.self, Drafts.self, FGramSteps.self, ComparePrecisions.self, Tokenizers.self,
-      Discovery.self, Store.self, Serving.self, RankSteps.self,
+      Discovery.self, Products.self, Store.self, Serving.self, RankSteps.self,
     ])
 }
 

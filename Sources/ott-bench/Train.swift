@@ -9,7 +9,7 @@ struct Train: ParsableCommand {
     abstract: "Train on given sentences from given weights.",
     discussion: """
       Prints `ready PARAMETERS`, a line `step NUMBER LOSS ROWS SECONDS` a step, and last \
-      `peak BYTES`, the largest resident size of the process; of a device also `digest HEX`, of the weights.
+      `peak BYTES`, the largest resident size of the process; unless paced also `digest HEX`, of the weights.
       """)
 
   @OptionGroup var options: WorkloadOptions
@@ -45,6 +45,7 @@ struct Train: ParsableCommand {
       workload, sentences: sentences, weights: weights, learningRate: learningRate,
       threads: options.threads)
     try steps(of: workload, bench.step)
+    if !paced { try tell("digest \(bench.digest)") }
   }
 
   private func steps(of workload: Workload, _ make: () throws -> TrainingBench.Step) throws {
