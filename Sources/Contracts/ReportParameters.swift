@@ -16,16 +16,23 @@ package enum TextReport: String, CaseIterable, Sendable {
   case ablation
   /// The same of vocabularies of several sizes, whose tokens are not each other's: by bits a byte.
   case vocabularies
-  /// Every metric of variants during training, with comparisons between them.
+  /// Every metric of variants, with comparisons between them: curves during training, or without a
+  /// drawing a table of the last.
   case metrics
   /// Frequent n-grams by the size of the corpus: no model is trained.
   case discovery
   /// How often the tokens of vocabularies of several sizes occur: no model is trained.
   case updates
 
-  /// Endings of the files that the report leaves.
-  package var views: [String] { isTable ? FigureFiles.table : FigureFiles.picture }
-  package var isTable: Bool { self == .ablation || self == .vocabularies }
+  /// What it expects as `drawing`, where `script` is none of that.
+  package func expectedDrawing(insteadOf script: String?) -> String? {
+    switch self {
+    case .metrics: nil
+    case .ablation, .vocabularies: script == nil ? nil : "no script: a table is written as text"
+    default: script == nil ? "a gnuplot script" : nil
+    }
+  }
+
   /// Whether it is of corpora and vocabularies alone.
   package var isCensus: Bool { self == .discovery || self == .updates }
   /// Whether a row of its CSV is a point of a curve, not a run.
@@ -34,6 +41,7 @@ package enum TextReport: String, CaseIterable, Sendable {
 
 /// Endings of the files of a figure.
 package enum FigureFiles {
+  package static func views(drawing: String?) -> [String] { drawing == nil ? table : picture }
   package static let picture = ["csv", "json", "svg"]
   package static let table = ["csv", "json", "md"]
 }
@@ -174,13 +182,10 @@ package struct TextFigureParameters: StageParameters, KeyedParameters {
           ? "the columns of an embedding" : "no width: nothing is priced",
         found: width.map { "\($0)" } ?? "none")
     }
-    guard (drawing == nil) == (drawingDigest == nil), (drawing == nil) == report.isTable
-    else {
-      throw reader.fault(
-        "drawing",
-        expected: report.isTable
-          ? "no script: a table is written as text" : "a gnuplot script and its digest",
-        found: drawing ?? "none")
+    let digest =
+      (drawing == nil) == (drawingDigest == nil) ? nil : "a gnuplot script and its digest"
+    if let expected = report.expectedDrawing(insteadOf: drawing) ?? digest {
+      throw reader.fault("drawing", expected: expected, found: drawing ?? "none")
     }
   }
 }

@@ -13,7 +13,7 @@ package struct TextFigure: Subject {
   /// What a table calls a variant besides its name.
   package let descriptions: [String: String]
   package let drawing: String?
-  package var views: [String] { report.views }
+  package var views: [String] { FigureFiles.views(drawing: drawing) }
 
   init(_ reader: inout ConfigReader, _ context: FigureContext) throws {
     report = try reader.choice("report", TextReport.self)
@@ -70,11 +70,8 @@ package struct TextFigure: Subject {
         "comparisons", expected: "one or more {variant, against, says}", found: "none")
     }
     drawing = try reader.optionalString("drawing")
-    guard (drawing == nil) == report.isTable else {
-      throw reader.fault(
-        "drawing",
-        expected: report.isTable ? "no script: a table is text" : "a gnuplot script",
-        found: drawing ?? "none")
+    if let expected = report.expectedDrawing(insteadOf: drawing) {
+      throw reader.fault("drawing", expected: expected, found: drawing ?? "none")
     }
   }
 

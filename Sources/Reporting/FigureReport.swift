@@ -107,6 +107,7 @@ package enum FigureReport {
     case .metrics:
       let metrics = Metrics(figure)
       (json, summaries) = (metrics.json, metrics.summaries)
+      if drawing == nil { texts = [(".md", metrics.markdown)] }
     case .discovery, .updates: preconditionFailure("a census has no runs")
     }
     return ReportFiles(

@@ -1,4 +1,5 @@
 import Contracts
+import Foundation
 import Statistics
 import Support
 
@@ -22,6 +23,9 @@ package struct Metrics: Sendable {
       case bitsPerByte = "bits_per_byte"
 
       var largerIsBetter: Bool { self == .accuracy }
+
+      /// For people.
+      var words: String { rawValue.replacing("_", with: " ") }
     }
 
     package let measure: Measure
@@ -256,6 +260,40 @@ package struct Metrics: Sendable {
     parameters.variants.indices.filter { i in
       figure.runs.allSatisfy { $0[i].last(metric)?.standing == "at" }
     }.map { .string(parameters.variants[$0].name) }
+  }
+
+  /// The metrics after the last step and the claims for people.
+  package var markdown: String {
+    let names = parameters.variants.map(\.name)
+    var text = "# \(parameters.title)\n\n"
+    text +=
+      "Preset \(parameters.preset): \(parameters.seeds.count) seeds, \(figure.runs[0][0].tokens) tokens each. "
+      + "Means over seeds; of text the loss in nats a token and its perplexity.\n\n"
+    text += "| measure | on | " + names.joined(separator: " | ") + " |\n"
+    text += "|---|---|" + String(repeating: "---|", count: names.count) + "\n"
+    func add(_ measure: Metric.Measure, _ set: String, _ score: (TextRun) -> Double) {
+      let cells = names.indices.map { i in
+        let mean = Summary(figure.runs.map { score($0[i]) }).mean
+        switch measure {
+        case .loss: return String(format: "%.3f (%.1f)", mean, exp(mean))
+        case .accuracy, .bitsPerByte: return String(format: "%.3f", mean)
+        }
+      }
+      text += "| \(measure.words) | \(set) | " + cells.joined(separator: " | ") + " |\n"
+    }
+    for metric in metrics { add(metric.measure, metric.set) { last($0, metric).score } }
+    for measure in means {
+      add(measure, "mean over \(metrics.count { $0.measure == measure })") {
+        mean($0, measure).score
+      }
+    }
+    text += "\n| claim | effect, 95 % interval | verdict |\n|---|---|---|\n"
+    for (measure, judged) in claims {
+      text +=
+        "| \(statement(measure, judged.claim)) | \(judged.comparison.text) | "
+        + "**\(judged.verdict.rawValue)** |\n"
+    }
+    return text
   }
 
   package var summaries: [String] {

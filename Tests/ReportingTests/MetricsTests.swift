@@ -156,4 +156,19 @@ import Testing
       ])
     return .init(id: configuration.id, path: path)
   }
+
+  /// Of metrics that are drawn by nobody: means over seeds, perplexities of text, claims.
+  @Test func aTableSaysWhatIsNotDrawn() throws {
+    let metrics = Metrics(try figure())
+    let lines = metrics.markdown.split(separator: "\n").map(String.init)
+    let json = metrics.json
+    let loss = try #require(json["metrics"]?.items.first { $0["measure"] == "loss" })
+    let mean = try #require(loss["means"]?["base"]?.number)
+    let set = try #require(loss["set"]?.text)
+    let cell = String(format: "%.3f (%.1f)", mean, exp(mean))
+    #expect(lines.contains { $0.hasPrefix("| loss | \(set) | \(cell) |") }, "\(lines)")
+    #expect(lines.count { $0.contains("mean over") } >= 1)
+    #expect(
+      lines.count { $0.hasSuffix("** |") } == json["claims"]?.items.count, "\(lines)")
+  }
 }
