@@ -30,6 +30,7 @@ JOBS ?=## stages at a time (default: as the preset says; `make -jN` does the sam
 PRECISION ?=## of the matrix products in training: float32, bfloat16 (default: as the preset says)
 DEVICE ?=## what makes the steps of training and the scores: cpu, torch-cpu, cuda (docs/GPU.md; default: as the preset says)
 THREADS ?=## threads of each stage (default: the cores divided among the jobs)
+DEVICE_TABLES ?=## where the n-gram tables lie that a GPU trains: device, host (default: there, if it has room for them)
 RANKS ?=## processes that share each training and evaluation, a power of two (docs/CLUSTER.md; default: one)
 MPIRUN ?= mpirun## what starts them: mpirun of Open MPI or of MPICH
 export MPIRUN
@@ -62,7 +63,7 @@ LAUNCHED := train materialize evaluate downstream
 # Those that several processes can share; of the others one works.
 RANKED := train evaluate
 CORES := $(shell nproc)
-VARIABLES = PRESET PRECISION DEVICE FIGURE FROM STAGE RUN JOBS THREADS RANKS MPIRUN LAUNCH ARCH $(TOKENIZER_VARIABLES) \
+VARIABLES = PRESET PRECISION DEVICE DEVICE_TABLES FIGURE FROM STAGE RUN JOBS THREADS RANKS MPIRUN LAUNCH ARCH $(TOKENIZER_VARIABLES) \
   $(BENCH_VARIABLES) $(RANK_VARIABLES) $(EXCHANGE_VARIABLES) $(RELIABILITY_VARIABLES) $(INSTALL_VARIABLES)
 
 # MARK: Odd values
@@ -89,6 +90,7 @@ $(foreach v,PRESET FIGURE FROM STAGE BIN MPIRUN ARCH,$(if $(call isName,$(value 
 $(foreach v,JOBS THREADS RANKS,$(if $(value $(v)),$(if $(call isCount,$(value $(v))),,$(call refuse,$(v),a number from 1 to 9999 or nothing))))
 $(if $(value PRECISION),$(if $(and $(call isName,$(value PRECISION)),$(filter float32 bfloat16,$(PRECISION))),,$(call refuse,PRECISION,float32 or bfloat16 or nothing)))
 $(if $(value DEVICE),$(if $(and $(call isName,$(value DEVICE)),$(filter cpu torch-cpu cuda,$(DEVICE))),,$(call refuse,DEVICE,cpu or torch-cpu or cuda or nothing)))
+$(if $(value DEVICE_TABLES),$(if $(and $(call isName,$(value DEVICE_TABLES)),$(filter device host,$(DEVICE_TABLES))),,$(call refuse,DEVICE_TABLES,device or host or nothing)))
 
 # In another precision or on another device a preset has another name, and so its own rules and results:
 # first the precision, then the device.
@@ -233,7 +235,8 @@ threadsPerRank = $(or $(THREADS),$(shell n=$$(( $(threadsPerJob) / $(RANKS) )); 
 ranked = $(and $(RANKS),$(filter $(RANKED),$(1)))
 launch = $(if $(filter $(LAUNCHED),$(1)),$(if $(LAUNCH),$(LAUNCH) ,$(if $(ranked),tools/ranks $(RANKS) )))
 runStage = $(if $(isShared),@)$(launch)$(BIN)/ott-$(1) --config data/config/$(1)/$(2).json --output data/$(1)/$(2) \
-  --threads $(if $(ranked),$(threadsPerRank) --ranks $(RANKS),$(threadsPerJob)) --name '$(3)'
+  --threads $(if $(ranked),$(threadsPerRank) --ranks $(RANKS),$(threadsPerJob)) \
+  $(and $(filter train,$(1)),$(DEVICE_TABLES),--device-tables $(DEVICE_TABLES) )--name '$(3)'
 
 .PHONY: paper scone
 paper: $(PAPER) ## all figures and tables of the paper; make plan FIGURE=paper tells the cost

@@ -77,7 +77,7 @@ let package = Package(
     // MARK: Engine and models
     library("Kernels", ["COpenBLAS", "CKernels", "Support"]),
     library("Engine", ["Kernels", "Parallel", "Support"]),
-    library("Torch", ["CTorch", "Engine", "Kernels", "Support"]),
+    library("Torch", ["CTorch", "Engine", "Kernels", "Parallel", "Support"]),
     library("Models", ["Engine", "Kernels", "NGrams", "Parallel", "Support"]),
     library("Stores", ["Kernels", "NGrams", "Support"]),
     library("Checkpoints", ["Contracts", "Engine", "Kernels", "Parallel", "Support"]),
@@ -138,7 +138,7 @@ let package = Package(
     stage("ott-map", ["Contracts", "DataStages", "NGrams", "Shards", "Support"]),
     stage("ott-count", ["Contracts", "Evaluation", "Shards", "Support"]),
     stage("ott-import", ["Contracts", "Exchange", "Support"]),
-    stage("ott-train", ["Contracts", "Engine", "Training", "Kernels", "Support"]),
+    stage("ott-train", ["Contracts", "Engine", "Training", "Kernels", "Support", "Torch"]),
     stage("ott-materialize", ["Contracts", "Evaluation", "Kernels", "Support"]),
     stage("ott-evaluate", ["Contracts", "Evaluation", "Kernels", "Shards", "Support"]),
     stage("ott-downstream", ["Contracts", "Evaluation", "Kernels", "Shards", "Support"]),
@@ -152,7 +152,7 @@ let package = Package(
       [
         "Benchmark", "Checkpoints", "Engine", "Training", "Planning", "Models", "Grammar",
         "Kernels", "Parallel", "Stores",
-        "Tokenization", "Support",
+        "Tokenization", "Support", "Torch",
       ]),
     stage("ott-fuzz", ["Fuzzing", "Support"]),
     stage("ott-provenance", ["Provenance", "Support"]),

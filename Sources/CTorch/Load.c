@@ -38,6 +38,8 @@ static const struct {
     REQUIRED(empty, "aoti_torch_empty_strided"),
     REQUIRED(from_memory, "aoti_torch_create_tensor_from_blob"),
     REQUIRED(reinterpret, "aoti_torch__reinterpret_tensor"),
+    REQUIRED(empty_pinned, "aoti_torch_empty_strided_pinned"),
+    REQUIRED(address, "aoti_torch_get_data_ptr"),
     REQUIRED(copy, "aoti_torch_copy_"),
     REQUIRED(zero, "aoti_torch_zero_"),
     REQUIRED(fill, "aoti_torch_aten_fill__Scalar"),

@@ -5,6 +5,7 @@ import Foundation
 import Models
 import Parallel
 import Support
+import Torch
 
 /// How a call of `Trainer.run` ended.
 package enum TrainingOutcome: Sendable, Equatable {
@@ -56,11 +57,22 @@ package final class Trainer {
   private let output: String
   private let order: DataOrder
   private var assignment: LaneAssignment
-  private var lanes: [PackedLane]
-  private var batch: [Int] = []
+  private var batch: Batch
+  /// The batch after it, of an engine that asks for that; else nil.
+  private var next: Batch?
   private var lengths: [Int] = []
   private var finalLoss = 0.0
   private var finalFurtherLosses: [LossWindow] = []
+
+  /// The sequences of a step, packed into lanes.
+  private struct Batch {
+    var lanes: [PackedLane]
+    var sequences: [Int] = []
+    /// Characters or bytes.
+    var symbols = 0
+    /// Which step it is of; 0 while it is of none.
+    var step = 0
+  }
 
   private var checkpointPath: String { "\(output)/checkpoint.safetensors" }
   private var metricsPath: String { "\(output)/metrics.jsonl" }
@@ -69,13 +81,14 @@ package final class Trainer {
   ///
   /// - Parameters:
   ///   - tables: how ranks hold tables.
+  ///   - tableMemory: where tables lie that a device trains.
   ///   - initial: weights that it begins with where it has them.
   /// - Throws: `UserError` for parameters that are wrong in themselves or do not fit the data, and for
   ///   a checkpoint that is damaged or of another configuration.
   package init(
     configuration: StageConfiguration, data: TrainingData, output: String, threads: Int,
     ranks: any Communicator = LocalCommunicator(), tables: TablePlacement = .sharded,
-    initial: InitialWeights? = nil
+    tableMemory: DeviceTablePlace? = nil, initial: InitialWeights? = nil
   ) throws {
     self.ranks = ranks
     var data = data
@@ -117,9 +130,8 @@ package final class Trainer {
     order = DataOrder(
       documents: data.sentences, batchSequences: sequences, seed: parameters.dataSeed)
     assignment = LaneAssignment(lanes: lanes, batchSequences: sequences)
-    self.lanes = (0..<lanes).map { [model] _ in
-      model.makeLane(capacity: capacity, isTraining: true)
-    }
+    batch = Batch(
+      lanes: (0..<lanes).map { [model] _ in model.makeLane(capacity: capacity, isTraining: true) })
     try plan.requireTables(model.overEncoding != nil, in: configuration)
     let moments = parameters.optimizer.tables?.moments ?? .float32
     if let encoding = model.overEncoding {
@@ -129,7 +141,7 @@ package final class Trainer {
     }
     engine = try plan.makeEngine(
       model, laneCapacity: capacity, threads: threads, tableMoments: moments, ranks: ranks,
-      tables: tables, source: configuration.source)
+      tables: tables, tableMemory: tableMemory, source: configuration.source)
     try plan.requireOneMaker(engine, ranks, source: configuration.source)
     state = ResumeState(id: configuration.id, kind: data.kind)
     let path = "\(output)/checkpoint.safetensors"
@@ -200,19 +212,20 @@ package final class Trainer {
 
   private func step(_ metrics: inout MetricsLog?) throws -> StepStatistics {
     let number = state.progress.step + 1
-    let symbols = packBatch(step: number)
+    take(number)
     let (training, optimizer) = (plan.parameters.training, plan.parameters.optimizer)
     let rate = plan.schedule.rate(step: number)
     let statistics: StepStatistics
     do {
       statistics = try engine.step(
-        lanes, learningRate: rate, optimizer: optimizer.constants,
-        tableOptimizer: optimizer.tableConstants)
+        batch.lanes, learningRate: rate, optimizer: optimizer.constants,
+        tableOptimizer: optimizer.tableConstants,
+        ahead: { number < plan.steps ? prepare(number + 1) : nil })
     } catch let error as NonFiniteError {
       throw divergence(error)
     }
     state.progress.add(
-      sequences: batch.count, rows: statistics.rows, symbols: symbols,
+      sequences: batch.sequences.count, rows: statistics.rows, symbols: batch.symbols,
       lossSum: statistics.lossSum)
     for (number, loss) in engine.plan.losses.enumerated().dropFirst() {
       let sum = engine.lossSum(number)
@@ -237,24 +250,49 @@ package final class Trainer {
     return statistics
   }
 
-  /// Packs the batch of a step into the lanes; returns its characters or bytes.
-  private func packBatch(step: Int) -> Int {
-    order.fill(&batch, step: step)
+  /// Makes `batch` that of a step, unless it was packed before.
+  private func take(_ step: Int) {
+    if var other = next, other.step == step {
+      swap(&batch, &other)
+      next = other
+    } else {
+      pack(&batch, step)
+    }
+    for lane in batch.lanes { fGramRows += lane.spaces.first?.rows ?? 0 }
+  }
+
+  /// The lanes of the step after this one.
+  private func prepare(_ step: Int) -> [PackedLane] {
+    var other =
+      next
+      ?? Batch(
+        lanes: batch.lanes.map { [model, laneCapacity] _ in
+          model.makeLane(capacity: laneCapacity, isTraining: true)
+        })
+    // Alone in having its arrays, so that they are written where they are.
+    next = nil
+    pack(&other, step)
+    next = other
+    return other.lanes
+  }
+
+  /// Packs the sequences of a step into lanes.
+  private func pack(_ batch: inout Batch, _ step: Int) {
+    batch.step = step
+    order.fill(&batch.sequences, step: step)
     lengths.removeAll(keepingCapacity: true)
-    var symbols = 0
-    for sentence in batch {
-      lengths.append(data.rows(of: sentence))
-      symbols += data.symbols(of: sentence)
+    batch.symbols = 0
+    for sequence in batch.sequences {
+      lengths.append(data.rows(of: sequence))
+      batch.symbols += data.symbols(of: sequence)
     }
     assignment.assign(lengths: lengths)
-    for lane in lanes.indices {
-      lanes[lane].removeAll()
+    for lane in batch.lanes.indices {
+      batch.lanes[lane].removeAll()
       for position in assignment.sentences[lane] {
-        data.append(batch[position], to: &lanes[lane])
+        data.append(batch.sequences[position], to: &batch.lanes[lane])
       }
-      fGramRows += lanes[lane].spaces.first?.rows ?? 0
     }
-    return symbols
   }
 
   private func divergence(_ error: NonFiniteError) -> UserError {

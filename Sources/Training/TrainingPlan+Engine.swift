@@ -14,10 +14,16 @@ extension TrainingPlan {
   /// - Throws: `UserError` for a device, a model on it or ranks that do not go together.
   func makeEngine(
     _ model: ModelConfiguration, laneCapacity: Int, threads: Int, tableMoments: TableMoments,
-    ranks: any Communicator, tables: TablePlacement, source: String
+    ranks: any Communicator, tables: TablePlacement, tableMemory: DeviceTablePlace?, source: String
   ) throws -> any TrainingDevice {
     let training = parameters.training
     guard let device = training.device else {
+      if let tableMemory {
+        throw UserError(
+          "\(source): --device-tables \(tableMemory.rawValue)",
+          expected: "training.device, a device",
+          found: "a training on the CPU", remedy: "Leave the option out.")
+      }
       return TrainingEngine(
         model, seed: parameters.seed, lanes: training.lanes, laneCapacity: laneCapacity,
         threads: threads, precision: training.precision, tableMoments: tableMoments, ranks: ranks,
@@ -34,7 +40,8 @@ extension TrainingPlan {
     let store = ParameterStore(layout: plan.layout, moments: true, tableMoments: tableMoments)
     store.initialize(seed: parameters.seed, threads: threads)
     return try DeviceTrainingEngine(
-      plan: plan, parameters: store, lanes: training.lanes, library, source: source)
+      plan: plan, parameters: store, lanes: training.lanes, library, source: source,
+      tableMemory: tableMemory, threads: threads)
   }
 
   /// What a checkpoint and the evidence say of what multiplies matrices, which decides bits: the kernels of

@@ -3,6 +3,7 @@ import Engine
 import Kernels
 import Parallel
 import Support
+import Torch
 
 /// What a call of the stage has to say when it is over.
 package struct TrainingSummary: Sendable {
@@ -21,6 +22,8 @@ package struct TrainingSummary: Sendable {
   package let precision: Precision
   /// What multiplied matrices: the kernels of this machine's CPU, or a device and its library.
   package let maker: [String: String]
+  /// Where the tables of a device lay.
+  package let tableMemory: DeviceTablePlace?
   /// What the symbols are.
   package let kind: DataKind
   /// Rows of distinct f-grams for each row, in this process; nil for models without.
@@ -41,6 +44,7 @@ package struct TrainingSummary: Sendable {
       // By name: emulated ones have the bits of others, and another speed.
       facts[TrainingKernels.bfloat16] = .string(BFloat16Kernel.current.rawValue)
     }
+    if let tableMemory { facts["deviceTables"] = .string(tableMemory.rawValue) }
     if let fGramRowsPerRow { facts["fGramRowsPerRow"] = .double(fGramRowsPerRow) }
     return facts
   }
@@ -71,12 +75,14 @@ package enum TrainingStage {
   ///   - stopAfter: step after which to write a checkpoint and stop, unless it is the last.
   ///   - ranks: those that share the lanes; each calls this. Rank 0 alone writes and tells people.
   ///   - tables: how ranks hold tables.
+  ///   - tableMemory: where tables lie that a device trains; nil: there, if it has room for them.
   ///   - shouldStop: asked between steps; true stops likewise.
   /// - Throws: as `TrainingData` and `Trainer`; whoever started the ranks ends the others then.
   package static func run(
     _ configuration: StageConfiguration, output: String, threads: Int, isQuiet: Bool,
     title: String = Stage.train.rawValue, stopAfter: Int? = nil,
     ranks: any Communicator = LocalCommunicator(), tables: TablePlacement = .sharded,
+    tableMemory: DeviceTablePlace? = nil,
     shouldStop: () -> Bool = { false }
   ) throws -> TrainingSummary {
     guard Set(configuration.inputs.keys).subtracting(["data", "initial"]).isEmpty else {
@@ -88,7 +94,8 @@ package enum TrainingStage {
     let data = try TrainingData(configuration.input("data"), threads: threads)
     let trainer = try Trainer(
       configuration: configuration, data: data, output: output, threads: threads, ranks: ranks,
-      tables: tables, initial: configuration.inputs["initial"].map { try InitialWeights($0) })
+      tables: tables, tableMemory: tableMemory,
+      initial: configuration.inputs["initial"].map { try InitialWeights($0) })
     let before = trainer.state.progress
     let steps = trainer.plan.steps
     let start = Host.monotonicSeconds
@@ -120,6 +127,7 @@ package enum TrainingStage {
         },
       precision: trainer.plan.parameters.training.precision,
       maker: trainer.plan.maker(trainer.engine),
+      tableMemory: (trainer.engine as? DeviceTrainingEngine)?.tableMemory,
       kind: data.kind,
       fGramRowsPerRow: trainer.model.fGrams.map { _ in
         Double(trainer.fGramRows) / Double(max(1, after.rows - before.rows))

@@ -4,6 +4,7 @@ import Foundation
 import Kernels
 import Stages
 import Support
+import Torch
 
 /// Times what this project computes; pipeline/bench.mk sets the numbers beside the peers'.
 @main
@@ -82,6 +83,7 @@ extension NamedModel: ExpressibleByArgument {}
 extension HeadKind: ExpressibleByArgument {}
 extension Precision: ExpressibleByArgument {}
 extension TorchDevice: ExpressibleByArgument {}
+extension DeviceTablePlace: ExpressibleByArgument {}
 
 /// - Throws: `UserError` when this machine has not so many bytes.
 func requireMemory(_ bytes: Double, for what: String) throws {

@@ -3,6 +3,7 @@ import Benchmark
 import Foundation
 import Kernels
 import Support
+import Torch
 
 struct Train: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -19,10 +20,15 @@ struct Train: ParsableCommand {
   @Option(help: "Steps.") var steps = 20
   @Option(help: "What makes the steps, if it is libtorch: torch-cpu or cuda.") var device:
     TorchDevice?
+  @Option(help: "Where tables lie that a device trains: device or host.") var deviceTables:
+    DeviceTablePlace?
   @Flag(help: "Instead of --steps: each line of standard input says how many steps come next.")
   var paced = false
 
   func validate() throws {
+    if deviceTables != nil && device == nil {
+      throw ValidationError("--device-tables: expected --device beside it.")
+    }
     if steps < 0 { throw ValidationError("--steps: expected 0 or more, found \(steps).") }
   }
 
@@ -37,7 +43,7 @@ struct Train: ParsableCommand {
     if let device {
       let bench = try DeviceBench(
         workload, on: device, sentences: sentences, weights: weights, learningRate: learningRate,
-        threads: options.threads)
+        threads: options.threads, tableMemory: deviceTables)
       try steps(of: workload, bench.step)
       return paced ? () : try tell("digest \(bench.digest())")
     }

@@ -5,6 +5,7 @@ import Foundation
 import Kernels
 import Stages
 import Support
+import Torch
 import Training
 
 @main
@@ -37,6 +38,14 @@ struct Train: Command {
         + "Results do not depend on it.", valueName: "how"))
   var tables = TablePlacement.sharded
 
+  @Option(
+    name: .long,
+    help: ArgumentHelp(
+      "Where n-gram tables lie that a GPU trains: device, or host, this machine's memory "
+        + "(default: on the device if it has room for them). Results do not depend on it.",
+      valueName: "where"))
+  var deviceTables: DeviceTablePlace?
+
   func validate() throws {
     if let stopAfter, stopAfter < 0 {
       throw ValidationError("--stop-after: expected a step from 0, found \(stopAfter).")
@@ -55,7 +64,8 @@ struct Train: Command {
     let summary = try TrainingStage.run(
       context.configuration, output: context.output, threads: context.threads,
       isQuiet: context.isQuiet, title: context.title, stopAfter: stopAfter,
-      ranks: context.ranks, tables: tables, shouldStop: { Interruption.requested })
+      ranks: context.ranks, tables: tables, tableMemory: deviceTables,
+      shouldStop: { Interruption.requested })
     let text = summary.text(output: context.output)
     guard summary.outcome == .finished else {
       let signal = try context.ranks.broadcast(Int(Interruption.signal))
@@ -69,3 +79,4 @@ struct Train: Command {
 }
 
 extension TablePlacement: ExpressibleByArgument {}
+extension DeviceTablePlace: ExpressibleByArgument {}

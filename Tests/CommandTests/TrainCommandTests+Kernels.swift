@@ -79,6 +79,16 @@ extension TrainCommandTests {
     #expect(try fact("blasCore", of: "run") == "Nehalem")
   }
 
+  @Test func tablesOfADeviceNeedOne() throws {
+    defer { remove() }
+    let result = try run(writeConfiguration(), output: "run", ["--device-tables", "host"])
+    #expect(result.status == 1)
+    #expect(
+      result.text.contains(
+        "--device-tables host: expected training.device, a device, found a training on the CPU."),
+      "\(result.text)")
+  }
+
   @Test func aKernelThatNobodyKnowsIsOneMessage() throws {
     defer { remove() }
     let config = try writeConfiguration(steps: 24)

@@ -16,7 +16,7 @@ class Values(Case):
                 ("JOBS=99999999999", "'99999999999'"), ("JOBS=\"", "JOBS"), ("THREADS=0", "'0'"),
                 ("THREADS=two", "'two'"), ("RANKS=0", "'0'"), ("RANKS=4 4", "'4 4'"), ("MPIRUN=", "''"),
                 ("MPIRUN=mpirun -n 2", "'mpirun -n 2'"), ("PRECISION=foo", "'foo'"), ("PRECISION=float32 ", "float32 "),
-                ("DEVICE=gpu", "'gpu'"), ("DEVICE=cuda ", "'cuda '"), ("DEVICE=a b", "'a b'"),
+                ("DEVICE=gpu", "'gpu'"), ("DEVICE=cuda ", "'cuda '"), ("DEVICE=a b", "'a b'"), ("DEVICE_TABLES=disk", "'disk'"),
                 ("RUN=a\nb", "'a\\nb'"), ("NUMBER=a\nb", "NUMBER"), ("LAUNCH=a\nb", "LAUNCH")]:
             for goal in ["figure2", "plan"]:
                 with self.subTest(value, goal=goal):

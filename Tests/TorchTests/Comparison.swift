@@ -45,7 +45,7 @@ struct Pair {
   init(
     _ model: ModelConfiguration, lanes: Int, rows: Int, precision: Precision = .float32,
     moments: TableMoments = .float32, seed: UInt64 = 5, attention: AttentionForm? = nil,
-    _ library: TorchLibrary
+    tables: DeviceTablePlace? = nil, threads: Int = 1, _ library: TorchLibrary
   ) throws {
     let plan = model.plan(.training, rows: rows, precision: precision)
     func store() -> ParameterStore {
@@ -55,7 +55,8 @@ struct Pair {
     }
     cpu = TrainingEngine(plan: plan, parameters: store(), lanes: lanes, threads: 1)
     device = try DeviceTrainingEngine(
-      plan: plan, parameters: store(), lanes: lanes, library, source: "test", attention: attention)
+      plan: plan, parameters: store(), lanes: lanes, library, source: "test", attention: attention,
+      tableMemory: tables, threads: threads)
   }
 
   func expectGradients(_ lanes: [PackedLane], within bound: Double, _ name: String) throws {

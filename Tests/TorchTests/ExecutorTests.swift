@@ -215,6 +215,49 @@ struct ExecutorTests {
     #expect(try run(interrupted: 4) == once)
   }
 
+  /// Tables in this machine's memory, with batches that are known beforehand and ones that are not, that
+  /// share rows or none, and without gradients: the bits of tables on the device.
+  @Test(arguments: [TableMoments.float32, .bfloat16], [1, 3])
+  func tablesMayLieElsewhere(moments: TableMoments, threads: Int) throws {
+    let model = try model(try #require(models.first { $0.0 == "gpt2 over-encoded" }).1)
+    let library = try #require(torch)
+    func run(_ memory: DeviceTablePlace, foresight: (Int) -> Int?) throws -> [[Float]] {
+      let make = {
+        try Pair(
+          model, lanes: 2, rows: 190, moments: moments, tables: memory, threads: threads, library
+        ).device
+      }
+      var engine = try make()
+      #expect(engine.tableMemory == memory)
+      let batch = { (step: Int) in
+        randomLanes(
+          model, 2, lengths: step % 5 == 0 ? [1] : [5, 12, 19, 3, step], seed: UInt64(step / 2))
+      }
+      for step in 1...12 {
+        if step == 7 {
+          try engine.saveParameters()
+          let next = try make()
+          copyState(from: engine.parameters, to: next.parameters)
+          try next.loadParameters()
+          next.step = engine.step
+          engine = next
+        }
+        _ = try engine.step(
+          batch(step), learningRate: 1e-2, optimizer: OptimizerConstants(),
+          tableOptimizer: TableOptimizer(weightDecay: 0.1), ahead: { foresight(step).map(batch) })
+      }
+      try engine.saveParameters()
+      return engine.parameters.layout.slots.map { engine.parameters.values($0) }
+        + engine.parameters.tables.map { exported($0, engine.parameters) }
+    }
+    let expected = try run(.device) { _ in nil }
+    #expect(try run(.host) { _ in nil } == expected)
+    #expect(try run(.host) { $0 + 1 } == expected)
+    #expect(try run(.device) { $0 + 1 } == expected)
+    // Another batch comes than was announced.
+    #expect(try run(.host) { $0 % 3 == 0 ? $0 + 5 : $0 + 1 } == expected)
+  }
+
   private func copyState(from: ParameterStore, to: ParameterStore) {
     for slot in from.layout.slots {
       for array in ParameterArray.allCases {

@@ -42,6 +42,10 @@ struct ott_torch {
   /// A view: other sizes and strides, so many elements further on.
   int32_t (*reinterpret)(ott_tensor tensor, int64_t dimensions, const int64_t *sizes,
                          const int64_t *strides, int64_t offset, ott_tensor *result);
+  /// Of this machine's memory, in pages that a GPU reads and writes by itself; arguments as of `empty`.
+  int32_t (*empty_pinned)(int64_t dimensions, const int64_t *sizes, const int64_t *strides,
+                          int32_t dtype, int32_t device, int32_t index, ott_tensor *result);
+  int32_t (*address)(ott_tensor tensor, void **result);
   int32_t (*copy)(ott_tensor target, ott_tensor source, int32_t does_not_wait);
   int32_t (*zero)(ott_tensor tensor);
   int32_t (*fill)(ott_tensor tensor, double value);

@@ -13,10 +13,12 @@ package protocol TrainingDevice: AnyObject {
 
   /// One whole step: gradients, clipping, AdamW.
   ///
+  /// - Parameter ahead: the batch of the next step, which is asked for, if at all, while a device works on
+  ///   this one; nil if there is none. Then it must be the next.
   /// - Throws: `NonFiniteError` before any weight is changed.
   func step(
     _ batch: [PackedLane], learningRate: Double, optimizer: OptimizerConstants,
-    tableOptimizer: TableOptimizer
+    tableOptimizer: TableOptimizer, ahead: () throws -> [PackedLane]?
   ) throws -> StepStatistics
 
   /// Loss number `number` of the plan, of the last step.
@@ -27,6 +29,15 @@ package protocol TrainingDevice: AnyObject {
 }
 
 extension TrainingEngine {
+  /// Its workers have no time left over.
+  package func step(
+    _ batch: [PackedLane], learningRate: Double, optimizer: OptimizerConstants,
+    tableOptimizer: TableOptimizer, ahead: () throws -> [PackedLane]?
+  ) throws -> StepStatistics {
+    try step(
+      batch, learningRate: learningRate, optimizer: optimizer, tableOptimizer: tableOptimizer)
+  }
+
   /// The store's memory is what is computed on.
   package func loadParameters() {}
   package func saveParameters() {}

@@ -1,5 +1,6 @@
 import Engine
 import Kernels
+import Parallel
 import Support
 
 /// The rows of tables that a batch looks up.
@@ -36,9 +37,9 @@ final class FrozenTables: LookedUpRows {
   }
 }
 
-/// The tables of a model on the device, and the rows of them that a batch looks up.
+/// The tables of a model that a device trains, and the rows of them that a batch looks up.
 ///
-/// 1. `stage`: the rows that the batch uses, once each, brought up to date.
+/// 1. `stage`: copies of the rows that the batch uses, once each, brought up to date on the device.
 /// 2. Operations look up those copies, and leave the sum of each row's gradients.
 /// 3. `update`: one AdamW step on the copies, which go back into the tables.
 ///
@@ -49,23 +50,27 @@ final class FrozenTables: LookedUpRows {
 final class DeviceTables: LookedUpRows {
   private let stores: [TableStore]
   private let library: TorchLibrary
-  private let tables: [Table]
+  private let tables: [any RowStorage]
   private let groups: [RowGroups]
   private var staged: [Staged] = []
+  private var prepared: (lanes: [PackedLane], lookups: [Lookups])?
   /// (rows) of each table: the step that each row is of.
   private var lastSteps: [[UInt32]]
 
-  /// A table and its optimizer state.
-  private struct Table {
-    /// (rows, width) each; moments in their form.
-    let weights, first, second: DeviceTensor
+  /// What a batch looks up in a table.
+  private struct Lookups {
+    /// Different rows, ascending.
+    let numbers: [Int32]
+    /// (N): the place of each lookup's row among them.
+    let slots: [Int32]
   }
 
   /// Copies of the rows of a batch.
   private struct Staged {
-    /// (U), those that most steps went by first.
-    var numbers: [Int32]
-    let places: DeviceTensor
+    /// Those that most steps went by first.
+    let rows: BatchRows
+    /// Their numbers.
+    let numbers: [Int32]
     /// (N): the copy that each row of the batch looks up.
     let slots: DeviceTensor
     /// (U, width), in single precision.
@@ -73,17 +78,23 @@ final class DeviceTables: LookedUpRows {
     var gradient: DeviceTensor?
   }
 
-  /// - Parameter capacity: rows of a batch.
-  init(_ stores: [TableStore], capacity: Int, _ library: TorchLibrary) throws {
+  /// - Parameters:
+  ///   - capacity: rows of a batch.
+  ///   - threads: that move rows of tables in this machine's memory.
+  init(
+    _ stores: [TableStore], in memory: DeviceTablePlace, capacity: Int, threads: Int,
+    _ library: TorchLibrary
+  ) throws {
     self.stores = stores
     self.library = library
     groups = stores.map { _ in RowGroups(capacity: capacity) }
-    tables = try stores.map { store in
-      let form: ElementForm = store.moments == .bfloat16 ? .bfloat16 : .float32
-      return Table(
-        weights: try .zeros(store.slot.shape, .float32, library),
-        first: try .zeros(store.slot.shape, form, library),
-        second: try .zeros(store.slot.shape, form, library))
+    switch memory {
+    case .device: tables = try stores.map { try TableOnDevice($0, library) }
+    case .host:
+      let pool = WorkerPool(threads: threads)
+      tables = stores.map {
+        TableOnHost($0, capacity: min(capacity, $0.slot.rows), pool, library)
+      }
     }
     lastSteps = stores.map { Array(repeating: 0, count: $0.slot.rows) }
   }
@@ -91,59 +102,76 @@ final class DeviceTables: LookedUpRows {
   // MARK: - To and from a store
 
   func load() throws {
+    prepared = nil
     for (i, store) in stores.enumerated() {
-      try tables[i].weights.fill(from: UnsafeRawBufferPointer(store.weights))
-      try tables[i].first.fill(from: UnsafeRawBufferPointer(store.firstMoment))
-      try tables[i].second.fill(from: UnsafeRawBufferPointer(store.secondMoment))
+      try tables[i].load()
       lastSteps[i] = Array(store.lastStep)
     }
   }
 
   func save() throws {
     for (i, store) in stores.enumerated() {
-      try tables[i].weights.read(into: UnsafeMutableRawBufferPointer(store.weights))
-      try tables[i].first.read(into: store.firstMoment)
-      try tables[i].second.read(into: store.secondMoment)
+      try tables[i].save()
       for (row, step) in lastSteps[i].enumerated() { store.lastStep[row] = step }
     }
   }
 
   // MARK: - A step
 
+  /// Does for the next batch what can be done while the device works on this one.
+  func prepare(_ lanes: [PackedLane]) throws {
+    let all = stores.indices.map { lookups(of: $0, lanes) }
+    for (i, table) in tables.enumerated() where i < staged.count {
+      try table.prepare(all[i].numbers, after: staged[i].rows)
+    }
+    prepared = (lanes, all)
+  }
+
+  private func lookups(of table: Int, _ lanes: [PackedLane]) -> Lookups {
+    let rows = lanes.reduce(0) { $0 + $1.rows }
+    let group = groups[table]
+    group.removeAll()
+    for lane in lanes {
+      lane.inputs.withUnsafeBufferPointer {
+        group.append(
+          $0, width: lane.tables, column: lane.tables - stores.count + table,
+          rows: stores[table].slot.rows)
+      }
+    }
+    var slots = [Int32](repeating: 0, count: max(rows, 1))
+    slots.withUnsafeMutableBufferPointer { slots in
+      guard let base = slots.baseAddress else { return }
+      group.group(rows: stores[table].slot.rows, slots: base, stride: 1)
+    }
+    return Lookups(numbers: Array(group.rows), slots: Array(slots[..<rows]))
+  }
+
   /// Copies the rows of a batch, as they are at the end of `history`.
   func stage(_ lanes: [PackedLane], _ history: AdamWHistory) throws {
+    let isPrepared =
+      prepared.map { prepared in
+        prepared.lanes.count == lanes.count
+          && zip(prepared.lanes, lanes).allSatisfy { $0.inputs == $1.inputs }
+      } ?? false
+    let known = isPrepared ? prepared?.lookups : nil
+    prepared = nil
     staged = []
     for table in stores.indices {
-      let rows = lanes.reduce(0) { $0 + $1.rows }
-      let group = groups[table]
-      group.removeAll()
-      for lane in lanes {
-        lane.inputs.withUnsafeBufferPointer {
-          group.append(
-            $0, width: lane.tables, column: lane.tables - stores.count + table,
-            rows: stores[table].slot.rows)
-        }
-      }
-      var slots = [Int32](repeating: 0, count: max(rows, 1))
-      slots.withUnsafeMutableBufferPointer { slots in
-        guard let base = slots.baseAddress else { return }
-        group.group(rows: stores[table].slot.rows, slots: base, stride: 1)
-      }
-      let order = group.rows.indices.sorted {
-        (lastSteps[table][Int(group.rows[$0])], $0) < (lastSteps[table][Int(group.rows[$1])], $1)
+      let lookups = known?[table] ?? lookups(of: table, lanes)
+      let order = lookups.numbers.indices.sorted {
+        (lastSteps[table][Int(lookups.numbers[$0])], $0)
+          < (lastSteps[table][Int(lookups.numbers[$1])], $1)
       }
       var place = [Int64](repeating: 0, count: order.count)
-      for (i, u) in order.enumerated() { place[u] = Int64(i) }
-      let numbers = order.map { group.rows[$0] }
-      let places = try DeviceTensor.copy(
-        ofNumbers: numbers.map(Int64.init), [numbers.count], library)
+      for (copy, number) in order.enumerated() { place[number] = Int64(copy) }
+      let rows = BatchRows(numbers: lookups.numbers, order: order)
+      let numbers = rows.ordered
+      let state = try tables[table].copies(of: rows)
       var copies = Staged(
-        numbers: numbers, places: places,
+        rows: rows, numbers: numbers,
         slots: try DeviceTensor.copy(
-          ofNumbers: slots[..<rows].map { place[Int($0)] }, [rows], library),
-        p: try tables[table].weights.rows(places),
-        m: try tables[table].first.rows(places).cast(to: .float32),
-        v: try tables[table].second.rows(places).cast(to: .float32))
+          ofNumbers: lookups.slots.map { place[Int($0)] }, [lookups.slots.count], library),
+        p: state.p, m: try state.m.cast(to: .float32), v: try state.v.cast(to: .float32))
       try replay(&copies, numbers.map { Int(lastSteps[table][Int($0)]) }, history)
       staged.append(copies)
     }
@@ -174,9 +202,9 @@ final class DeviceTables: LookedUpRows {
       let (p, m, v) = try adamW(
         copies.p, copies.m, copies.v, g, rates, beta1: scalars.beta1, beta2: scalars.beta2,
         epsilon: scalars.epsilon)
-      try tables[i].weights.put(p, at: copies.places)
-      try tables[i].first.put(m.cast(to: tables[i].first.form), at: copies.places)
-      try tables[i].second.put(v.cast(to: tables[i].second.form), at: copies.places)
+      let form = stores[i].momentForm
+      try tables[i].put(
+        RowState(p: p, m: m.cast(to: form), v: v.cast(to: form)), of: copies.rows)
       for row in copies.numbers { lastSteps[i][Int(row)] = UInt32(step) }
     }
   }

@@ -38,6 +38,21 @@ package final class DeviceTensor: @unchecked Sendable {
     return try DeviceTensor(result, library)
   }
 
+  /// Room in this machine's memory, row-major, that the device reads and writes by itself.
+  static func shared(
+    _ shape: [Int], _ form: ElementForm, _ library: TorchLibrary
+  ) throws -> DeviceTensor {
+    var result: ott_tensor?
+    let sizes = shape.map(Int64.init)
+    let make = library.device == .cuda ? library.c.empty_pinned : library.c.empty
+    guard let make else { throw UserError("libtorch \(library.version): no memory for copies") }
+    try library.check(
+      make(
+        Int64(shape.count), sizes, rowMajor(sizes), library.number(of: form), library.cpuNumber, 0,
+        &result), "memory for \(shape) elements")
+    return try DeviceTensor(result, library)
+  }
+
   package static func zeros(
     _ shape: [Int], _ form: ElementForm, _ library: TorchLibrary
   ) throws -> DeviceTensor {
@@ -156,8 +171,21 @@ package final class DeviceTensor: @unchecked Sendable {
   package func zero() throws { try library.check(library.c.zero(handle), "aten::zero_") }
 
   /// Takes the elements of another tensor of that shape, in its own form.
-  package func take(_ other: DeviceTensor) throws {
-    try library.check(library.c.copy(handle, other.handle, 0), "aten::copy_")
+  ///
+  /// - Parameter waits: false: what the device is called for after this finds them; nobody else may
+  ///   look at, or change, either of the two.
+  package func take(_ other: DeviceTensor, waits: Bool = true) throws {
+    try library.check(library.c.copy(handle, other.handle, waits ? 0 : 1), "aten::copy_")
+  }
+
+  /// Of the first element; of a tensor in this machine's memory.
+  func address() throws -> UnsafeMutableRawPointer {
+    var result: UnsafeMutableRawPointer?
+    try library.check(library.c.address(handle, &result), "an address")
+    guard let result else {
+      throw UserError("libtorch \(library.version): a tensor without memory")
+    }
+    return result
   }
 
   /// Fills a row-major tensor with as many bytes of this machine's memory.

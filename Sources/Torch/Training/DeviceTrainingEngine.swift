@@ -17,6 +17,8 @@ package final class DeviceTrainingEngine: TrainingDevice {
   private let program: TorchProgram
   private let weights: DeviceParameters
   private let tables: DeviceTables?
+  /// Where its tables lie; nil where it has none.
+  package let tableMemory: DeviceTablePlace?
   /// Slots whose weights decay, and those whose do not.
   private let decayed, plain: [Int]
   private let attention: AttentionForm?
@@ -27,11 +29,13 @@ package final class DeviceTrainingEngine: TrainingDevice {
   ///   - lanes: lanes of a batch.
   ///   - source: the configuration, for errors.
   ///   - attention: how it is computed; nil: as is fastest.
+  ///   - tableMemory: where tables lie; nil: on the device if it has room for them.
+  ///   - threads: that move rows of tables in this machine's memory.
   /// - Throws: `UserError` for a model that libtorch is not told how to compute, or one that the device has
   ///   no room for.
   package init(
     plan: Plan, parameters: ParameterStore, lanes: Int, _ library: TorchLibrary, source: String,
-    attention: AttentionForm? = nil
+    attention: AttentionForm? = nil, tableMemory: DeviceTablePlace? = nil, threads: Int = 1
   ) throws {
     precondition(parameters.hasMoments, "training needs moments")
     precondition(plan.layout == parameters.layout, "the parameters are another model's")
@@ -40,31 +44,51 @@ package final class DeviceTrainingEngine: TrainingDevice {
     self.library = library
     self.attention = attention
     program = try TorchProgram(plan, moments: parameters.tables.first?.moments)
-    let bytes =
-      16 * plan.layout.count
-      + plan.layout.tables.reduce(0) {
-        $0 + $1.bytes(moments: parameters.tables.first?.moments ?? .float32)
-      }
     do {
       weights = try DeviceParameters(plan.layout, precision: plan.limits.precision, library)
-      tables =
-        parameters.tables.isEmpty
-        ? nil
-        : try DeviceTables(parameters.tables, capacity: lanes * plan.limits.rows, library)
       try weights.load(parameters)
-      try tables?.load()
     } catch let error as UserError {
-      throw UserError(
-        "\(source): \(library.device.rawValue) has no room for the model",
-        expected:
-          "\(Progress.short(Double(bytes)))B for weights, gradients and moments, and more for a batch",
-        found: error.found ?? error.description,
-        remedy: "Take a smaller model or fewer rows of tables, or leave training.device out.")
+      throw Self.noRoom(for: "the model", 16 * plan.layout.count, error, library, source: source)
+    }
+    let stores = parameters.tables
+    let make = { (memory: DeviceTablePlace) in
+      let tables = try DeviceTables(
+        stores, in: memory, capacity: lanes * plan.limits.rows, threads: threads, library)
+      try tables.load()
+      return tables
+    }
+    let wanted = stores.isEmpty ? nil : tableMemory ?? .device
+    do {
+      tables = try wanted.map(make)
+      self.tableMemory = wanted
+    } catch let error as UserError {
+      guard wanted == .device, tableMemory == nil else {
+        let bytes = plan.layout.tables.reduce(0) {
+          $0 + $1.bytes(moments: stores.first?.moments ?? .float32)
+        }
+        throw Self.noRoom(for: "the tables", bytes, error, library, source: source)
+      }
+      tables = try make(.host)
+      self.tableMemory = .host
     }
     let slots = plan.layout.slots
     decayed = slots.indices.filter { slots[$0].decay }
     plain = slots.indices.filter { !slots[$0].decay }
     losses = plan.losses.map { _ in LossSum(sum: 0, rows: 0) }
+  }
+
+  private static func noRoom(
+    for what: String, _ bytes: Int, _ error: UserError, _ library: TorchLibrary, source: String
+  ) -> UserError {
+    UserError(
+      "\(source): \(library.device.rawValue) has no room for \(what)",
+      expected:
+        "\(Progress.short(Double(bytes)))B for weights, gradients and moments, and more for a batch",
+      found: error.found ?? error.description,
+      remedy: what == "the model"
+        ? "Take a smaller model, or leave training.device out."
+        : "Give --device-tables host, by which they stay in this machine's memory, or take fewer rows."
+    )
   }
 
   package func loadParameters() throws {
@@ -84,9 +108,9 @@ package final class DeviceTrainingEngine: TrainingDevice {
 
   package func step(
     _ batch: [PackedLane], learningRate: Double, optimizer: OptimizerConstants,
-    tableOptimizer: TableOptimizer
+    tableOptimizer: TableOptimizer, ahead: () throws -> [PackedLane]? = { nil }
   ) throws -> StepStatistics {
-    let statistics = try computeGradients(batch)
+    let statistics = try computeGradients(batch, ahead: ahead)
     let clip = min(1, optimizer.gradientClip / (statistics.gradientNorm + 1e-6))
     step += 1
     let count = try DeviceTensor.filled([], with: Double(step), library)
@@ -111,8 +135,11 @@ package final class DeviceTrainingEngine: TrainingDevice {
 
   /// Leaves the gradient of the batch's weighted mean losses on the device and returns loss and norm.
   ///
+  /// - Parameter ahead: see `TrainingDevice.step`.
   /// - Throws: `NonFiniteError` when one is not finite, and `UserError` where the device has no room.
-  package func computeGradients(_ lanes: [PackedLane]) throws -> StepStatistics {
+  package func computeGradients(
+    _ lanes: [PackedLane], ahead: () throws -> [PackedLane]? = { nil }
+  ) throws -> StepStatistics {
     let batch = try DeviceBatch(lanes, plan, library)
     let counts = plan.losses.map { loss in
       let producer = plan.operations.first { $0.outputs.contains(loss.tensor) }
@@ -128,6 +155,8 @@ package final class DeviceTrainingEngine: TrainingDevice {
     var numbers = try run.train(program)
     numbers.append(try weights.squaredNorm())
     numbers += try tables?.squaredNorms() ?? []
+    // All that is called for up to here a GPU does by itself; the next line waits for it.
+    if let next = try ahead() { try tables?.prepare(next) }
     let values = try DeviceTensor.joined(numbers.map { try $0.reshaped([1]) }, along: 0).doubles()
     for number in losses.indices {
       losses[number] = LossSum(sum: values[number], rows: counts[number])
