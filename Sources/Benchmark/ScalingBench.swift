@@ -19,6 +19,15 @@ package struct ScalingBench: Sendable {
     package let planned: Double
     /// FLOP/s of a product of these widths on one thread, as the plan calibrates them.
     package let productRate: Double
+
+    /// FLOPs of the products and of attention in a step.
+    var flops: Double {
+      workload.model.trainingFLOPs(perTokenAt: workload.length) * Double(workload.rows)
+    }
+
+    /// Of what all its threads multiply at most, and of the time in which they could work.
+    package var ceilingShare: Double { flops / (seconds * Double(threads) * productRate) }
+    package var busyShare: Double { threadSeconds / (seconds * Double(threads)) }
   }
 
   /// The curves: each varies one size of a middling model. Rows of a step stay the same along the
@@ -82,7 +91,8 @@ package struct ScalingBench: Sendable {
         workload.rows / workload.lanes, workload.model.width, workload.precision))
   }
 
-  /// The points as CSV; the last column is the plan's thread-seconds by the measured ones.
+  /// The points as CSV. The plan's ratio is of its thread-seconds by the measured ones; what the threads of
+  /// a step reach of so many threads' products measured at once, and how much of the time they work.
   package static func csv(_ points: [Point]) -> [[String]] {
     let number = { (value: Double, digits: Int) in
       value.formatted(.number.precision(.fractionLength(digits)).grouping(.never))
@@ -91,6 +101,7 @@ package struct ScalingBench: Sendable {
       [
         "varied", "width", "layers", "length", "batch", "lanes", "threads", "precision",
         "product_gflop_per_s", "ms", "thread_ms", "plan_thread_ms", "plan_ratio",
+        "ceiling_share", "busy_share",
       ]
     ]
       + points.map { point in
@@ -101,6 +112,7 @@ package struct ScalingBench: Sendable {
           number(point.productRate / 1e9, 1), number(point.seconds * 1e3, 3),
           number(point.threadSeconds * 1e3, 3), number(point.planned * 1e3, 3),
           number(point.planned / max(point.threadSeconds, 1e-12), 3),
+          number(point.ceilingShare, 3), number(point.busyShare, 3),
         ]
       }
   }

@@ -164,6 +164,9 @@ private func temporaryPath(_ name: String) -> String {
     let csv = ScalingBench.csv([point])
     #expect(csv.count == 2 && csv[0].count == csv[1].count)
     #expect(csv[1].prefix(8) == ["width", "8", "4", "9", "3", "2", "2", "float32"])
+    let flops = workload.model.trainingFLOPs(perTokenAt: workload.length) * Double(workload.rows)
+    #expect(point.ceilingShare == flops / (point.seconds * 2 * 1e11))
+    #expect(point.busyShare == point.threadSeconds / (point.seconds * 2))
   }
 }
 
