@@ -66,7 +66,8 @@ package struct ScalingBench: Sendable {
     return points
   }
 
-  /// The median of at least three steps, after one that warms up, in about `seconds`.
+  /// The median of at least three steps, and the mean of what their threads take, after one that warms up, in
+  /// about `seconds`.
   package static func measure(
     _ varied: String, _ workload: Workload, threads: Int, rates: Rates, seconds: Double = 0.5
   ) throws -> Point {
@@ -74,16 +75,16 @@ package struct ScalingBench: Sendable {
       count: workload.batch, length: workload.length, vocabulary: workload.model.labels, seed: 1)
     let bench = try TrainingBench(workload, sentences: sentences, threads: threads)
     _ = try bench.step()
-    var steps: [(wall: Double, cpu: Double)] = []
-    let start = Host.monotonicSeconds
+    var steps: [Double] = []
+    let (start, before) = (Host.monotonicSeconds, Host.cpuSeconds)
     while steps.count < 3 || Host.monotonicSeconds - start < seconds {
-      let before = Host.cpuSeconds
-      let step = try bench.step()
-      steps.append((step.seconds, Host.cpuSeconds - before))
+      steps.append(try bench.step().seconds)
     }
+    // Of all steps together: what a thread that runs has used is known by the system's clock tick only.
+    let threadSeconds = (Host.cpuSeconds - before) / Double(steps.count)
     return Point(
       varied: varied, workload: workload, threads: bench.engine.threads,
-      seconds: median(steps.map(\.wall)), threadSeconds: median(steps.map(\.cpu)),
+      seconds: median(steps), threadSeconds: threadSeconds,
       planned: rates.stepSeconds(
         workload.model, rows: Double(workload.rows), length: Double(workload.length),
         lanes: workload.lanes, precision: workload.precision),
