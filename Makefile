@@ -236,7 +236,7 @@ ranked = $(and $(RANKS),$(filter $(RANKED),$(1)))
 launch = $(if $(filter $(LAUNCHED),$(1)),$(if $(LAUNCH),$(LAUNCH) ,$(if $(ranked),tools/ranks $(RANKS) )))
 runStage = $(if $(isShared),@)$(launch)$(BIN)/ott-$(1) --config data/config/$(1)/$(2).json --output data/$(1)/$(2) \
   --threads $(if $(ranked),$(threadsPerRank) --ranks $(RANKS),$(threadsPerJob)) \
-  $(and $(filter train,$(1)),$(DEVICE_TABLES),--device-tables $(DEVICE_TABLES) )--name '$(3)'
+  $(and $(filter train,$(1)),$(DEVICE_TABLES),--device-tables $(DEVICE_TABLES)) --name '$(3)'
 
 .PHONY: paper scone
 paper: $(PAPER) ## all figures and tables of the paper; make plan FIGURE=paper tells the cost

@@ -59,6 +59,16 @@ class Values(Case):
             self.assertIn("--threads 1 ", result.stdout)
 
 
+    def test_places_of_tables_reach_trainings_alone(self):
+        self.place.make("clean")
+        result = self.place.make("-n", "figure2", "DEVICE=torch-cpu", "DEVICE_TABLES=host")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        commands = re.findall(r"^.*/ott-([a-z]+) --config (.*)$", result.stdout, re.MULTILINE)
+        self.assertIn("train", {stage for stage, _ in commands})
+        for stage, words in commands:
+            self.assertEqual(" --device-tables host --name " in words, stage == "train", words)
+
+
 class Launch(Case):
     def test_only_training_and_evaluation_are_launched(self):
         self.place.make("clean")
