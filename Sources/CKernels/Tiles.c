@@ -11,8 +11,11 @@
 #if OTT_HAS_BF16
 
 #include <cpuid.h>
+#include <errno.h>
 #include <math.h>
+#include <signal.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /// Rows and columns of C at a time.
@@ -165,9 +168,51 @@ static void emulatedMultiply(int c, int a, int b) {
 
 // MARK: Choice
 
+/// Whether both make the same bits of a product with edges on all sides.
+static bool agree(typeof(emulated_product) *one, typeof(emulated_product) *other) {
+  enum { rows = 41, pairs = 37, columns = 55, width = 64 };
+  static float a[rows * pairs], b[pairs * width], c[2][rows * columns];
+  unsigned state = 1;
+  for (int i = 0; i < rows * pairs + pairs * width; i++) {
+    unsigned pair = 0;
+    for (int half = 0; half < 2; half++) {
+      state = state * 1664525 + 1013904223;
+      // A sign, 2⁻² to 2¹, seven bits.
+      pair = pair << 16 | (state >> 31) << 15 | (125 + (state >> 29 & 3)) << 7 | (state >> 20 & 127);
+    }
+    __builtin_memcpy(i < rows * pairs ? &a[i] : &b[i - rows * pairs], &pair, sizeof pair);
+  }
+  for (int i = 0; i < rows * columns; i++) c[0][i] = c[1][i] = (float)(i % 7);
+  one(c[0], columns, c[0], false, b, a, pairs, b, pairs, columns, 0, rows, pairs, columns);
+  other(c[1], columns, c[1], false, b, a, pairs, b, pairs, columns, 0, rows, pairs, columns);
+  return __builtin_memcmp(c[0], c[1], sizeof c[0]) == 0;
+}
+
+/// Whether two kernels agree, tried in a process of its own: an instruction that the processor or a virtual
+/// machine does not have after all ends that one.
+static bool agreeElsewhere(typeof(emulated_product) *one, typeof(emulated_product) *other) {
+  const pid_t child = fork();
+  if (child < 0) return false;
+  if (child == 0) {
+    signal(SIGILL, SIG_DFL);
+    signal(SIGSEGV, SIG_DFL);
+    _exit(agree(one, other) ? 0 : 1);
+  }
+  int status = 0;
+  while (waitpid(child, &status, 0) < 0)
+    if (errno != EINTR) return false;
+  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
 static int kernel = ott_bf16_vectors;
 
-bool ott_bf16_has(int wanted) { return wanted != ott_bf16_amx || hasAMX(); }
+bool ott_bf16_has(int wanted) {
+  if (wanted != ott_bf16_amx) return true;
+  // 0 is not known yet.
+  static _Atomic int answer;
+  if (answer == 0) answer = hasAMX() && agreeElsewhere(amx_product, emulated_product) ? 1 : -1;
+  return answer == 1;
+}
 
 void ott_bf16_use(int wanted) { kernel = wanted; }
 

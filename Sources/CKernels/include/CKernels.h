@@ -156,7 +156,8 @@ bool ott_bf16_is_built(void);
 /// have AMX's bits and are some hundred times as slow.
 enum { ott_bf16_vectors = 0, ott_bf16_amx = 1, ott_bf16_emulated_amx = 2 };
 
-/// Whether this CPU, its system and this build have it.
+/// Whether this CPU, its system and this build have it; of AMX also whether it makes the bits that the tiles
+/// in plain C make, which a process of its own tries out once.
 bool ott_bf16_has(int kernel);
 
 /// Chooses one that is there for the whole process, before anything is multiplied.
