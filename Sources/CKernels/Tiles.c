@@ -216,6 +216,8 @@ bool ott_bf16_has(int wanted) {
 
 void ott_bf16_use(int wanted) { kernel = wanted; }
 
+int ott_bf16_used(void) { return kernel; }
+
 bool ott_tiles_are_used(void) { return kernel != ott_bf16_vectors; }
 
 static void product(float *c, ptrdiff_t cRow, const float *other, bool isMultiple, const float *bias,
@@ -262,5 +264,6 @@ void ott_tiles_product(float *c, ptrdiff_t cRow, const float *other, bool isMult
 
 bool ott_bf16_has(int wanted) { return false; }
 void ott_bf16_use(int wanted) {}
+int ott_bf16_used(void) { return ott_bf16_vectors; }
 
 #endif

@@ -1,6 +1,5 @@
 import CKernels
 import Support
-import Synchronization
 
 #if canImport(Glibc)
   import Glibc
@@ -20,10 +19,11 @@ package enum BFloat16Kernel: String, CaseIterable, Sendable {
   /// The environment variable that names one.
   package static let variable = "OVERTOKEN_BFLOAT16"
 
-  private static let choice = Mutex(BFloat16Kernel.avx512)
-
   /// The one that this process multiplies by.
-  package static var current: Self { choice.withLock { $0 } }
+  package static var current: Self {
+    let used = ott_bf16_used()
+    return allCases.first { $0.number == used } ?? .avx512
+  }
 
   /// The kernel whose bits it has.
   package var bits: Self { self == .emulatedAMX ? .amx : self }
@@ -44,10 +44,7 @@ package enum BFloat16Kernel: String, CaseIterable, Sendable {
   /// - Precondition: it is available.
   package func use() {
     precondition(isAvailable, "\(rawValue) is not here")
-    Self.choice.withLock { current in
-      ott_bf16_use(number)
-      current = self
-    }
+    ott_bf16_use(number)
   }
 
   /// Chooses for the process: what the environment names, else what `source`, a checkpoint, was made by,

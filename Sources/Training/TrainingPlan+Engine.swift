@@ -22,7 +22,7 @@ extension TrainingPlan {
         throw UserError(
           "\(source): --device-tables \(tableMemory.rawValue)",
           expected: "training.device, a device",
-          found: "a training on the CPU", remedy: "Leave the option out.")
+          found: "a training on the CPU", remedy: "Leave it out, or of make DEVICE_TABLES.")
       }
       return TrainingEngine(
         model, seed: parameters.seed, lanes: training.lanes, laneCapacity: laneCapacity,

@@ -163,6 +163,9 @@ bool ott_bf16_has(int kernel);
 /// Chooses one that is there for the whole process, before anything is multiplied.
 void ott_bf16_use(int kernel);
 
+/// The one that was chosen last.
+int ott_bf16_used(void);
+
 /// The rows layout of `source` (rows, columns), pairs along columns.
 void ott_bf16_rows(float *target, const float *source, ptrdiff_t stride, ptrdiff_t rows,
                    ptrdiff_t columns);

@@ -116,7 +116,7 @@ final class TableOnHost: RowStorage {
     (self.store, self.capacity, self.pool, self.library) = (store, capacity, pool, library)
   }
 
-  /// What is gathered was of other rows.
+  /// The store has other values now than what was gathered of it.
   func load() { (prepared, changed) = (nil, nil) }
 
   func save() {}
