@@ -47,13 +47,18 @@ package final class TrainingBench {
 
   /// The next step; making up the batch is not timed.
   package func step() throws -> Step {
-    let lanes = sentences.lanes(
-      from: engine.step * workload.batch, batch: workload.batch, lanes: workload.lanes,
-      mapper: mapper, ahead: Array(workload.model.labelsAhead.dropFirst()))
+    let lanes = lanes(ofStep: engine.step)
     let start = Host.monotonicSeconds
     let statistics = try engine.step(lanes, learningRate: learningRate, optimizer: optimizer)
     return Step(
       loss: statistics.meanLoss, rows: statistics.rows, seconds: Host.monotonicSeconds - start)
+  }
+
+  /// The batch of a step, counted from 0.
+  func lanes(ofStep step: Int) -> [PackedLane] {
+    sentences.lanes(
+      from: step * workload.batch, batch: workload.batch, lanes: workload.lanes, mapper: mapper,
+      ahead: Array(workload.model.labelsAhead.dropFirst()))
   }
 
   /// SHA-256 of all weights as they are.

@@ -14,8 +14,9 @@ struct RankSteps: ParsableCommand {
     discussion: """
       Start it by tools/ranks, mpirun or srun. Prints a line of CSV for the model without tables and, \
       for each m of over-encoding's (order 3 in 2 slices), one with their rows sharded over the ranks \
-      and one with all on each, then one for each size of message to and from a neighbour. Times are \
-      those of rank 0.
+      and one with all on each, then one for each size of message to and from a neighbour, and one for \
+      messages of 8 bytes to and from all others at once. A process alone times instead how a rank of \
+      1,024 finds out who sends which rows to whom, one table on one thread. Times are those of rank 0.
       """)
 
   @OptionGroup var options: WorkloadOptions
@@ -25,9 +26,11 @@ struct RankSteps: ParsableCommand {
   @Option(help: "Timed steps of each.") var steps = 20
   @Option(help: "Bytes of a message, comma-separated.") var messages = "8,32768,2097152,33554432"
   @Option(help: "Rounds of each size of message.") var rounds = 20
+  @Option(help: "Lookups of a batch whose rows are grouped, comma-separated.")
+  var lookups = ""
 
   func validate() throws {
-    for (option, list) in [("--rows", rows), ("--messages", messages)]
+    for (option, list) in [("--rows", rows), ("--messages", messages), ("--lookups", lookups)]
     where RankSteps.numbers(list) == nil {
       throw ValidationError("\(option): expected numbers separated by commas, found '\(list)'.")
     }
@@ -59,7 +62,11 @@ struct RankSteps: ParsableCommand {
     let say = { (cells: [String]) in
       if ranks.decides { try tell(cells.joined(separator: ",")) }
     }
-    try say(["what", "ranks", "threads", "size", "ms", "per_s", "reduction_share", "loss"])
+    try say([
+      "what", "ranks", "threads", "size", "ms", "per_s", "reduction_share", "optimizer_share",
+      "loss",
+      "tokens", "parameters", "columns", "rows", "rank_rows",
+    ])
     let common = ["\(ranks.size)", "\(options.threads)"]
     let digits = { (value: Double) in String((value * 1e4).rounded() / 1e4) }
     let report = { (what: String, m: Int, found: RanksBench.Steps) in
@@ -67,7 +74,9 @@ struct RankSteps: ParsableCommand {
         [what] + common
           + [
             "\(m)", digits(1e3 * found.seconds), digits(found.tokensPerSecond),
-            digits(found.reductionShare), "\(found.loss)",
+            digits(found.reductionShare), digits(found.optimizerShare), "\(found.loss)",
+            "\(found.tokensPerStep)", "\(found.denseParameters)", "\(found.columns)",
+            "\(found.rows.batch)", "\(found.rows.rank)",
           ])
     }
     for m in RankSteps.numbers(rows) ?? [] {
@@ -84,11 +93,26 @@ struct RankSteps: ParsableCommand {
         }
       }
     }
-    for bytes in ranks.size > 1 ? RankSteps.numbers(messages) ?? [] : [] {
-      let seconds = try bench.message(bytes: bytes, rounds: rounds)
+    let reportTime = { (what: String, size: Int, seconds: Double, count: Int) in
       try say(
-        ["message"] + common
-          + ["\(bytes)", digits(1e3 * seconds), digits(Double(bytes) / seconds), "", ""])
+        [what] + common + ["\(size)", digits(1e3 * seconds), digits(Double(count) / seconds)]
+          + Array(repeating: "", count: 8))
+    }
+    if ranks.size == 1 {
+      for count in RankSteps.numbers(lookups) ?? [] {
+        let seconds = RanksBench.grouping(
+          lookups: count, rows: 1_000_000_000, ranks: 1024, rounds: 5)
+        try reportTime("grouping", count, seconds, count)
+      }
+      return
+    }
+    let messages = RankSteps.numbers(messages) ?? []
+    for bytes in messages {
+      try reportTime("message", bytes, bench.message(bytes: bytes, rounds: rounds), bytes)
+    }
+    if !messages.isEmpty {
+      let count = 4 * (ranks.size - 1)
+      try reportTime("exchange", count, bench.exchange(pieces: 4, rounds: rounds), count)
     }
   }
 }
