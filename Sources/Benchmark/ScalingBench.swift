@@ -76,12 +76,14 @@ package struct ScalingBench: Sendable {
     let bench = try TrainingBench(workload, sentences: sentences, threads: threads)
     _ = try bench.step()
     var steps: [Double] = []
-    let (start, before) = (Host.monotonicSeconds, Host.cpuSeconds)
+    // Looking for something to do takes a processor, but does nothing.
+    let working = { Host.cpuSeconds - bench.engine.helpTimes.looking }
+    let (start, before) = (Host.monotonicSeconds, working())
     while steps.count < 3 || Host.monotonicSeconds - start < seconds {
       steps.append(try bench.step().seconds)
     }
     // Of all steps together: what a thread that runs has used is known by the system's clock tick only.
-    let threadSeconds = (Host.cpuSeconds - before) / Double(steps.count)
+    let threadSeconds = (working() - before) / Double(steps.count)
     return Point(
       varied: varied, workload: workload, threads: bench.engine.threads,
       seconds: median(steps), threadSeconds: threadSeconds,

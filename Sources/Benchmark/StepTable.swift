@@ -76,6 +76,10 @@ package struct StepTable: Sendable {
           bytes: 4 * (floats(operation.saved) + first + inputs + 2 * parameters)))
     }
     let weights = Double(plan.layout.count)
+    lines.append(
+      StepLine(
+        work: "parts of others' lanes", direction: "step", calls: 1,
+        seconds: profile.helping / steps, flops: 0, bytes: 0))
     let busy = lines.reduce(0) { $0 + $1.seconds }
     lines.append(
       StepLine(

@@ -35,7 +35,7 @@ func roundedAttentionScratch(T: Int, D: Int) -> Int {
 ///   - q: rows of the head's queries, 3·H·D apart; keys and values follow H·D and 2·H·D later.
 func roundedAttention(
   _ o: UnsafeMutablePointer<Float>, _ lse: UnsafeMutablePointer<Float>, _ q: UnsafePointer<Float>,
-  T: Int, H: Int, D: Int, scratch: UnsafeMutablePointer<Float>
+  _ T: Int, _ H: Int, _ D: Int, _ scratch: UnsafeMutablePointer<Float>
 ) {
   let (C, Tp, Dp) = (H * D, padded(T), padded(D))
   let (pairs, depth) = ((D + 1) / 2, (T + 1) / 2)
@@ -74,8 +74,8 @@ func roundedAttention(
 /// Gradients of queries, keys and values, as rows like those of `q`, from those of the output.
 func roundedAttentionBackward(
   _ dQ: UnsafeMutablePointer<Float>, _ dO: UnsafePointer<Float>, _ o: UnsafePointer<Float>,
-  _ lse: UnsafePointer<Float>, _ q: UnsafePointer<Float>, T: Int, H: Int, D: Int,
-  scratch: UnsafeMutablePointer<Float>
+  _ lse: UnsafePointer<Float>, _ q: UnsafePointer<Float>, _ T: Int, _ H: Int, _ D: Int,
+  _ scratch: UnsafeMutablePointer<Float>
 ) {
   let (C, Tp, Dp) = (H * D, padded(T), padded(D))
   let (pairs, depth) = ((D + 1) / 2, (T + 1) / 2)

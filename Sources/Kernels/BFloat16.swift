@@ -61,7 +61,7 @@ package func packedMatmulScratch(K: Int, M: Int) -> Int {
 package func matmul(
   into y: inout MutableSpan<Float>, _ x: Span<Float>, packed: Span<Float>, bias: Span<Float>,
   residual: Span<Float>, N: Int, K: Int, M: Int, activation: Activation = .none,
-  scratch: inout MutableSpan<Float>
+  helpers: (any Helpers)? = nil, scratch: inout MutableSpan<Float>
 ) {
   precondition(
     y.count == N * M && x.count == N * K && (bias.count == 0 || bias.count == M)
@@ -72,7 +72,7 @@ package func matmul(
   product(
     y.base, row: M, x.base, row: K, w.forward, bias: bias.count > 0 ? bias.base : nil,
     plus: residual.count > 0 ? residual.base : nil, rows: N, depth: K, columns: M,
-    activation: activation, scratch: scratch.base)
+    activation: activation, helpers: helpers, scratch: scratch.base)
 }
 
 /// The gradients of Y = f(X)·W + b: dX = or += dY·Wᵀ ∘ f′(X), dW = or += f(X)ᵀ·dY,
@@ -87,7 +87,7 @@ package func matmulBackward(
   dX: inout MutableSpan<Float>, dW: inout MutableSpan<Float>, dBias: inout MutableSpan<Float>,
   _ dY: Span<Float>, _ x: Span<Float>, packed: Span<Float>, N: Int, K: Int, M: Int,
   addingInput: Bool, addingWeights: Bool, addingBias: Bool, activation: Activation = .none,
-  scratch: inout MutableSpan<Float>
+  helpers: (any Helpers)? = nil, scratch: inout MutableSpan<Float>
 ) {
   precondition(
     dX.count == N * K && dW.count == K * M && (dBias.count == 0 || dBias.count == M)
@@ -104,17 +104,25 @@ package func matmulBackward(
   for row in stride(from: 0, to: N, by: blockDepth) {
     let count = min(blockDepth, N - row)
     let target = inputs + row * K
-    transposedProduct(
-      weights, x.base + row * K, stride: K, dY.base + row * M, stride: M, rows: count, K: K, M: M,
-      adding: addingWeights || row > 0, leftSlopes: activation == .gelu ? target : nil,
-      rightRows: gradientRows, rightSums: sums, scratch: room)
-    switch activation {
-    case .none:
-      ott_bf16_product(
-        target, K, addingInput ? UnsafePointer(target) : nil, nil, gradientRows, (M + 1) / 2, 1,
-        w.backward, (M + 1) / 2, K, 0, count, (M + 1) / 2, K)
-    case .gelu:
-      ott_bf16_product_times(target, K, gradientRows, w.backward, count, (M + 1) / 2, K)
+    let factors = TransposedFactors(rows: count, K: K, M: M, in: room)
+    factors.pack(
+      x.base + row * K, stride: K, dY.base + row * M, stride: M,
+      leftSlopes: activation == .gelu ? target : nil, rightRows: gradientRows, rightSums: sums,
+      helpers: helpers)
+    let pairs = (M + 1) / 2
+    together(helpers, flops: 4 * count * K * M, (K, 64), (count, 8)) { columns in
+      factors.multiply(into: weights, columns, adding: addingWeights || row > 0)
+    } _: { rows in
+      let (to, from) = (target + rows.lowerBound * K, gradientRows + rows.lowerBound * pairs)
+      switch activation {
+      case .none:
+        ott_bf16_product(
+          to, K, addingInput ? UnsafePointer(to) : nil, nil, from, pairs, 1, w.backward, pairs, K,
+          0,
+          rows.count, pairs, K)
+      case .gelu:
+        ott_bf16_product_times(to, K, from, w.backward, rows.count, pairs, K)
+      }
     }
   }
 }
@@ -136,45 +144,78 @@ func product(
   _ y: UnsafeMutablePointer<Float>, row yRow: Int, _ x: UnsafePointer<Float>, row xRow: Int,
   _ panels: UnsafePointer<Float>, bias: UnsafePointer<Float>? = nil,
   plus: UnsafePointer<Float>? = nil, rows: Int, depth: Int, columns: Int,
-  activation: Activation = .none, scratch: UnsafeMutablePointer<Float>
+  activation: Activation = .none, helpers: (any Helpers)? = nil,
+  scratch: UnsafeMutablePointer<Float>
 ) {
   let pairs = (depth + 1) / 2
   let block = blockRows(depth: depth, columns: columns)
-  for row in stride(from: 0, to: rows, by: block) {
-    let count = min(block, rows - row)
-    switch activation {
-    case .none: ott_bf16_rows(scratch, x + row * xRow, xRow, count, depth)
-    case .gelu: ott_bf16_gelu_rows(scratch, x + row * xRow, xRow, count, depth)
+  inRanges(
+    helpers, rows, grain: 8, least: worthSharing(flops: 2 * depth * columns, grain: 8),
+    scratch: scratch
+  ) { range, scratch in
+    for row in stride(from: range.lowerBound, to: range.upperBound, by: block) {
+      let count = min(block, range.upperBound - row)
+      switch activation {
+      case .none: ott_bf16_rows(scratch, x + row * xRow, xRow, count, depth)
+      case .gelu: ott_bf16_gelu_rows(scratch, x + row * xRow, xRow, count, depth)
+      }
+      ott_bf16_product(
+        y + row * yRow, yRow, plus.map { $0 + row * yRow }, bias, scratch, pairs, 1, panels, pairs,
+        columns, 0, count, pairs, columns)
     }
-    ott_bf16_product(
-      y + row * yRow, yRow, plus.map { $0 + row * yRow }, bias, scratch, pairs, 1, panels, pairs,
-      columns, 0, count, pairs, columns)
   }
 }
 
-/// C (K, M) = or += Xᵀ·Y for X (rows, K) and Y (rows, M) with row strides. `scratch` holds
-/// ⌈rows / 2⌉ · (padded K + padded M) floats. Where given, `leftRows` and `rightRows` get the rows of
-/// rounded X and Y, and `rightSums` is added the sums of Y over rows. Where `leftSlopes` is given,
-/// C (K, M) = or += gelu(X)ᵀ·Y, and it gets gelu′(X), rows like those of X; then there are no `leftRows`.
-func transposedProduct(
-  _ c: UnsafeMutablePointer<Float>, _ x: UnsafePointer<Float>, stride xRow: Int,
-  _ y: UnsafePointer<Float>, stride yRow: Int, rows: Int, K: Int, M: Int, adding: Bool,
-  leftRows: UnsafeMutablePointer<Float>? = nil, leftSlopes: UnsafeMutablePointer<Float>? = nil,
-  rightRows: UnsafeMutablePointer<Float>? = nil, rightSums: UnsafeMutablePointer<Float>? = nil,
-  scratch: UnsafeMutablePointer<Float>
-) {
-  let pairs = (rows + 1) / 2
-  let right = scratch + pairs * padded(K)
-  if let leftSlopes {
-    ott_bf16_gelu_pack(scratch, leftSlopes, x, xRow, rows, K)
-  } else {
-    ott_bf16_pack(scratch, leftRows, nil, x, xRow, rows, K)
+/// The rounded factors of C (K, M) = or += Xᵀ·Y for X (rows, K) and Y (rows, M) with row strides.
+struct TransposedFactors {
+  private let rows, K, M: Int
+  private let left: UnsafeMutablePointer<Float>
+  private let right: UnsafeMutablePointer<Float>
+
+  /// - Parameter scratch: ⌈rows / 2⌉ · (padded K + padded M) floats.
+  init(rows: Int, K: Int, M: Int, in scratch: UnsafeMutablePointer<Float>) {
+    (self.rows, self.K, self.M) = (rows, K, M)
+    left = scratch
+    right = scratch + (rows + 1) / 2 * padded(K)
   }
-  ott_bf16_pack(right, rightRows, rightSums, y, yRow, rows, M)
-  for first in stride(from: 0, to: K, by: 64) {
-    let target = c + first * M
-    ott_bf16_product(
-      target, M, adding ? UnsafePointer(target) : nil, nil, scratch + first * pairs, 1,
-      min(64, padded(K - first)), right, pairs, M, 0, min(64, K - first), pairs, M)
+
+  private var pairs: Int { (rows + 1) / 2 }
+
+  /// Rounds both.
+  ///
+  /// - Parameters:
+  ///   - leftRows: gets the rows of rounded X; or nil. `rightRows`: those of Y.
+  ///   - leftSlopes: where given, gelu(X) takes the place of X, and it gets gelu′(X), rows like those of X;
+  ///     then there are no `leftRows`.
+  ///   - rightSums: is added the sums of Y over rows; or nil.
+  func pack(
+    _ x: UnsafePointer<Float>, stride xRow: Int, _ y: UnsafePointer<Float>, stride yRow: Int,
+    leftRows: UnsafeMutablePointer<Float>? = nil, leftSlopes: UnsafeMutablePointer<Float>? = nil,
+    rightRows: UnsafeMutablePointer<Float>? = nil, rightSums: UnsafeMutablePointer<Float>? = nil,
+    helpers: (any Helpers)? = nil
+  ) {
+    // Rounding an element takes as long as some FLOPs of a product; rounded rows are whole ones.
+    let flops = rows * ((leftSlopes == nil ? 32 : 128) * K + 32 * M)
+    together(helpers, flops: flops, (K, leftRows == nil ? 64 : max(K, 1)), (1, 1)) { columns in
+      let (first, count) = (columns.lowerBound, columns.count)
+      let to = left + first * pairs
+      if let leftSlopes {
+        ott_bf16_gelu_pack(to, leftSlopes + first, x + first, xRow, rows, count)
+      } else {
+        ott_bf16_pack(to, leftRows, nil, x + first, xRow, rows, count)
+      }
+    } _: { _ in
+      ott_bf16_pack(right, rightRows, rightSums, y, yRow, rows, M)
+    }
+  }
+
+  /// C = or += Xᵀ·Y for some of its K rows, from a multiple of 64 on.
+  func multiply(into c: UnsafeMutablePointer<Float>, _ range: Range<Int>, adding: Bool) {
+    for first in stride(from: range.lowerBound, to: range.upperBound, by: 64) {
+      let target = c + first * M
+      ott_bf16_product(
+        target, M, adding ? UnsafePointer(target) : nil, nil, left + first * pairs, 1,
+        min(64, padded(K - first)), right, pairs, M, 0, min(64, K - first), pairs, M)
+    }
   }
 }

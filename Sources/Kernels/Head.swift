@@ -85,7 +85,7 @@ package func headCrossEntropy(
   losses: inout MutableSpan<Float>, dX: inout MutableSpan<Float>, dW: inout MutableSpan<Float>,
   _ x: Span<Float>, _ w: Span<Float>, packed: Span<Float>, labels: Span<Int32>, N: Int, C: Int,
   V: Int, scale: Float, addingInput: Bool = false, addingWeights: Bool,
-  scratch: inout MutableSpan<Float>
+  helpers: (any Helpers)? = nil, scratch: inout MutableSpan<Float>
 ) {
   precondition(
     x.count == N * C && dX.count == N * C && w.count == V * C && dW.count == V * C
@@ -99,24 +99,27 @@ package func headCrossEntropy(
   if N == 0 && !addingWeights { weightGradient.update(repeating: 0, count: V * C) }
   for start in stride(from: 0, to: N, by: logits.chunk) {
     let count = min(logits.chunk, N - start)
-    logits.compute(source + start * C, rows: count)
-    for i in 0..<count {
-      let row = logits.values + i * logits.stride
-      guard let label = checkedLabel(labels[start &+ i], V) else {
-        loss[start &+ i] = 0
-        row.update(repeating: 0, count: logits.stride)
-        continue
+    logits.compute(source + start * C, rows: count, helpers)
+    // An exponential takes as long as some fifty FLOPs of a product.
+    inRanges(helpers, count, grain: 1, least: worthSharing(flops: 50 * V)) { rows in
+      for i in rows {
+        let row = logits.values + i * logits.stride
+        guard let label = checkedLabel(labels[start &+ i], V) else {
+          loss[start &+ i] = 0
+          row.update(repeating: 0, count: logits.stride)
+          continue
+        }
+        let atLabel = row[label]
+        let (largest, total) = exponentials(row, V: V)
+        loss[start &+ i] = largest + logf(total) - atLabel
+        let factor = Vector(repeating: scale / total)
+        forEachVector(logits.stride) { index, _ in row.store(row.vector(index) * factor, index) }
+        row[label] -= scale
       }
-      let atLabel = row[label]
-      let (largest, total) = exponentials(row, V: V)
-      loss[start &+ i] = largest + logf(total) - atLabel
-      let factor = Vector(repeating: scale / total)
-      forEachVector(logits.stride) { index, _ in row.store(row.vector(index) * factor, index) }
-      row[label] -= scale
     }
     logits.backward(
       dX: gradient + start * C, dW: weightGradient, source + start * C, w.base, rows: count,
-      addingInput: addingInput, addingWeights: addingWeights || start > 0)
+      addingInput: addingInput, addingWeights: addingWeights || start > 0, helpers)
   }
 }
 
@@ -160,15 +163,18 @@ private struct Logits {
     }
   }
 
-  func compute(_ x: UnsafePointer<Float>, rows: Int) {
+  func compute(_ x: UnsafePointer<Float>, rows: Int, _ helpers: (any Helpers)? = nil) {
     if let packed {
       product(
         values, row: stride, x, row: C, packed.backward, rows: rows, depth: C, columns: V,
-        scratch: room)
+        helpers: helpers, scratch: room)
     } else if isSmall {
-      smallMatmul(
-        values, cRow: stride, StridedMatrix(x, row: C), forwardWeights, bRow: stride, rows: rows,
-        depth: C, columns: stride, adding: false)
+      inRanges(helpers, rows, grain: 8, least: worthSharing(flops: 2 * C * V, grain: 8)) { range in
+        smallMatmul(
+          values + range.lowerBound * stride, cRow: stride,
+          StridedMatrix(x + range.lowerBound * C, row: C), forwardWeights, bRow: stride,
+          rows: range.count, depth: C, columns: stride, adding: false)
+      }
     } else {
       libraryMatmul(
         values, cRow: stride, MatrixOperand(base: x, stride: C),
@@ -179,29 +185,44 @@ private struct Logits {
 
   func backward(
     dX: UnsafeMutablePointer<Float>, dW: UnsafeMutablePointer<Float>, _ x: UnsafePointer<Float>,
-    _ w: UnsafePointer<Float>, rows: Int, addingInput: Bool, addingWeights: Bool
+    _ w: UnsafePointer<Float>, rows: Int, addingInput: Bool, addingWeights: Bool,
+    _ helpers: (any Helpers)?
   ) {
     let dLogits = UnsafePointer(values)
     if let packed {
       let pairs = (V + 1) / 2
-      transposedProduct(
-        dW, dLogits, stride: stride, x, stride: C, rows: rows, K: V, M: C, adding: addingWeights,
-        leftRows: room, scratch: room + chunk * pairs)
-      ott_bf16_product(
-        dX, C, addingInput ? UnsafePointer(dX) : nil, nil, room, pairs, 1, packed.forward, pairs, C,
-        0, rows, pairs, C)
-    } else if isSmall {
-      smallMatmul(
-        dX, cRow: C, StridedMatrix(dLogits, row: stride), w, bRow: C, rows: rows, depth: V,
-        columns: C, adding: addingInput)
-      smallMatmul(
-        dW, cRow: C, StridedMatrix(dLogits, row: 1, column: stride), x, bRow: C, rows: V,
-        depth: rows, columns: C, adding: addingWeights)
-    } else {
+      let factors = TransposedFactors(rows: rows, K: V, M: C, in: room + chunk * pairs)
+      factors.pack(dLogits, stride: stride, x, stride: C, leftRows: room, helpers: helpers)
+      together(helpers, flops: 4 * rows * C * V, (V, 64), (rows, 8)) { columns in
+        factors.multiply(into: dW, columns, adding: addingWeights)
+      } _: { rows in
+        let to = dX + rows.lowerBound * C
+        ott_bf16_product(
+          to, C, addingInput ? UnsafePointer(to) : nil, nil, room + rows.lowerBound * pairs, pairs,
+          1, packed.forward, pairs, C, 0, rows.count, pairs, C)
+      }
+      return
+    }
+    let work = 4 * rows * C * V
+    if isSmall {
+      together(helpers, flops: work, (rows, 8), (V, 8)) { rows in
+        smallMatmul(
+          dX + rows.lowerBound * C, cRow: C,
+          StridedMatrix(dLogits + rows.lowerBound * stride, row: stride), w, bRow: C,
+          rows: rows.count, depth: V, columns: C, adding: addingInput)
+      } _: { labels in
+        smallMatmul(
+          dW + labels.lowerBound * C, cRow: C,
+          StridedMatrix(dLogits + labels.lowerBound, row: 1, column: stride), x, bRow: C,
+          rows: labels.count, depth: rows, columns: C, adding: addingWeights)
+      }
+      return
+    }
+    together(helpers, flops: work, (1, 1), (1, 1)) { _ in
       libraryMatmul(
         dX, cRow: C, MatrixOperand(base: dLogits, stride: stride),
-        MatrixOperand(base: w, stride: C),
-        rows: rows, depth: V, columns: C, adding: addingInput)
+        MatrixOperand(base: w, stride: C), rows: rows, depth: V, columns: C, adding: addingInput)
+    } _: { _ in
       libraryMatmul(
         dW, cRow: C, MatrixOperand(base: dLogits, stride: stride, transposed: true),
         MatrixOperand(base: x, stride: C), rows: V, depth: rows, columns: C, adding: addingWeights)

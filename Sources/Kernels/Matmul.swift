@@ -24,7 +24,7 @@ package func matmulScratch(K: Int, M: Int) -> Int { isSmallMatmul(K: K, M: M) ? 
 package func matmul(
   into y: inout MutableSpan<Float>, _ x: Span<Float>, _ w: Span<Float>,
   bias: Span<Float> = Span(), N: Int, K: Int, M: Int, adding: Bool = false,
-  addsBiasLast: Bool = false, isRowwise: Bool = false
+  addsBiasLast: Bool = false, isRowwise: Bool = false, helpers: (any Helpers)? = nil
 ) {
   let hasBias = bias.count > 0
   precondition(
@@ -32,9 +32,12 @@ package func matmul(
       && !(adding && addsBiasLast),
     "matmul: y \(y.count), x \(x.count), w \(w.count), b \(bias.count) for N \(N), K \(K), M \(M)")
   if isRowwise || isSmallMatmul(K: K, M: M) {
-    rowwiseMatmul(
-      y.base, cRow: M, StridedMatrix(x.base, row: K), w.base, bRow: M, rows: N, depth: K,
-      columns: M, bias: hasBias ? bias.base : nil, adding: adding)
+    let (to, from, weights, shift) = (y.base, x.base, w.base, hasBias ? bias.base : nil)
+    inRanges(helpers, N, grain: 8, least: worthSharing(flops: 2 * K * M, grain: 8)) { range in
+      rowwiseMatmul(
+        to + range.lowerBound * M, cRow: M, StridedMatrix(from + range.lowerBound * K, row: K),
+        weights, bRow: M, rows: range.count, depth: K, columns: M, bias: shift, adding: adding)
+    }
     return
   }
   let addsBiasFirst = hasBias && !addsBiasLast
@@ -65,22 +68,22 @@ private func addBias(
 /// - Complexity: 2·N·K·M FLOPs.
 package func matmulBackwardInput(
   into dX: inout MutableSpan<Float>, _ dY: Span<Float>, _ w: Span<Float>, N: Int, K: Int, M: Int,
-  adding: Bool = false, scratch: inout MutableSpan<Float>
+  adding: Bool = false, helpers: (any Helpers)? = nil, scratch: inout MutableSpan<Float>
 ) {
   precondition(
     dX.count == N * K && dY.count == N * M && w.count == K * M
       && scratch.count >= matmulScratch(K: K, M: M),
     "matmulBackwardInput: dX \(dX.count), dY \(dY.count), w \(w.count) for N \(N), K \(K), M \(M)")
   if isSmallMatmul(K: K, M: M) {
-    transpose(scratch.base, targetRow: K, w.base, sourceRow: M, rows: K, columns: M)
-    smallMatmul(
-      dX.base, cRow: K, StridedMatrix(dY.base, row: M), scratch.base, bRow: K, rows: N, depth: M,
-      columns: K, adding: adding)
+    let (to, from, transposed) = (dX.base, dY.base, scratch.base)
+    transpose(transposed, targetRow: K, w.base, sourceRow: M, rows: K, columns: M)
+    inRanges(helpers, N, grain: 8, least: worthSharing(flops: 2 * K * M, grain: 8)) { range in
+      smallMatmul(
+        to + range.lowerBound * K, cRow: K, StridedMatrix(from + range.lowerBound * M, row: M),
+        transposed, bRow: K, rows: range.count, depth: M, columns: K, adding: adding)
+    }
   } else {
-    libraryMatmul(
-      dX.base, cRow: K, MatrixOperand(base: dY.base, stride: M),
-      MatrixOperand(base: w.base, stride: M, transposed: true), rows: N, depth: M, columns: K,
-      adding: adding)
+    libraryInputGradient(dX.base, dY.base, w.base, N: N, K: K, M: M, adding: adding)
   }
 }
 
@@ -89,7 +92,7 @@ package func matmulBackwardInput(
 /// - Complexity: 2·N·K·M FLOPs.
 package func matmulBackwardWeight(
   into dW: inout MutableSpan<Float>, _ x: Span<Float>, _ dY: Span<Float>, N: Int, K: Int, M: Int,
-  adding: Bool = false
+  adding: Bool = false, helpers: (any Helpers)? = nil
 ) {
   precondition(
     dW.count == K * M && x.count == N * K && dY.count == N * M,
@@ -98,16 +101,65 @@ package func matmulBackwardWeight(
     if !adding { dW.base.update(repeating: 0, count: K * M) }
   } else if isSmallMatmul(K: K, M: M) {
     let block = 256
-    for row in stride(from: 0, to: N, by: block) {
-      smallMatmul(
-        dW.base, cRow: M, StridedMatrix(x.base + row * K, row: 1, column: K), dY.base + row * M,
-        bRow: M, rows: K, depth: min(block, N - row), columns: M, adding: adding || row > 0)
+    let (to, left, right) = (dW.base, x.base, dY.base)
+    inRanges(helpers, K, grain: 8, least: worthSharing(flops: 2 * N * M, grain: 8)) { range in
+      for row in stride(from: 0, to: N, by: block) {
+        smallMatmul(
+          to + range.lowerBound * M, cRow: M,
+          StridedMatrix(left + row * K + range.lowerBound, row: 1, column: K), right + row * M,
+          bRow: M, rows: range.count, depth: min(block, N - row), columns: M,
+          adding: adding || row > 0)
+      }
     }
   } else {
-    libraryMatmul(
-      dW.base, cRow: M, MatrixOperand(base: x.base, stride: K, transposed: true),
-      MatrixOperand(base: dY.base, stride: M), rows: K, depth: N, columns: M, adding: adding)
+    libraryWeightGradient(dW.base, x.base, dY.base, N: N, K: K, M: M, adding: adding)
   }
+}
+
+/// dX and dW of the two functions above; products of the library at the same time where a helper is there,
+/// since they cannot be cut into pieces: their bits depend on the shape.
+package func matmulBackward(
+  dX: inout MutableSpan<Float>, dW: inout MutableSpan<Float>, _ dY: Span<Float>, _ x: Span<Float>,
+  _ w: Span<Float>, N: Int, K: Int, M: Int, addingInput: Bool, addingWeights: Bool,
+  helpers: (any Helpers)? = nil, scratch: inout MutableSpan<Float>
+) {
+  guard let helpers, N > 0, !isSmallMatmul(K: K, M: M) else {
+    matmulBackwardWeight(
+      into: &dW, x, dY, N: N, K: K, M: M, adding: addingWeights, helpers: helpers)
+    matmulBackwardInput(
+      into: &dX, dY, w, N: N, K: K, M: M, adding: addingInput, helpers: helpers, scratch: &scratch)
+    return
+  }
+  precondition(
+    dX.count == N * K && dW.count == K * M && x.count == N * K && dY.count == N * M
+      && w.count == K * M,
+    "matmulBackward: dX \(dX.count), dW \(dW.count), dY \(dY.count) for N \(N), K \(K), M \(M)")
+  let (inputs, weights) = (dX.base, dW.base)
+  let (left, up, factor) = (x.base, dY.base, w.base)
+  together(helpers, flops: 4 * N * K * M, (1, 1), (1, 1)) { _ in
+    libraryWeightGradient(weights, left, up, N: N, K: K, M: M, adding: addingWeights)
+  } _: { _ in
+    libraryInputGradient(inputs, up, factor, N: N, K: K, M: M, adding: addingInput)
+  }
+}
+
+private func libraryWeightGradient(
+  _ dW: UnsafeMutablePointer<Float>, _ x: UnsafePointer<Float>, _ dY: UnsafePointer<Float>, N: Int,
+  K: Int, M: Int, adding: Bool
+) {
+  libraryMatmul(
+    dW, cRow: M, MatrixOperand(base: x, stride: K, transposed: true),
+    MatrixOperand(base: dY, stride: M), rows: K, depth: N, columns: M, adding: adding)
+}
+
+private func libraryInputGradient(
+  _ dX: UnsafeMutablePointer<Float>, _ dY: UnsafePointer<Float>, _ w: UnsafePointer<Float>, N: Int,
+  K: Int, M: Int, adding: Bool
+) {
+  libraryMatmul(
+    dX, cRow: K, MatrixOperand(base: dY, stride: M),
+    MatrixOperand(base: w, stride: M, transposed: true), rows: N, depth: M, columns: K,
+    adding: adding)
 }
 
 /// db = or += Σ over rows of dY (N, M), in row order.

@@ -18,19 +18,23 @@ import Synchronization
 /// In loops over few tasks each worker begins with the task of its own number, if nobody has taken it: what
 /// that task wrote last time lies in its caches, and in the memory next to it.
 ///
-/// One loop at a time: a loop inside a loop, or two threads starting loops, is a programmer error.
+/// One loop at a time: a loop inside a loop, or two threads starting loops, is a programmer error. But a
+/// task of `forEachLong` may lay out parts of its own, which workers without a task take (`share`).
 package final class WorkerPool: Sendable {
   /// Number of workers, the calling thread included.
   package let threads: Int
   private let crew: Crew
+  private let board: PartBoard
   private let members: [pthread_t]
 
   /// Starts `threads - 1` threads. Precondition: `threads >= 1`.
   package init(threads: Int) {
     precondition(threads >= 1, "WorkerPool needs at least one thread, got \(threads)")
-    let crew = Crew(isPatient: threads <= Host.threads)
+    let isPatient = threads <= Host.threads
+    let crew = Crew(isPatient: isPatient)
     self.threads = threads
     self.crew = crew
+    board = PartBoard(workers: threads, isPatient: isPatient)
     self.members = (1..<threads).map { worker in
       Resources.startThread { crew.serve(as: worker) }
     }
@@ -74,6 +78,46 @@ package final class WorkerPool: Sendable {
       body(worker, task)
       return true
     }
+  }
+
+  /// The loop for few, long tasks: workers without one help with the others' (`share`), and only workers
+  /// `0..<tasks.count` run tasks.
+  package func forEachLong(
+    _ tasks: Range<Int>, _ body: @Sendable (_ worker: Int, _ task: Int) -> Void
+  ) {
+    if threads == 1 || tasks.isEmpty { return forEach(tasks, body) }
+    let few = FewTasks(count: min(tasks.count, FewTasks.most))
+    let next = Atomic<Int>(FewTasks.most)
+    board.begin()
+    withoutActuallyEscaping(body) { body in
+      crew.perform(others: threads - 1) { [board] worker in
+        var preferred: Int? = worker
+        while worker < tasks.count, let task = few.take(preferred: preferred) {
+          body(worker, tasks.lowerBound + task)
+          preferred = nil
+        }
+        while worker < tasks.count {
+          let task = next.wrappingAdd(1, ordering: .relaxed).oldValue
+          if task >= tasks.count { break }
+          body(worker, tasks.lowerBound + task)
+        }
+        board.help(as: worker)
+      }
+    }
+  }
+
+  /// Workers that would take part in what a task of `forEachLong` shares now: often none.
+  package var helpers: Int { board.helpers }
+
+  /// What workers without a task have taken since the start.
+  package var helpTimes: HelpTimes { board.helpTimes }
+
+  /// Within a task of `forEachLong` on worker `owner`: calls `body(worker, part)` once for every part, by
+  /// this worker and those without a task, and returns when all are done.
+  package func share(
+    _ parts: Int, by owner: Int, _ body: @Sendable (_ worker: Int, _ part: Int) -> Void
+  ) {
+    board.share(parts, by: owner, body)
   }
 
   private func run(

@@ -224,6 +224,34 @@ private func temporaryPath(_ name: String) -> String {
     }
   }
 
+  /// Threads beyond the lanes help with them, and change no bit.
+  @Test(
+    arguments: [NamedModel.d128, .moe, .d256OverEncoded], Precision.allCases.filter(\.isAvailable))
+  func threadsWithoutLanesHelp(name: NamedModel, precision: Precision) throws {
+    var sizes = name.sizes
+    (sizes.layers, sizes.batch, sizes.length, sizes.lanes) = (1, 3, 200, 2)
+    if sizes.overEncoding != nil { sizes.overEncoding = (order: 2, slices: 2, rows: 5000) }
+    let workload = try sizes.workload(precision: precision)
+    let sentences = Sentences.random(
+      count: 9, length: 200, vocabulary: workload.model.labels, seed: 3)
+    func train(threads: Int) throws -> (state: [[UInt32]], helping: Double) {
+      let bench = try TrainingBench(workload, sentences: sentences, threads: threads)
+      for _ in 0..<3 { _ = try bench.step() }
+      let parameters = bench.engine.parameters
+      return (
+        parameters.layout.slots.map { parameters.values($0).map(\.bitPattern) },
+        bench.engine.helpTimes.helping
+      )
+    }
+    let alone = try train(threads: 1)
+    #expect(alone.helping == 0)
+    for threads in [3, 5] {
+      let found = try train(threads: threads)
+      #expect(found.state == alone.state, "\(threads) threads")
+      #expect(found.helping > 0)
+    }
+  }
+
   @Test func refusesForeignSentences() throws {
     let workload = try smallWorkload()
     for sentences in [[[0, 7]], [[-1, 0]], [[Int32](repeating: 0, count: 11)], []] {

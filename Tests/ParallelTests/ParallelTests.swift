@@ -52,6 +52,43 @@ private final class Guarded<Value>: @unchecked Sendable {
     }
   }
 
+  /// Long tasks, fewer than workers and more than are told apart one by one.
+  @Test(arguments: [1, 2, 3, 8], [0, 1, 2, 7, 64, 65, 200])
+  func everyLongTaskAndPartRunsOnce(threads: Int, tasks: Int) {
+    let pool = WorkerPool(threads: threads)
+    let counts = Guarded([Int](repeating: 0, count: 3 * tasks))
+    for _ in 0..<5 {
+      pool.forEachLong(0..<tasks) { worker, task in
+        #expect(threads == 1 || worker < tasks)
+        pool.share(3, by: worker) { helper, part in
+          #expect((0..<threads).contains(helper))
+          counts.withLock { $0[3 * task + part] += 1 }
+        }
+      }
+    }
+    #expect(counts.withLock { $0 } == [Int](repeating: 5, count: 3 * tasks))
+  }
+
+  /// One task, whose four parts wait for each other: done only if workers without a task take three.
+  @Test func workersWithoutTasksHelp() {
+    let pool = WorkerPool(threads: 4)
+    for _ in 0..<20 {
+      let begun = Atomic<Int>(0)
+      let helpers = Guarded<Set<Int>>([])
+      pool.forEachLong(0..<1) { worker, _ in
+        while pool.helpers < 3 { sched_yield() }
+        pool.share(4, by: worker) { helper, _ in
+          begun.wrappingAdd(1, ordering: .relaxed)
+          while begun.load(ordering: .relaxed) < 4 { sched_yield() }
+          _ = helpers.withLock { $0.insert(helper) }
+        }
+      }
+      #expect(helpers.withLock { $0 } == [0, 1, 2, 3])
+      #expect(pool.helpers == 0)
+    }
+    #expect(pool.helpTimes.helping > 0)
+  }
+
   private struct Broken: Error { let task: Int }
 
   @Test(arguments: [1, 2, 4])

@@ -1,4 +1,6 @@
-/// Runs a program: the one owner of its arena. A run allocates nothing.
+import Kernels
+
+/// Runs a program: the one owner of its arena. A run without helpers allocates nothing.
 // Unchecked: an executor belongs to one worker at a time.
 package final class Executor: @unchecked Sendable {
   package let program: CPUProgram
@@ -14,6 +16,7 @@ package final class Executor: @unchecked Sendable {
   private let schedule: [Pass]
   /// By operation; empty in programs without a backward pass or without packed weights.
   private let lookAheads: [LookAhead]
+  private let helpers: (any Helpers)?
   /// Where the seconds of each operation are added; nil, and free of cost, when nobody asks.
   var profile: OperationProfile?
 
@@ -21,8 +24,10 @@ package final class Executor: @unchecked Sendable {
 
   /// - Parameter store: the layout of the store that weights will come from; it has the slots of the
   ///   plan, and maybe others.
-  init(_ program: CPUProgram, store: ParameterLayout) {
+  /// - Parameter helpers: who takes part in a lane.
+  init(_ program: CPUProgram, store: ParameterLayout, helpers: (any Helpers)? = nil) {
     self.program = program
+    self.helpers = helpers
     let plan = program.plan
     arena = FloatBuffer(count: program.arenaCount)
     lanes = LaneMemory(plan, scratchCount: program.scratchCount)
@@ -134,7 +139,8 @@ package final class Executor: @unchecked Sendable {
     precondition(
       (weights.packed != nil) == (program.factors.count > 0), "packed weights do not fit the plan")
     return Workspace(
-      precision: plan.limits.precision, lane: view, spaces: lanes.spaces, weights: weights.base,
+      precision: plan.limits.precision, helpers: helpers, lane: view, spaces: lanes.spaces,
+      weights: weights.base,
       weightOffsets: weightOffsets.base, packed: weights.packed, factors: program.factors,
       gradients: plan.isTraining ? UnsafePointer(gradientPlace) : nil, arena: arena.base,
       valueOffsets: valueOffsets.base, gradientOffsets: gradientOffsets.base,

@@ -30,3 +30,9 @@ package struct FloatBuffer: ~Copyable {
     UnsafeMutableBufferPointer(start: base, count: count)
   }
 }
+
+/// A box for the noncopyable buffer, so that an array can hold it.
+final class FloatBox {
+  let floats: FloatBuffer
+  init(count: Int) { floats = FloatBuffer(count: count) }
+}

@@ -41,14 +41,14 @@ extension Workspace {
       matmul(
         into: &y, value(input).span, packed: packed.span, bias: shift.span,
         residual: optional(residual).span, N: rows(of: input), K: K, M: M, activation: activation,
-        scratch: &scratch)
+        helpers: helpers, scratch: &scratch)
       return
     }
     if let residual, !areShared(residual, output) { copy(value(residual).span, into: &y) }
     matmul(
       into: &y, activated(input, activation).span, self.weight(weight).span, bias: shift.span,
       N: rows(of: input), K: K, M: M, adding: residual != nil, addsBiasLast: addsBiasLast,
-      isRowwise: isRowwise(input))
+      isRowwise: isRowwise(input), helpers: helpers)
   }
 
   /// f(X), behind what the products themselves need of the scratch.
@@ -82,16 +82,15 @@ extension Workspace {
         dX: &dX, dW: &dW, dBias: &dBias, dY, value(input).span, packed: packed.span,
         N: rows(of: input), K: K,
         M: M, addingInput: addsInput, addingWeights: addsWeight, addingBias: addsBias,
-        activation: activation, scratch: &scratch)
+        activation: activation, helpers: helpers, scratch: &scratch)
       return
     }
-    if bias != nil { biasBackward(into: &dBias, dY, N: rows(of: input), M: M, adding: addsBias) }
-    matmulBackwardWeight(
-      into: &dW, activated(input, activation).span, dY, N: rows(of: input), K: K, M: M,
-      adding: addsWeight)
-    matmulBackwardInput(
-      into: &dX, dY, self.weight(weight).span, N: rows(of: input), K: K, M: M, adding: addsInput,
-      scratch: &scratch)
+    let N = rows(of: input)
+    if bias != nil { biasBackward(into: &dBias, dY, N: N, M: M, adding: addsBias) }
+    let x = activated(input, activation)
+    matmulBackward(
+      dX: &dX, dW: &dW, dY, x.span, self.weight(weight).span, N: N, K: K, M: M,
+      addingInput: addsInput, addingWeights: addsWeight, helpers: helpers, scratch: &scratch)
     if activation == .gelu { geluBackward(inPlace: &dX, value(input).span) }
   }
 

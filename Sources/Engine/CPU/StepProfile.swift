@@ -2,9 +2,12 @@ import Support
 
 /// Where the time of training steps went: sums over the steps since profiling was switched on.
 package struct StepProfile: Sendable, Equatable {
-  /// Thread-seconds of each operation of the plan, forward and backward, all lanes together.
+  /// Thread-seconds of each operation of the plan, forward and backward, all lanes together; without those
+  /// of helpers.
   package var forward: [Double]
   package var backward: [Double]
+  /// Thread-seconds of workers in parts of others' lanes.
+  package var helping = 0.0
   /// Wall seconds of the loop over lanes, the sum of the lanes' gradients with its norm, and the
   /// optimizer.
   package var lanes = 0.0

@@ -5,6 +5,8 @@ import Support
 package struct Workspace: ~Copyable {
   /// Of the matrix products.
   package let precision: Precision
+  /// Workers who take part in the kernels of this run.
+  package let helpers: (any Helpers)?
   let lane: LaneView
   /// By space.
   let spaces: UnsafePointer<RowsView>

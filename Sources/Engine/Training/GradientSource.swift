@@ -7,6 +7,7 @@ final class GradientSource: @unchecked Sendable {
   let program: CPUProgram
   /// Rows of the batch that count, by loss; of the batch that was prepared last.
   private(set) var countedRows: [Int]
+  /// Of the workers that run lanes.
   private let executors: [Executor]
   private let packed: PackedFactors
   private let weights: UnsafePointer<Float>
@@ -15,10 +16,20 @@ final class GradientSource: @unchecked Sendable {
   /// (lanes, losses): sums in nats.
   private let losses: UnsafeMutableBufferPointer<Double>
 
-  init(_ program: CPUProgram, parameters: ParameterStore, lanes: Int, workers: Int) {
+  /// - Parameters:
+  ///   - lanes: of all ranks together.
+  ///   - workers: of `pool`, those that run lanes; the others help with them.
+  init(
+    _ program: CPUProgram, parameters: ParameterStore, lanes: Int, workers: Int, pool: WorkerPool
+  ) {
     self.program = program
     weights = UnsafePointer(parameters.weights.base)
-    executors = (0..<workers).map { _ in Executor(program, store: parameters.layout) }
+    let scratch = HelperScratch(program, workers: pool.threads)
+    executors = (0..<workers).map {
+      Executor(
+        program, store: parameters.layout,
+        helpers: pool.threads == 1 ? nil : LaneHelpers(pool, worker: $0, scratch: scratch))
+    }
     packed = PackedFactors(program.factors)
     let count = program.plan.losses.count
     counted = program.plan.losses.map { CountedRows($0, program.plan) }

@@ -6,7 +6,7 @@ final class LaneBlock: @unchecked Sendable {
   let first: Int
   let units: Int
   /// One flat gradient per level of the tree. The sum ends in the first.
-  let buffers: [GradientBuffer]
+  let buffers: [FloatBox]
   private let lanesPerUnit: Int
   private let offsets: IndexTable
 
@@ -15,7 +15,7 @@ final class LaneBlock: @unchecked Sendable {
     lanesPerUnit = lanes / units
     var levels = 1
     while 1 << (levels - 1) < units { levels += 1 }
-    buffers = (0..<levels).map { _ in GradientBuffer(count: layout.count) }
+    buffers = (0..<levels).map { _ in FloatBox(count: layout.count) }
     offsets = IndexTable(layout.slots.map(\.offset))
   }
 
@@ -53,12 +53,6 @@ final class LaneBlock: @unchecked Sendable {
       for step in 0..<additions(after: unit) { add(after: unit, step: step, all) }
     }
   }
-}
-
-/// A box for the noncopyable buffer, so that an array can hold it.
-final class GradientBuffer {
-  let floats: FloatBuffer
-  init(count: Int) { floats = FloatBuffer(count: count) }
 }
 
 /// A flat gradient of one lane alone.

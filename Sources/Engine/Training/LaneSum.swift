@@ -83,14 +83,14 @@ final class LaneSum: @unchecked Sendable {
     _ half: @Sendable (_ worker: Int, _ lane: Int, SharedGradient.Half) -> Void
   ) {
     if shared.isEmpty {
-      pool.forEach(0..<blocks.count) { [blocks] worker, block in
+      pool.forEachLong(0..<blocks.count) { [blocks] worker, block in
         blocks[block].accumulate { whole(worker, $0, $1) }
       }
       return
     }
     for unit in 0..<blocks[0].units {
       for (block, shared) in zip(blocks, shared) { shared.reset(to: block.target(of: unit)) }
-      pool.forEach(0..<2 * blocks.count) { [blocks, shared] worker, task in
+      pool.forEachLong(0..<2 * blocks.count) { [blocks, shared] worker, task in
         half(
           worker, blocks[task / 2].first + 2 * unit + task % 2,
           SharedGradient.Half(gradient: shared[task / 2], side: task % 2))

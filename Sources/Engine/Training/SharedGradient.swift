@@ -71,7 +71,7 @@ final class SharedGradient: @unchecked Sendable {
   /// By group: 0, then 1 + the side that writes, then `isDone`.
   private let states: UnsafeMutablePointer<Atomic<Int>>
   private static let isDone = 3
-  private let rooms: [GradientBuffer]
+  private let rooms: [FloatBox]
   private let targetOffsets: IndexTable
   private let roomOffsets: IndexTable
   private var target: UnsafeMutablePointer<Float>
@@ -83,7 +83,7 @@ final class SharedGradient: @unchecked Sendable {
     targetOffsets = IndexTable(layout.slots.map(\.offset))
     let (offsets, room) = Self.layOut(groups, layout)
     roomOffsets = IndexTable(offsets)
-    rooms = (0..<2).map { _ in GradientBuffer(count: room) }
+    rooms = (0..<2).map { _ in FloatBox(count: room) }
     target = rooms[0].floats.base
   }
 

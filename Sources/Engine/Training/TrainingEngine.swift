@@ -25,10 +25,11 @@ package final class TrainingEngine: TrainingDevice, @unchecked Sendable {
   private let update: AdamWUpdate
   private let tables: (any TableStep)?
   private var phases: StepProfile?
+  private var helpedBefore = 0.0
 
   /// - Parameters:
   ///   - lanes: lanes of a batch, a power of two.
-  ///   - threads: workers; more than this rank's lanes are of no use.
+  ///   - threads: workers; those beyond this rank's lanes help with them.
   ///   - ranks: a power of two of them, at most the lanes; each has all parameters, or its share of them.
   ///   - sharesPairs: whether two lanes fill one gradient; nil: where it is large. It changes no bit.
   package init(
@@ -51,10 +52,10 @@ package final class TrainingEngine: TrainingDevice, @unchecked Sendable {
     self.parameters = parameters
     self.lanes = lanes
     self.ranks = ranks
-    let workers = min(max(threads, 1), lanes / ranks.size)
-    pool = WorkerPool(threads: workers)
+    pool = WorkerPool(threads: max(threads, 1))
+    let workers = min(pool.threads, lanes / ranks.size)
     source = GradientSource(
-      CPUProgram(plan), parameters: parameters, lanes: lanes, workers: workers)
+      CPUProgram(plan), parameters: parameters, lanes: lanes, workers: workers, pool: pool)
     sum = LaneSum(plan, lanes: lanes, workers: workers, ranks: ranks, sharesPairs: sharesPairs)
     update = AdamWUpdate(parameters)
     let capacity = lanes * plan.limits.rows
@@ -165,7 +166,10 @@ package final class TrainingEngine: TrainingDevice, @unchecked Sendable {
 
   // MARK: - Costs
 
-  /// Workers of this rank, at most its lanes.
+  /// Thread-seconds of workers without a lane since the start.
+  package var helpTimes: HelpTimes { pool.helpTimes }
+
+  /// Workers of this rank.
   package var threads: Int { pool.threads }
 
   /// Bytes of activations, gradients and packed weights at capacity, all workers together.
@@ -175,12 +179,14 @@ package final class TrainingEngine: TrainingDevice, @unchecked Sendable {
   /// operation while on, nothing while off.
   package func setProfiling(_ isOn: Bool) {
     phases = isOn ? StepProfile(operations: plan.operations.count) : nil
+    helpedBefore = pool.helpTimes.helping
     source.setProfiling(isOn)
   }
 
   /// Where the time of the steps since `setProfiling(true)` went; nil when profiling is off.
   package var profile: StepProfile? {
     guard var result = phases else { return nil }
+    result.helping = pool.helpTimes.helping - helpedBefore
     source.addProfiles(to: &result)
     return result
   }

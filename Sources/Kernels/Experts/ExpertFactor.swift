@@ -12,10 +12,14 @@ struct ExpertFactor {
   private let packed: PackedWeights?
   private let K: Int
   private let M: Int
+  /// Who takes part in products of bfloat16.
+  private let helpers: (any Helpers)?
 
   /// - Parameter weight: W, or its packed form in products of bfloat16.
-  init(_ weight: Span<Float>, K: Int, M: Int, _ precision: Precision) {
-    (self.K, self.M) = (K, M)
+  init(
+    _ weight: Span<Float>, K: Int, M: Int, _ precision: Precision, _ helpers: (any Helpers)? = nil
+  ) {
+    (self.K, self.M, self.helpers) = (K, M, helpers)
     switch precision {
     case .float32:
       precondition(weight.count == K * M, "weight \(weight.count) for K \(K), M \(M)")
@@ -47,7 +51,8 @@ struct ExpertFactor {
   ) {
     if let packed {
       product(
-        y, row: yRow, x, row: xRow, packed.forward, rows: rows, depth: K, columns: M, scratch: room)
+        y, row: yRow, x, row: xRow, packed.forward, rows: rows, depth: K, columns: M,
+        helpers: helpers, scratch: room)
     } else if let weight {
       panelwiseMatmul(
         y, cRow: yRow, StridedMatrix(x, row: xRow), weight, bRow: M, rows: rows, depth: K,
@@ -71,7 +76,7 @@ struct ExpertFactor {
     if let packed {
       product(
         dX, row: dXRow, dY, row: dYRow, packed.backward, plus: adding ? UnsafePointer(dX) : nil,
-        rows: rows, depth: M, columns: K, scratch: room)
+        rows: rows, depth: M, columns: K, helpers: helpers, scratch: room)
     } else if isSmallMatmul(K: K, M: M) {
       smallMatmul(
         dX, cRow: dXRow, StridedMatrix(dY, row: dYRow), transposed, bRow: K, rows: rows, depth: M,
@@ -92,9 +97,11 @@ struct ExpertFactor {
     room: UnsafeMutablePointer<Float>
   ) {
     if packed != nil {
-      transposedProduct(
-        dW, x, stride: xRow, dY, stride: dYRow, rows: rows, K: K, M: M, adding: adding,
-        scratch: room)
+      let factors = TransposedFactors(rows: rows, K: K, M: M, in: room)
+      factors.pack(x, stride: xRow, dY, stride: dYRow, helpers: helpers)
+      inRanges(helpers, K, grain: 64, least: worthSharing(flops: 2 * rows * M, grain: 64)) {
+        factors.multiply(into: dW, $0, adding: adding)
+      }
     } else if isSmallMatmul(K: K, M: M) {
       smallMatmul(
         dW, cRow: M, StridedMatrix(x, row: 1, column: xRow), dY, bRow: dYRow, rows: K, depth: rows,

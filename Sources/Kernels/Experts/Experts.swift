@@ -60,16 +60,17 @@ package func expertScratch(C: Int, F: Int, _ precision: Precision) -> Int {
 package func expert(
   addingTo y: inout MutableSpan<Float>, gateUp: inout MutableSpan<Float>, _ x: Span<Float>,
   gates: Span<Float>, slots: Span<Int32>, k: Int, gate: Span<Float>, up: Span<Float>,
-  down: Span<Float>, C: Int, F: Int, precision: Precision, scratch: inout MutableSpan<Float>
+  down: Span<Float>, C: Int, F: Int, precision: Precision, helpers: (any Helpers)? = nil,
+  scratch: inout MutableSpan<Float>
 ) {
   precondition(
     y.count == x.count && gates.count * C == x.count * k && gateUp.count == slots.count * 2 * F
       && scratch.count >= expertScratch(C: C, F: F, precision),
     "expert: y \(y.count), x \(x.count), gateUp \(gateUp.count) for \(slots.count) slots, C \(C), F \(F)"
   )
-  let wGate = ExpertFactor(gate, K: C, M: F, precision)
-  let wUp = ExpertFactor(up, K: C, M: F, precision)
-  let wDown = ExpertFactor(down, K: F, M: C, precision)
+  let wGate = ExpertFactor(gate, K: C, M: F, precision, helpers)
+  let wUp = ExpertFactor(up, K: C, M: F, precision, helpers)
+  let wDown = ExpertFactor(down, K: F, M: C, precision, helpers)
   let (target, source, hidden) = (y.base, x.base, gateUp.base)
   let (weights, list) = (gates.base, slots.base)
   let rows = scratch.base  // (block, C): x, then what goes to y
@@ -104,7 +105,7 @@ package func expertBackward(
   _ dY: Span<Float>, gateUp: Span<Float>, _ x: Span<Float>, gates: Span<Float>,
   slots: Span<Int32>, k: Int, gate: Span<Float>, up: Span<Float>, down: Span<Float>, C: Int,
   F: Int, precision: Precision, adding: (gate: Bool, up: Bool, down: Bool),
-  scratch: inout MutableSpan<Float>
+  helpers: (any Helpers)? = nil, scratch: inout MutableSpan<Float>
 ) {
   precondition(
     dX.count == x.count && dY.count == x.count && dGates.count == gates.count
@@ -118,9 +119,9 @@ package func expertBackward(
     if !adding.down { dDown.base.update(repeating: 0, count: C * F) }
     return
   }
-  let wGate = ExpertFactor(gate, K: C, M: F, precision)
-  let wUp = ExpertFactor(up, K: C, M: F, precision)
-  let wDown = ExpertFactor(down, K: F, M: C, precision)
+  let wGate = ExpertFactor(gate, K: C, M: F, precision, helpers)
+  let wUp = ExpertFactor(up, K: C, M: F, precision, helpers)
+  let wDown = ExpertFactor(down, K: F, M: C, precision, helpers)
   let (target, upstream, source, hidden) = (dX.base, dY.base, x.base, gateUp.base)
   let (weights, dWeights, list) = (gates.base, dGates.base, slots.base)
   let (toGate, toUp, toDown) = (dGate.base, dUp.base, dDown.base)

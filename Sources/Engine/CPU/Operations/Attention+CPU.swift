@@ -18,7 +18,7 @@ extension Attention: CPUOperation {
     }
     causalAttention(
       into: &o, logSumExp: &logSumExp, qkv: w.value(qkv).span, offsets: w.segments(of: qkv).span,
-      H: heads, D: D, precision: w.precision, scratch: &scratch)
+      H: heads, D: D, precision: w.precision, helpers: w.helpers, scratch: &scratch)
   }
 
   package func backward(_ w: borrowing Workspace, _ accumulation: Accumulation) {
@@ -34,7 +34,7 @@ extension Attention: CPUOperation {
     causalAttentionBackward(
       into: &dQKV, w.gradient(output).span, o: w.value(output).span,
       logSumExp: w.value(logSumExp).span, qkv: w.value(qkv).span, offsets: w.segments(of: qkv).span,
-      H: heads, D: D, precision: w.precision, scratch: &scratch)
+      H: heads, D: D, precision: w.precision, helpers: w.helpers, scratch: &scratch)
   }
 }
 

@@ -16,7 +16,7 @@ extension Experts: CPUOperation {
         addingTo: &y, gateUp: &hidden, w.value(input).span, gates: w.value(routing.gates).span,
         slots: order.slots(order[e]).span, k: k, gate: weight(experts[e].gate, w).span,
         up: weight(experts[e].up, w).span, down: weight(experts[e].down, w).span, C: C, F: F,
-        precision: w.precision, scratch: &scratch)
+        precision: w.precision, helpers: w.helpers, scratch: &scratch)
     }
   }
 
@@ -40,7 +40,7 @@ extension Experts: CPUOperation {
         adding: (
           accumulation.addsParameter(3 * e), accumulation.addsParameter(3 * e + 1),
           accumulation.addsParameter(3 * e + 2)
-        ), scratch: &scratch)
+        ), helpers: w.helpers, scratch: &scratch)
     }
     passGradient(w, dY, to: residual, at: 2, accumulation)
   }

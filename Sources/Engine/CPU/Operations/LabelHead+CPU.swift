@@ -28,6 +28,6 @@ extension LabelHead: CPUOperation {
       packed: (w.packed(weight) ?? UnsafeBufferPointer(start: nil, count: 0)).span,
       labels: w.labels(column: labelColumn).span, N: w.rows(of: input), C: C, V: V,
       scale: w.lossScale(of: self.losses), addingInput: accumulation.addsInput(0),
-      addingWeights: accumulation.addsParameter(0), scratch: &scratch)
+      addingWeights: accumulation.addsParameter(0), helpers: w.helpers, scratch: &scratch)
   }
 }
