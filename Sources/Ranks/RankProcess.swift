@@ -35,10 +35,12 @@ package struct RankProcess: Equatable, Sendable {
   /// What people call the rank that it is: "rank 2 (process 4711 on node7)".
   package func name(of rank: Int) -> String { "rank \(rank) (process \(id) on \(host))" }
 
+  package var isHere: Bool { host == Host.name }
+
   /// Ends it where it is a process of this machine that runs the same program: a launcher may wait for it
   /// for ever.
   package func killIfHere() {
-    guard host == Host.name, id != getpid(), let found = KernelProcess(id), found.start == start,
+    guard isHere, id != getpid(), let found = KernelProcess(id), found.start == start,
       !found.program.isEmpty, found.program == KernelProcess(getpid())?.program
     else { return }
     kill(id, SIGKILL)

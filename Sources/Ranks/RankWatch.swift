@@ -152,7 +152,8 @@ package final class RankWatch: Sendable {
         ticks += 1
         for line in lines where line.isOpen && line.countTick() >= timing.silentTicks {
           lose(line, "sent no sign of life for \(silence) s: stopped, or out of reach") {
-            line.process.killIfHere()
+            line.process.isHere
+              ? line.process.killIfHere() : Hydra.endAll(status: EXIT_FAILURE)
           }
         }
         if endsLate(&ticksOver) { return }

@@ -156,6 +156,21 @@ class Hosts(unittest.TestCase):
                 done = hosts(2, "1gbit", PROJECT / "tools/ranks", 2, *work, "--ranks", "2", environment={"MPIRUN": launcher})
                 self.assertEqual(done.returncode, 0, done.stderr)
                 self.assertEqual(losses(done.stdout), expected)
+                self.assert_that_a_stopped_rank_ends_all(launcher)
+
+    def assert_that_a_stopped_rank_ends_all(self, launcher):
+        """Rank 1 stops itself on another host; a launcher that waits for it would do so for ever."""
+        work = [str(BIN / "ott-bench"), "ranks", "--layers", "1", "--width", "32", "--length", "64", "--batch", "64",
+                "--threads", "1", "--steps", "1000000", "--messages", ""]
+        script = '[ "$(hostname)" = host0 ] || (sleep 3; kill -STOP $$) & exec "$@"'
+        began = time.monotonic()
+        done = hosts(2, "1gbit", PROJECT / "tools/ranks", 2, "sh", "-c", script, "sh", *work,
+                     environment={"MPIRUN": launcher})
+        self.assertEqual(done.returncode, 1, done.stderr)
+        errors = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+        self.assertEqual(len(errors), 1, done.stderr)
+        self.assertRegex(errors[0], "^error: rank 1 .* on host1.* sent no sign of life")
+        self.assertLess(time.monotonic() - began, 60)
 
 
 if __name__ == "__main__":
