@@ -19,13 +19,15 @@ final class PartBoard: Sendable {
   /// Workers that may still lay some out.
   private let busy = Atomic<Int>(0)
   private let times = Mutex(HelpTimes())
-  /// Looks for parts before the first nap: about a tenth of a millisecond of them, or few.
+  private let isPatient: Bool
+  /// Looks for parts before others on this processor may run: about a tenth of a millisecond, or few.
   private let patience: Int
 
   /// - Parameter isPatient: whether there is a processor for each worker, so that one that looks out
   ///   takes it from nobody.
   init(workers: Int, isPatient: Bool) {
     places = (0..<workers).map { _ in Place() }
+    self.isPatient = isPatient
     patience = isPatient ? 500 : 16
   }
 
@@ -71,6 +73,9 @@ final class PartBoard: Sendable {
       } else if misses < most {
         misses += 1
         for _ in 0..<8 { ott_pause() }
+      } else if isPatient {
+        // To be woken from a nap takes longer than many a loop.
+        sched_yield()
       } else {
         resting += seconds { _ = usleep(Self.nap) }
       }
