@@ -160,14 +160,12 @@ package struct RanksBench {
   /// leave a barrier one after another; each further one waits for the one before.
   private static let inARow = 16
 
-  /// Seconds for so many bytes to and from a neighbour at the same time: the median of `rounds`, of small
-  /// messages the mean of several in a row.
+  /// Seconds for so many bytes to and from a partner at the same time, as sums over ranks exchange them: the
+  /// median of `rounds`, of small messages the mean of several in a row.
   ///
   /// - Throws: `UserError` when other bytes come than were sent.
   package func message(bytes: Int, rounds: Int) throws -> Double {
-    let (target, source) = (
-      (ranks.rank + 1) % ranks.size, (ranks.rank - 1 + ranks.size) % ranks.size
-    )
+    let partner = ranks.size == 1 ? 0 : ranks.rank ^ 1
     let content = { (rank: Int, round: Int) in
       (0..<bytes).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ rank &* 7 &+ round) }
     }
@@ -181,13 +179,13 @@ package struct RanksBench {
       try sent.withUnsafeBytes { sent in
         try received.withUnsafeMutableBytes { received in
           for _ in 0..<times {
-            try ranks.sendReceive(sent, to: target, into: received, from: source)
+            try ranks.sendReceive(sent, to: partner, into: received, from: partner)
           }
         }
       }
       seconds.append((Host.monotonicSeconds - start) / Double(times))
-      guard received == content(source, round) else {
-        throw UserError("\(bytes) bytes from rank \(source)", expected: "as sent", found: "others")
+      guard received == content(partner, round) else {
+        throw UserError("\(bytes) bytes from rank \(partner)", expected: "as sent", found: "others")
       }
     }
     return seconds.sorted()[rounds / 2]
