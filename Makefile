@@ -61,7 +61,7 @@ STAGES := sample vocabulary tokenize discover map count import train materialize
 # Those that LAUNCH is for: the others have nothing to gain from other machines.
 LAUNCHED := train materialize evaluate downstream
 # Those that several processes can share; of the others one works.
-RANKED := train evaluate
+RANKED := train evaluate downstream
 CORES := $(shell nproc)
 VARIABLES = PRESET PRECISION DEVICE DEVICE_TABLES FIGURE FROM STAGE RUN JOBS THREADS RANKS MPIRUN LAUNCH ARCH $(TOKENIZER_VARIABLES) \
   $(BENCH_VARIABLES) $(RANK_VARIABLES) $(EXCHANGE_VARIABLES) $(RELIABILITY_VARIABLES) $(INSTALL_VARIABLES)

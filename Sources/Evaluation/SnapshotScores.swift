@@ -105,10 +105,8 @@ package func generateAll(
   }
   let own = results.withLock { $0.compactMap { $0 } }
   if ranks.size == 1 { return own }
-  let all = try ranks.gather(own.flatMap(\.bytes))
-  if !ranks.decides { return nil }
-  var rests = all.map { $0[...] }
-  return (0..<count).map { GeneratedSentence(taking: &rests[$0 % ranks.size]) }
+  guard var dealt = try ranks.gatherDealt(own.flatMap(\.bytes)) else { return nil }
+  return (0..<count).map { GeneratedSentence(number: $0, of: &dealt) }
 }
 
 /// As ranks send them: the ending, the number of symbols in four bytes, the symbols.
@@ -119,14 +117,13 @@ extension GeneratedSentence {
       + symbols
   }
 
-  fileprivate init(taking rest: inout ArraySlice<UInt8>) {
-    let header = Array(rest.prefix(5))
+  fileprivate init(number: Int, of dealt: inout DealtItems<UInt8>) {
+    let header = Array(dealt.take(5, of: number))
     let count = (0..<4).reduce(0) { $0 | Int(header[1 + $1]) << (8 * $1) }
     guard let ending = Ending(rawValue: header[0]) else {
       preconditionFailure("a rank sends sentences with endings")
     }
-    self.init(symbols: Array(rest.dropFirst(5).prefix(count)), ending: ending)
-    rest = rest.dropFirst(5 + count)
+    self.init(symbols: Array(dealt.take(count, of: number)), ending: ending)
   }
 }
 
@@ -154,7 +151,7 @@ package func scoreAll(
   _ heldOut: HeldOut, truth: Truth, variant: Variant, sessions: WorkerSessions, pool: WorkerPool,
   ranks: any Communicator = LocalCommunicator()
 ) throws -> HeldOutScores? {
-  let own = Array(stride(from: ranks.rank, to: heldOut.groups.count, by: ranks.size))
+  let own = Array(ranks.dealt(heldOut.groups.count))
   let results = Mutex([GroupScore?](repeating: nil, count: own.count))
   try pool.forEach(0..<own.count) { worker, task in
     var logProbabilities: [Float] = []
@@ -167,16 +164,12 @@ package func scoreAll(
   let sent = results.withLock { $0.compactMap { $0 } }.flatMap { score in
     [Double(score.logQ.count), Double(score.divergence.count)] + score.logQ + score.divergence
   }
-  let come = try ranks.gather(sent)
-  if !ranks.decides { return nil }
-  var rests = come.map { $0[...] }
+  guard var dealt = try ranks.gatherDealt(sent) else { return nil }
   let all = heldOut.groups.indices.map { group -> GroupScore in
-    func take(_ count: Int) -> [Double] {
-      defer { rests[group % ranks.size] = rests[group % ranks.size].dropFirst(count) }
-      return Array(rests[group % ranks.size].prefix(count))
-    }
-    let counts = take(2).map { Int($0) }
-    return GroupScore(logQ: take(counts[0]), divergence: take(counts[1]))
+    let counts = dealt.take(2, of: group).map { Int($0) }
+    return GroupScore(
+      logQ: Array(dealt.take(counts[0], of: group)),
+      divergence: Array(dealt.take(counts[1], of: group)))
   }
   return HeldOutScores(
     logP: truth.logP, logQ: all.flatMap(\.logQ), divergence: all.flatMap(\.divergence),

@@ -113,7 +113,7 @@ package struct TextSet: Sendable {
     ranks: any Communicator = LocalCommunicator(), check: () throws -> Void = {}
   ) throws -> [Double]? {
     let all = TextWindow.pack(windows, rows: batchPositions)
-    let groups = stride(from: ranks.rank, to: all.count, by: ranks.size).map { all[$0] }
+    let groups = ranks.dealt(all.count).map { all[$0] }
     var result: [Double] = []
     result.reserveCapacity(windows.count / ranks.size)
     var next = 0
@@ -131,14 +131,8 @@ package struct TextSet: Sendable {
       }
       next += part.count
     }
-    let come = try ranks.gather(result)
-    if !ranks.decides { return nil }
-    var rests = come.map { $0[...] }
-    return all.indices.flatMap { lane -> [Double] in
-      let count = all[lane].count
-      defer { rests[lane % ranks.size] = rests[lane % ranks.size].dropFirst(count) }
-      return Array(rests[lane % ranks.size].prefix(count))
-    }
+    guard var dealt = try ranks.gatherDealt(result) else { return nil }
+    return all.indices.flatMap { dealt.take(all[$0].count, of: $0) }
   }
 
   /// log Q of the scored rows of each window, in nats, by a model of n-grams that sees what a

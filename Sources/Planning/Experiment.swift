@@ -48,8 +48,11 @@ package struct Experiment: Sendable {
       var reader = reader
       let name = try ExperimentFolder.name(&reader)
       var settings = base
-      try folder.apply(from: &reader, source: "\(presetPath) (\(name))", to: &settings)
-      return (name: name, settings: settings)
+      let origin = "\(presetPath) (\(name))"
+      try folder.apply(from: &reader, source: origin, to: &settings)
+      return Size(
+        name: name, settings: settings, architectures: try folder.architectures(&reader),
+        origin: origin)
     }
     let scaled = try folder.figures(&presetReader)[figure]
     try presetReader.finish()
@@ -95,14 +98,15 @@ package struct Experiment: Sendable {
     var runs: [Run] = []
     for variant in variants {
       for size in sizes where variant.sizes.contains(size.name) {
-        var settings = size.settings
-        if let scaled {
-          try settings.apply(scaled, origin: "\(presetPath): figures: \(figure)")
-        }
-        try settings.apply(common, origin: figurePath)
-        try settings.apply(variant.layer, origin: "\(figurePath) (\(variant.name))")
-        if let layer = scale.layer {
-          try settings.apply(layer, origin: "preset \(preset)")
+        let settings = try size.settings { settings in
+          if let scaled {
+            try settings.apply(scaled, origin: "\(presetPath): figures: \(figure)")
+          }
+          try settings.apply(common, origin: figurePath)
+          try settings.apply(variant.layer, origin: "\(figurePath) (\(variant.name))")
+          if let layer = scale.layer {
+            try settings.apply(layer, origin: "preset \(preset)")
+          }
         }
         for seed in seeds {
           runs.append(
@@ -120,6 +124,28 @@ package struct Experiment: Sendable {
     throw UserError(
       "run '\(name)'", expected: "a run of \(figure) (make plan lists them)", found: "none of them",
       remedy: nearest.map { "Did you mean '\($0)'?" })
+  }
+}
+
+/// A preset's size of the trunk.
+private struct Size {
+  let name: String
+  let settings: Settings
+  /// What else it has of trunks of one architecture, by its name.
+  let architectures: [String: ConfigValue]
+  let origin: String
+
+  /// The settings of a run of this size, over which `layers` has the figure's.
+  func settings(of layers: (inout Settings) throws -> Void) throws -> Settings {
+    var result = settings
+    try layers(&result)
+    guard case .string(let name)? = result.value("model.architecture"),
+      let own = architectures[name]
+    else { return result }
+    result = settings
+    try result.apply(own, origin: "\(origin): architectures: \(name)")
+    try layers(&result)
+    return result
   }
 }
 

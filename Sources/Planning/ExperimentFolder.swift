@@ -1,5 +1,6 @@
 import Foundation
 import Kernels
+import Models
 import Support
 
 /// The folder `pipeline/`: how its files are found, read and laid over one another.
@@ -94,6 +95,15 @@ struct ExperimentFolder {
       layers[name] = group.value(name)
     }
     return layers
+  }
+
+  /// What a preset's size says of trunks of single architectures, by their names.
+  func architectures(_ reader: inout ConfigReader) throws -> [String: ConfigValue] {
+    guard var group = try reader.optionalObject("architectures") else { return [:] }
+    return Dictionary(
+      uniqueKeysWithValues: Architecture.allCases.compactMap { architecture in
+        group.value(architecture.rawValue).map { (architecture.rawValue, $0) }
+      })
   }
 
   /// A `name` that can stand in a file name, a CSV field and a run's name.

@@ -107,7 +107,7 @@ struct RankCommandTests {
     }
   }
 
-  /// Any number of ranks shares an evaluation, of which rank 0 tells and writes.
+  /// Any number of ranks shares an evaluation or tasks, of which rank 0 tells and writes.
   @Test func evaluationsAreShared() throws {
     let data = try runs.map()
     let config = try runs.write(
@@ -115,34 +115,52 @@ struct RankCommandTests {
     let run = try runs.alone(config, output: "trained")
     #expect(run.status == 0, "\(run.all)")
     let path = "\(runs.directory)/trained"
-    let evaluate: ConfigValue = [
-      "stage": "evaluate", "version": 1,
-      "parameters": [
+    let trained = try StageConfiguration.Input(id: StageIndex(directory: path).id, path: path)
+    try expectSameWithRanks(
+      "evaluate",
+      [
         "kind": "text", "stride": 8, "batchPositions": 100, "positions": 0, "finalPositions": 0,
         "onlyLast": false,
+      ], ["run": trained, "heldout": data], "evaluated 2 snapshots")
+    let questions = "\(Program.project)/data/texts/questions.jsonl"
+    try expectSameWithRanks(
+      "downstream",
+      [
+        "tasks": [["name": "some", "metric": "acc"]], "questions": 0, "seed": 0, "onlyLast": false,
       ],
-      "inputs": [
-        "run": ["id": .string(try StageIndex(directory: path).id), "path": .string(path)],
-        "heldout": ["id": .string(data.id), "path": .string(data.path)],
-      ],
+      [
+        "run": trained, "tokenizer": runs.stages.tokenizer(),
+        "some": .init(
+          id: String(SHA256.hex(of: FileBytes.read(questions)).prefix(12)), path: questions),
+      ], "scored 24 documents")
+  }
+
+  /// The output of a stage with any number of ranks is that of one alone, and one of them says what it says.
+  private func expectSameWithRanks(
+    _ stage: String, _ parameters: ConfigValue, _ inputs: [String: StageConfiguration.Input],
+    _ message: String
+  ) throws {
+    let configuration: ConfigValue = [
+      "stage": .string(stage), "version": 1, "parameters": parameters,
+      "inputs": .object(inputs.mapValues { ["id": .string($0.id), "path": .string($0.path)] }),
     ]
-    let file = "\(runs.directory)/evaluate.json"
-    try AtomicFile.write(evaluate.prettyJSON, to: file)
-    let alone = try runs.alone(program: "ott-evaluate", file, output: "alone")
+    let file = "\(runs.directory)/\(stage).json"
+    try AtomicFile.write(configuration.prettyJSON, to: file)
+    let alone = try runs.alone(program: "ott-\(stage)", file, output: "\(stage)-alone")
     #expect(alone.status == 0, "\(alone.all)")
     // The index names the digests of all that is beside it.
     func index(_ output: String) throws -> [UInt8] {
       try FileBytes.read("\(runs.directory)/\(output)/\(StageIndex.fileName)")
     }
-    let expected = try index("alone")
+    let expected = try index("\(stage)-alone")
     for mpi in MPI.installed {
       for ranks in [2, 3] {
-        let output = "\(mpi.name)-\(ranks)"
+        let output = "\(stage)-\(mpi.name)-\(ranks)"
         let shared = try runs.start(
-          mpi, ranks: ranks, program: "ott-evaluate", file, output: output
+          mpi, ranks: ranks, program: "ott-\(stage)", file, output: output
         ).wait()
         #expect(shared.status == 0, "\(shared.all)")
-        #expect(shared.output.components(separatedBy: "evaluated 2 snapshots").count == 2)
+        #expect(shared.output.components(separatedBy: message).count == 2, "\(shared.all)")
         #expect(try index(output) == expected, "\(output)")
       }
     }

@@ -101,6 +101,15 @@ class Launch(Case):
                     self.assertNotIn("ranks", line)
                     self.assertFalse(line.startswith("srun"), line)
 
+    def test_ranks_share_tasks(self):
+        result = self.place.make("-n", "figure8", "PRESET=smoke", "RANKS=2", "JOBS=1", "THREADS=1")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        lines = re.findall(r"^.*/ott-downstream --config .*$", result.stdout, re.MULTILINE)
+        self.assertTrue(lines)
+        for line in lines:
+            self.assertTrue(line.startswith("tools/ranks 2 /"), line)
+            self.assertIn("--threads 1 --ranks 2 ", line)
+
     def test_rerun_launches_the_same(self):
         for stage, count in [("sample", 0), ("train", 1)]:
             result = self.place.make("-n", "rerun", f"STAGE={stage}", "LAUNCH=srun -n 2")

@@ -68,6 +68,37 @@ import Testing
     #expect(origins["training.batchSequences"] == "pipeline/defaults.yaml")
   }
 
+  /// A size has settings for trunks of an architecture, over which the figure's stand.
+  @Test func settingsOfAnArchitecture() throws {
+    let project = try TemporaryProject()
+    let preset = "pipeline/text/presets/smoke.yaml"
+    let size = try #require(
+      Experiment(figure: "table1", preset: "smoke", in: project.directory).runs.first?.size)
+    try project.replace(
+      "  - name: \(size)\n",
+      by:
+        "  - name: \(size)\n    architectures: {olmoe: {optimizer: {learningRate: 0.75}, model: {topK: 3}}}\n",
+      in: preset)
+    func entries(_ figure: String) throws -> [String: Settings.Entry] {
+      let runs = try Experiment(figure: figure, preset: "smoke", in: project.directory).runs
+      return try #require(runs.first { $0.size == size }).settings.entries
+    }
+    let mixture = try entries("table1")
+    #expect(mixture["optimizer.learningRate"]?.value == 0.75)
+    #expect(
+      mixture["optimizer.learningRate"]?.origin == "\(preset) (\(size)): architectures: olmoe")
+    #expect(
+      mixture["model.topK"]?.value == 4 && mixture["model.topK"]?.origin == "pipeline/table1.yaml")
+    #expect(try entries("figure1")["optimizer.learningRate"]?.value != 0.75)
+
+    try project.replace("architectures: {olmoe:", by: "architectures: {olmo:", in: preset)
+    let error = #expect(throws: UserError.self) { _ = try entries("table1") }
+    #expect(
+      error?.description.contains(
+        "architectures.olmo: unknown key: expected one of gpt2, olmo2, olmoe")
+        == true, "\(error?.description ?? "")")
+  }
+
   /// The stages before training are shared with the preset; only training, and what comes after it,
   /// is another run.
   @Test func aPresetMayEndInAPrecision() throws {

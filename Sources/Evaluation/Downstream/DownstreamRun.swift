@@ -21,7 +21,7 @@ package struct DownstreamSnapshotScores: Sendable {
 ///
 /// Inputs: `run`, `tokenizer`, the one that made the run's tokens, for a model with f-grams `fgrams`, those of
 /// its data, and under the name of each task its file of requests. What choices of a document have in front
-/// of them runs once. Results depend on configuration and weights, not on threads.
+/// of them runs once. Results depend on configuration and weights, not on threads or ranks.
 package struct DownstreamRun {
   package let parameters: DownstreamParameters
   private let configuration: StageConfiguration
@@ -88,9 +88,13 @@ package struct DownstreamRun {
 
   /// Scores the snapshots, writes the shards and last the index into `output`.
   ///
-  /// - Parameter progress: called after each snapshot that was scored.
+  /// - Parameters:
+  ///   - ranks: those that share the requests, each with its threads; rank 0 alone writes.
+  ///   - progress: called after each snapshot that was scored, by rank 0.
+  /// - Returns: the scores on rank 0.
   package func write(
-    to output: String, threads: Int, progress: (DownstreamSnapshotScores) -> Void
+    to output: String, threads: Int, ranks: any Communicator = LocalCommunicator(),
+    progress: (DownstreamSnapshotScores) -> Void
   ) throws -> [DownstreamSnapshotScores] {
     let model = EngineModel(trained.model, fGrams: fGrams, threads: threads)
     let pool = WorkerPool(threads: threads)
@@ -101,10 +105,14 @@ package struct DownstreamRun {
       try Interruption.check()
       try trained.index.verify(snapshot)
       try model.load(trained.index.path(of: snapshot))
-      let found = try tasks.map { ($0.task, try $0.scores(engines, pool)) }
+      let found = try tasks.compactMap { task in
+        try task.scores(engines, pool, ranks).map { (task.task, $0) }
+      }
+      guard ranks.decides else { continue }
       scores.append(DownstreamSnapshotScores(snapshot: snapshot, tasks: found))
       progress(scores[scores.count - 1])
     }
+    guard ranks.decides else { return [] }
     var files = ScoreSets(output: output, configuration: configuration)
     for (i, task) in tasks.enumerated() {
       try files.write(scores.map { $0.tasks[i].scores }, ofTask: task.task.name)
@@ -141,22 +149,33 @@ private struct WorkerEngines: @unchecked Sendable {
 }
 
 extension DownstreamRun.Task {
-  /// Answers the requests, as many at a time as an engine takes, in parallel.
-  func scores(_ engines: WorkerEngines, _ pool: WorkerPool) throws -> TaskScores {
+  /// Answers the requests, as many at a time as an engine takes, in parallel; of R ranks rank i mod R answers
+  /// part i.
+  ///
+  /// - Returns: the scores on rank 0, nil on the others.
+  func scores(
+    _ engines: WorkerEngines, _ pool: WorkerPool, _ ranks: any Communicator
+  ) throws -> TaskScores? {
     let requests = tokenized.requests
-    let starts = Array(stride(from: 0, to: requests.count, by: engines.capacity))
-    let answers = Mutex([[Double]](repeating: [], count: requests.count))
-    try pool.forEach(0..<starts.count) { worker, part in
-      try Interruption.check()
-      let range = starts[part]..<min(starts[part] + engines.capacity, requests.count)
-      let sums = engines[worker].score(Array(requests[range]))
-      answers.withLock { answers in
-        for (request, sum) in zip(range, sums) { answers[request] = sum }
-      }
+    let parts = stride(from: 0, to: requests.count, by: engines.capacity).map {
+      $0..<min($0 + engines.capacity, requests.count)
     }
+    let own = Array(ranks.dealt(parts.count))
+    let answers = Mutex([[[Double]]](repeating: [], count: own.count))
+    try pool.forEach(0..<own.count) { worker, task in
+      try Interruption.check()
+      let sums = engines[worker].score(Array(requests[parts[own[task]]]))
+      answers.withLock { $0[task] = sums }
+    }
+    let sent = answers.withLock { $0 }.flatMap { $0.flatMap { $0 } }
+    guard var dealt = try ranks.gatherDealt(sent) else { return nil }
     var logP = documents.map { [Double](repeating: 0, count: $0.choices.count) }
-    for (sums, owners) in zip(answers.withLock { $0 }, tokenized.owners) {
-      for (sum, owner) in zip(sums, owners) { logP[owner.document][owner.choice] += sum }
+    for (number, part) in parts.enumerated() {
+      for owners in tokenized.owners[part] {
+        for (owner, sum) in zip(owners, dealt.take(owners.count, of: number)) {
+          logP[owner.document][owner.choice] += sum
+        }
+      }
     }
     return TaskScores(
       documents: documents.indices.map { number in

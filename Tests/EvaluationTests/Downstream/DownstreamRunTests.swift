@@ -5,6 +5,7 @@ import Evaluation
 import Foundation
 import Models
 import NGrams
+import Parallel
 import Shards
 import Support
 import Testing
@@ -121,6 +122,30 @@ import Tokenization
     }
     #expect(identities[0] == identities[1])
     #expect(identities[0] == identities[2])
+  }
+
+  /// Ranks share the requests, of which some may have none, and rank 0 writes the bytes of one alone.
+  @Test(arguments: [2, 3, 7])
+  func ranksChangeNoByte(ranks: Int) throws {
+    defer { shop.remove() }
+    let inputs = try [
+      "run": shop.writeRun(rows: 50), "tokenizer": shop.tokenizer, "some": shop.task(),
+    ]
+    let run = try DownstreamRun(shop.configuration(inputs))
+    _ = try shop.write(run, to: "out1")
+    try AtomicFile.makeDirectory("\(shop.directory)/out\(ranks)")
+    let scores = try ThreadCommunicator.run(size: ranks) { rank in
+      try run.write(to: "\(shop.directory)/out\(ranks)", threads: 1, ranks: rank) { _ in
+        #expect(rank.decides)
+      }.count
+    }
+    #expect(scores == [2] + [Int](repeating: 0, count: ranks - 1))
+    let found = try ["out1", "out\(ranks)"].map { name in
+      try ["index.json", "scores-some/index.json", "scores-some/00000.shard"].map {
+        try FileBytes.read("\(shop.directory)/\(name)/\($0)")
+      }
+    }
+    #expect(found[0] == found[1])
   }
 
   /// A question's scores do not depend on which others are drawn, and the last snapshot's not on whether
