@@ -190,7 +190,8 @@ endif
 
 # $(call plan,rules): the command that writes one file of rules, and the configurations in it.
 plan = OPENBLAS_NUM_THREADS=1 $(BIN)/ott-plan rules --figure=$(call quote,$(basename $(notdir $(1)))) \
-  --preset=$(call quote,$(notdir $(patsubst %/,%,$(dir $(1)))))
+  --preset=$(call quote,$(notdir $(patsubst %/,%,$(dir $(1))))) \
+  $(and $(DEVICE_TABLES),--device-tables=$(DEVICE_TABLES))
 
 # Planned while this is read, before the rules are: no clock has a say in whether they are read again.
 ifneq (,$(RULES))

@@ -85,24 +85,9 @@ package final class WorkerPool: Sendable {
   package func forEachLong(
     _ tasks: Range<Int>, _ body: @Sendable (_ worker: Int, _ task: Int) -> Void
   ) {
-    if threads == 1 || tasks.isEmpty { return forEach(tasks, body) }
-    let few = FewTasks(count: min(tasks.count, FewTasks.most))
-    let next = Atomic<Int>(FewTasks.most)
-    board.begin()
-    withoutActuallyEscaping(body) { body in
-      crew.perform(others: threads - 1) { [board] worker in
-        var preferred: Int? = worker
-        while worker < tasks.count, let task = few.take(preferred: preferred) {
-          body(worker, tasks.lowerBound + task)
-          preferred = nil
-        }
-        while worker < tasks.count {
-          let task = next.wrappingAdd(1, ordering: .relaxed).oldValue
-          if task >= tasks.count { break }
-          body(worker, tasks.lowerBound + task)
-        }
-        board.help(as: worker)
-      }
+    run(tasks, helping: threads > 1) { worker, task in
+      body(worker, task)
+      return true
     }
   }
 
@@ -120,11 +105,13 @@ package final class WorkerPool: Sendable {
     board.share(parts, by: owner, body)
   }
 
+  /// - Parameter helping: whether the tasks are long, so that workers beyond their number help with them.
   private func run(
-    _ tasks: Range<Int>, _ attempt: @Sendable (_ worker: Int, _ task: Int) -> Bool
+    _ tasks: Range<Int>, helping: Bool = false,
+    _ attempt: @Sendable (_ worker: Int, _ task: Int) -> Bool
   ) {
     if tasks.isEmpty { return }
-    if threads == 1 || tasks.count == 1 {
+    if threads == 1 || tasks.count == 1 && !helping {
       crew.enter()
       defer { crew.leave() }
       for task in tasks where !attempt(0, task) { return }
@@ -132,7 +119,7 @@ package final class WorkerPool: Sendable {
     }
     if tasks.count <= FewTasks.most {
       let few = FewTasks(count: tasks.count)
-      share(attempt) { worker, isFirst in
+      share(attempt, among: tasks.count, helping: helping) { worker, isFirst in
         few.take(preferred: isFirst ? worker : nil).map { tasks.lowerBound + $0 }
       } stop: {
         few.takeAll()
@@ -141,7 +128,7 @@ package final class WorkerPool: Sendable {
     }
     let next = Atomic<Int>(tasks.lowerBound)
     let end = tasks.upperBound
-    share(attempt) { _, _ in
+    share(attempt, among: tasks.count, helping: helping) { _, _ in
       let task = next.wrappingAdd(1, ordering: .relaxed).oldValue
       return task < end ? task : nil
     } stop: {
@@ -149,20 +136,23 @@ package final class WorkerPool: Sendable {
     }
   }
 
-  /// Has all workers attempt what they take, until nothing is left.
+  /// Has all workers attempt what they take, until nothing is left; where they are to help, only workers
+  /// `0..<count` take, and who finds nothing helps.
   private func share(
-    _ attempt: @Sendable (_ worker: Int, _ task: Int) -> Bool,
+    _ attempt: @Sendable (_ worker: Int, _ task: Int) -> Bool, among count: Int, helping: Bool,
     take: @Sendable (_ worker: Int, _ isFirst: Bool) -> Int?, stop: @Sendable () -> Void
   ) {
+    if helping { board.begin() }
     withoutActuallyEscaping(attempt) { attempt in
       withoutActuallyEscaping(take) { take in
         withoutActuallyEscaping(stop) { stop in
-          crew.perform(others: threads - 1) { worker in
+          crew.perform(others: threads - 1) { [board] worker in
             var isFirst = true
-            while let task = take(worker, isFirst) {
+            while !helping || worker < count, let task = take(worker, isFirst) {
               isFirst = false
               if !attempt(worker, task) { stop() }
             }
+            if helping { board.help(as: worker) }
           }
         }
       }

@@ -77,6 +77,7 @@ package final class RankArrival: Sendable {
   private let timing: Timing
   private let look: @Sendable () -> [RankNeighbour]
   private let tell: @Sendable (UserError) -> Void
+  private let endAll: @Sendable () -> Void
   private let end: @Sendable () -> Void
   private let isOver = Atomic(false)
 
@@ -84,16 +85,19 @@ package final class RankArrival: Sendable {
   ///
   /// - Parameters:
   ///   - tell: tells people why all end, before any ends: a launcher that knows of a death ends the others.
+  ///   - endAll: whoever has told has a launcher end those on other machines that would not by itself.
   ///   - end: ends this process.
   package init(
     _ launch: Launch, timing: Timing = Timing(),
     look: (@Sendable () -> [RankNeighbour])? = nil, tell: @escaping @Sendable (UserError) -> Void,
+    endAll: @escaping @Sendable () -> Void = { Hydra.endAll(status: EXIT_FAILURE) },
     end: @escaping @Sendable () -> Void
   ) {
     self.launch = launch
     self.timing = timing
     self.look = look ?? { RankNeighbour.find(launch) }
     self.tell = tell
+    self.endAll = endAll
     self.end = end
     _ = Resources.startThread { [self] in serve() }
   }
@@ -134,6 +138,7 @@ package final class RankArrival: Sendable {
     if isOver.load(ordering: .acquiring) { return }
     if let error { tell(error) }
     for one in stopped { one.process.killIfHere() }
+    if error != nil { endAll() }
     end()
   }
 

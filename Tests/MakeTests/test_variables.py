@@ -68,6 +68,12 @@ class Values(Case):
         for stage, words in commands:
             self.assertEqual(" --device-tables host --name " in words, stage == "train", words)
 
+    def test_places_of_tables_want_a_device(self):
+        self.place.make("clean")
+        self.assert_refused(
+            self.place.make("figure2", "DEVICE_TABLES=host"), "DEVICE_TABLES=host: expected trainings on a device",
+            "those of figure2 at tiny, which are on the CPU", "Leave it out, or name a DEVICE")
+
 
 class Launch(Case):
     def test_only_training_and_evaluation_are_launched(self):

@@ -25,10 +25,11 @@ import Testing
   private func ending(
     of rank: Int, timing: RankArrival.Timing = timing(),
     _ scene: @escaping @Sendable (_ look: Int) -> [RankNeighbour]
-  ) -> (looks: Int, error: String?)? {
+  ) -> (looks: Int, error: String?, endsAll: Bool)? {
     let looks = Mutex(0)
     let told = Mutex<String?>(nil)
-    let found = Mutex<(Int, String?)?>(nil)
+    let endsAll = Mutex(false)
+    let found = Mutex<(Int, String?, Bool)?>(nil)
     let arrival = RankArrival(
       Launch("mpirun", rank, 4, .openMPI), timing: timing,
       look: {
@@ -39,9 +40,18 @@ import Testing
         return scene(number)
       },
       tell: { error in told.withLock { $0 = "\(error)" } },
-      end: { found.withLock { $0 = (looks.withLock { $0 }, told.withLock { $0 }) } })
+      endAll: { endsAll.withLock { $0 = true } },
+      end: {
+        found.withLock {
+          $0 = (looks.withLock { $0 }, told.withLock { $0 }, endsAll.withLock { $0 })
+        }
+      })
     while looks.withLock({ $0 < 200 }) {
-      if let ended = found.withLock({ $0 }) { return ended }
+      if let ended = found.withLock({ $0 }) {
+        // One that speaks has the launcher end those that hear nothing on other machines.
+        #expect(ended.2 == (ended.1 != nil))
+        return ended
+      }
       usleep(1000)
     }
     arrival.conclude()
