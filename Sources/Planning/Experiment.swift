@@ -42,7 +42,7 @@ package struct Experiment: Sendable {
 
     var base = try folder.defaults(kind.folder + "/defaults.yaml")
     try folder.apply(from: &presetReader, source: presetPath, to: &base)
-    let seeds = try presetReader.ints("seeds", in: 0...1_000_000)
+    let presetSeeds = try ExperimentFolder.seeds(&presetReader)
     jobs = try ExperimentFolder.jobs(&presetReader)
     let sizes = try presetReader.objects("sizes").map { reader in
       var reader = reader
@@ -56,6 +56,7 @@ package struct Experiment: Sendable {
     }
     let scaled = try folder.figures(&presetReader)[figure]
     try presetReader.finish()
+    let seeds = scaled?.seeds ?? presetSeeds
 
     title = try figureReader.string("title")
     let common = figureReader.value("set") ?? .object([:])
@@ -82,7 +83,6 @@ package struct Experiment: Sendable {
         expected: "the sizes of all variants, as panels show every model at every size",
         found: other.sizes.joined(separator: ", "))
     }
-    try ExperimentFolder.requireDistinct(seeds.map(String.init), what: "\(presetPath): seeds")
     try ExperimentFolder.requireDistinct(self.sizes, what: "\(presetPath): sizes")
     try ExperimentFolder.requireDistinct(self.variants, what: "\(figurePath): variants")
     subject = try kind.subject(
@@ -100,7 +100,7 @@ package struct Experiment: Sendable {
       for size in sizes where variant.sizes.contains(size.name) {
         let settings = try size.settings { settings in
           if let scaled {
-            try settings.apply(scaled, origin: "\(presetPath): figures: \(figure)")
+            try settings.apply(scaled.settings, origin: "\(presetPath): figures: \(figure)")
           }
           try settings.apply(common, origin: figurePath)
           try settings.apply(variant.layer, origin: "\(figurePath) (\(variant.name))")

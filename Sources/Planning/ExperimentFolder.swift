@@ -86,15 +86,38 @@ struct ExperimentFolder {
     try settings.apply(reader.value("set") ?? .object([:]), origin: source)
   }
 
+  /// What a preset says of one figure: settings, and `seeds` in place of its own.
+  struct FigureLayer {
+    let settings: ConfigValue
+    let seeds: [Int]?
+  }
+
   /// What a preset says of single figures, by their names.
-  func figures(_ reader: inout ConfigReader) throws -> [String: ConfigValue] {
+  func figures(_ reader: inout ConfigReader) throws -> [String: FigureLayer] {
     guard var group = try reader.optionalObject("figures") else { return [:] }
-    var layers: [String: ConfigValue] = [:]
+    var layers: [String: FigureLayer] = [:]
     for name in group.keys {
       _ = try path(of: name, kind: "\(reader.source): figures: figure", in: "pipeline")
-      layers[name] = group.value(name)
+      guard case .object(var members)? = group.value(name) else {
+        throw UserError(
+          "\(reader.source): figures: \(name)", expected: "an object",
+          found: group.value(name)?.summary ?? "null")
+      }
+      let seeds = try members.removeValue(forKey: "seeds").map { value in
+        var own = try ConfigReader(
+          .object(["seeds": value]), source: "\(reader.source): figures: \(name)")
+        return try Self.seeds(&own)
+      }
+      layers[name] = FigureLayer(settings: .object(members), seeds: seeds)
     }
     return layers
+  }
+
+  /// The seeds of every run: of a preset, or of one figure.
+  static func seeds(_ reader: inout ConfigReader) throws -> [Int] {
+    let seeds = try reader.ints("seeds", in: 0...1_000_000)
+    try requireDistinct(seeds.map(String.init), what: "\(reader.source): seeds")
+    return seeds
   }
 
   /// What a preset's size says of trunks of single architectures, by their names.

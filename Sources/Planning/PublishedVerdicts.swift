@@ -17,6 +17,7 @@ package enum PublishedVerdicts {
       return ""
     }
     return "\nNear verdicts of \(path), with seeds \(experiment.seeds):\n" + lines.joined()
-      + "More seeds: the list `seeds` of the preset. Runs that are there stay.\n"
+      + "More seeds: the list `seeds` of the preset, or of what its `figures` has of this one."
+      + " Runs that are there stay.\n"
   }
 }

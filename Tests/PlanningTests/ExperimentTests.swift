@@ -99,6 +99,21 @@ import Testing
         == true, "\(error?.description ?? "")")
   }
 
+  /// One figure may have more seeds than its preset; the runs that it has already are the same.
+  @Test func seedsOfOneFigure() throws {
+    let project = try TemporaryProject()
+    func ids(_ figure: String) throws -> [String] {
+      try project.graph(figure, preset: "smoke").nodes.filter { $0.stage == .train }.map(\.id)
+    }
+    let (before, other) = try (ids("table1"), ids("table4"))
+    try project.replace(
+      "jobs: cores", by: "figures: {table1: {seeds: [1, 2, 7]}}\njobs: cores",
+      in: "pipeline/text/presets/smoke.yaml")
+    let after = try ids("table1")
+    #expect(2 * after.count == 3 * before.count && Set(before).isSubset(of: after))
+    #expect(try ids("table4") == other)
+  }
+
   /// The stages before training are shared with the preset; only training, and what comes after it,
   /// is another run.
   @Test func aPresetMayEndInAPrecision() throws {

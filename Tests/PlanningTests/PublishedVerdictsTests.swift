@@ -22,7 +22,7 @@ import Testing
 
         Near verdicts of results/smoke/figure2.json, with seeds [1, 2]:
           a vs b: near; 5 seeds would settle it
-        More seeds: the list `seeds` of the preset. Runs that are there stay.
+        More seeds: the list `seeds` of the preset, or of what its `figures` has of this one. Runs that are there stay.
 
         """)
     try project.write("{", to: path)

@@ -61,6 +61,15 @@ import Testing
     ("scone-figure8:", "scone-figur8:", "figures: figure 'scone-figur8'"),
     ("vocabulary: 512", "vocabularies: 512", "figures: scone-figure8"),
     ("  scone-figure8:", "- scone-figure8:", "figures: expected an object"),
+    (
+      "  scone-figure8:", "  table1: 7\n  scone-figure8:",
+      "figures: table1: expected an object, found integer 7"
+    ),
+    (
+      "vocabulary: 512}", "vocabulary: 512}\n    seeds: [4, 4]",
+      "scone-figure8: seeds: expected different"
+    ),
+    ("vocabulary: 512}", "vocabulary: 512}\n    seeds: four", "scone-figure8: seeds: expected"),
   ])
   func whatAPresetMustNotSay(old: String, new: String, message: String) throws {
     try project.replace(old, by: new, in: "pipeline/text/presets/laptop.yaml")
