@@ -9,6 +9,14 @@ import Support
 /// MPICH's launcher. Told to end no rank by force (`tools/ranks`), it waits for one that is stopped on another
 /// machine, where nobody is who could end it.
 enum Hydra {
+  /// The name of the program that starts the ranks of a machine and is the parent of each.
+  static let proxy = "hydra_pmi_proxy"
+
+  /// How many ranks it starts on this machine.
+  static func ranksHere(_ environment: [String: String]) -> Int? {
+    environment["MPI_LOCALNRANKS"].flatMap { Int($0) }
+  }
+
   /// Has the launcher kill all ranks on all machines and end with `status`; does nothing where another has
   /// started this process.
   ///

@@ -21,17 +21,30 @@ package struct RankNeighbour: Equatable, Sendable {
   /// The ranks of `launch` on this machine, this one among them, in ascending order; those that have ended
   /// are left out. They run the same program, and the same process has launched them: the nearest ancestor
   /// that is itself no rank of it.
-  package static func find(_ launch: Launch) -> [RankNeighbour] {
-    guard let own = KernelProcess(getpid()) else { return [] }
+  package static func find(_ launch: Launch) -> [RankNeighbour] { look(launch).ranks }
+
+  /// The same, and how many have ended before they were seen.
+  package static func look(_ launch: Launch) -> RankNeighbourhood {
+    guard let own = KernelProcess(getpid()) else { return RankNeighbourhood(ranks: []) }
     let launcher = ancestor(of: own, in: launch)
-    return KernelProcess.all.compactMap { id -> RankNeighbour? in
-      guard let found = KernelProcess(id), found.program == own.program, !found.hasEnded,
-        let rank = rank(of: found, in: launch), ancestor(of: found, in: launch) == launcher
+    let processes = KernelProcess.all.compactMap { KernelProcess($0) }.filter { !$0.hasEnded }
+    let ranks = processes.compactMap { found -> RankNeighbour? in
+      guard found.program == own.program, let rank = rank(of: found, in: launch),
+        ancestor(of: found, in: launch) == launcher
       else { return nil }
       return RankNeighbour(
-        rank: rank, process: RankProcess(id: id, start: found.start, host: Host.name),
+        rank: rank, process: RankProcess(id: found.id, start: found.start, host: Host.name),
         isStopped: found.isStopped)
     }.sorted { $0.rank < $1.rank }
+    guard let started = Hydra.ranksHere(own.environment),
+      processes.contains(where: { $0.id == launcher && $0.program == Array(Hydra.proxy.utf8) })
+    else { return RankNeighbourhood(ranks: ranks) }
+    let ended = max(0, started - processes.count { $0.parent == launcher })
+    // Who it was is known where all others are here.
+    let missing = (0..<launch.size).filter { rank in !ranks.contains { $0.rank == rank } }
+    return RankNeighbourhood(
+      ranks: ranks, ended: ended,
+      missing: started == launch.size && missing.count == ended ? missing : [])
   }
 
   private static func rank(of process: KernelProcess, in launch: Launch) -> Int? {
@@ -50,11 +63,24 @@ package struct RankNeighbour: Equatable, Sendable {
   }
 }
 
+/// What a rank sees of those on its machine.
+package struct RankNeighbourhood: Sendable {
+  package let ranks: [RankNeighbour]
+  /// Ranks that the launcher has started here and that are no more, where that can be known.
+  package let ended: Int
+  /// Which ones, where that can be known.
+  package let missing: [Int]
+
+  package init(ranks: [RankNeighbour], ended: Int = 0, missing: [Int] = []) {
+    (self.ranks, self.ended, self.missing) = (ranks, ended, missing)
+  }
+}
+
 /// The time until the ranks of a launch have met: nobody misses one then that is stopped or has died, MPI
 /// waits for it for ever, and so may the launcher.
 ///
-/// A thread looks at the ranks on this machine. Of one that stays stopped, or has been there and is no more,
-/// the lowest rank tells; whoever is stopped is killed, and all end. Of ranks on other machines their
+/// A thread looks at the ranks on this machine. Of one that stays stopped, has been there and is no more, or
+/// has been started and was gone before anyone looked, the lowest rank tells; whoever is stopped is killed, and all end. Of ranks on other machines their
 /// neighbours tell, and where there are none, rank 0 that not all have come. A stop of all ranks together
 /// blames nobody: a tick that oversleeps counts one all the same.
 package final class RankArrival: Sendable {
@@ -75,7 +101,7 @@ package final class RankArrival: Sendable {
 
   private let launch: Launch
   private let timing: Timing
-  private let look: @Sendable () -> [RankNeighbour]
+  private let look: @Sendable () -> RankNeighbourhood
   private let tell: @Sendable (UserError) -> Void
   private let endAll: @Sendable () -> Void
   private let end: @Sendable () -> Void
@@ -89,13 +115,13 @@ package final class RankArrival: Sendable {
   ///   - end: ends this process.
   package init(
     _ launch: Launch, timing: Timing = Timing(),
-    look: (@Sendable () -> [RankNeighbour])? = nil, tell: @escaping @Sendable (UserError) -> Void,
+    look: (@Sendable () -> RankNeighbourhood)? = nil, tell: @escaping @Sendable (UserError) -> Void,
     endAll: @escaping @Sendable () -> Void = { Hydra.endAll(status: EXIT_FAILURE) },
     end: @escaping @Sendable () -> Void
   ) {
     self.launch = launch
     self.timing = timing
-    self.look = look ?? { RankNeighbour.find(launch) }
+    self.look = look ?? { RankNeighbour.look(launch) }
     self.tell = tell
     self.endAll = endAll
     self.end = end
@@ -107,12 +133,13 @@ package final class RankArrival: Sendable {
 
   private func serve() {
     var seen: [Int: (process: RankProcess, stopped: Int, gone: Int)] = [:]
-    var (ticks, ticksLost) = (0, 0)
+    var (ticks, ticksLost, ticksEnded) = (0, 0, 0)
     while true {
       usleep(UInt32(timing.tickMilliseconds * 1000))
       if isOver.load(ordering: .acquiring) { return }
       ticks += 1
-      let here = look()
+      let scene = look()
+      let here = scene.ranks
       for (rank, known) in seen where !here.contains(where: { $0.rank == rank }) {
         seen[rank] = (known.process, 0, known.gone + 1)
       }
@@ -120,16 +147,21 @@ package final class RankArrival: Sendable {
         let before = seen[one.rank]?.stopped ?? 0
         seen[one.rank] = (one.process, one.isStopped ? before + 1 : 0, 0)
       }
+      ticksEnded = scene.ended > 0 ? ticksEnded + 1 : 0
       let lost = seen.filter { $1.stopped >= timing.stoppedTicks || $1.gone >= timing.goneTicks }
-      guard let (rank, first) = lost.min(by: { $0.key < $1.key }) else {
+      let first = lost.min { $0.key < $1.key }
+      guard first != nil || ticksEnded >= timing.goneTicks else {
         if ticks < timing.limitTicks + (launch.rank == 0 ? 0 : timing.graceTicks) { continue }
         return finish(notAllHaveCome(here), killing: [])
       }
       ticksLost += 1
       let speaks = here.first { !$0.isStopped }?.rank == launch.rank
       guard speaks || ticksLost > timing.graceTicks else { continue }
+      let who =
+        first.map { $0.value.process.name(of: $0.key) }
+        ?? scene.missing.first.map { "rank \($0) (on \(Host.name))" } ?? "a rank on \(Host.name)"
       return finish(
-        speaks ? self.error(first.process.name(of: rank), first.gone > 0) : nil,
+        speaks ? error(who, first.map { $0.value.gone > 0 } ?? true) : nil,
         killing: here.filter(\.isStopped))
     }
   }

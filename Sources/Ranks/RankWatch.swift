@@ -40,6 +40,8 @@ package final class RankWatch: Sendable {
 
   private struct State {
     var verdict: RanksAborted?
+    /// Whether there is a verdict, of which the others may not have been told yet.
+    var isDecided = false
     /// Whether this rank ends the computation, and has not heard what comes of it.
     var isAborting = false
     /// Whether the thread of the ranks knows the verdict, and ends the process by itself.
@@ -97,7 +99,7 @@ package final class RankWatch: Sendable {
   package func abort(_ reason: RanksAborted) {
     if rank == 0 { return decide(reason) }
     let isFirst = state.withLock { state in
-      if state.verdict != nil { return false }
+      if state.isDecided { return false }
       state.isAborting = true
       return true
     }
@@ -192,17 +194,21 @@ package final class RankWatch: Sendable {
   /// The first reason is the verdict. Rank 0 tells the others, and others tell rank 0, which may have only
   /// been away.
   ///
+  /// This rank's own thread learns it last: it ends the process, and others that had not heard would take
+  /// that for one more death.
+  ///
   /// - Parameter telling: what comes before this process may end.
   private func decide(_ reason: RanksAborted, telling: () -> Void = {}) {
     let isFirst = state.withLock { state in
-      if state.verdict != nil { return false }
+      if state.isDecided { return false }
       telling()
-      state.verdict = reason
+      state.isDecided = true
       return true
     }
-    isOver.store(true, ordering: .releasing)
     guard isFirst else { return }
     for line in lines where line.isOpen { line.send(.verdict(reason)) }
+    state.withLock { $0.verdict = reason }
+    isOver.store(true, ordering: .releasing)
   }
 
   /// Ends the process that has not heard the verdict; whether it may be left to itself.

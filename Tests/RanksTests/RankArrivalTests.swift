@@ -24,6 +24,7 @@ import Testing
   /// How `rank` of four ends that sees `scene` at each look; nil for one that goes on for 200 looks.
   private func ending(
     of rank: Int, timing: RankArrival.Timing = timing(),
+    ended: @escaping @Sendable (_ look: Int) -> (Int, [Int]) = { _ in (0, []) },
     _ scene: @escaping @Sendable (_ look: Int) -> [RankNeighbour]
   ) -> (looks: Int, error: String?, endsAll: Bool)? {
     let looks = Mutex(0)
@@ -37,7 +38,8 @@ import Testing
           looks += 1
           return looks
         }
-        return scene(number)
+        let (count, missing) = ended(number)
+        return RankNeighbourhood(ranks: scene(number), ended: count, missing: missing)
       },
       tell: { error in told.withLock { $0 = "\(error)" } },
       endAll: { endsAll.withLock { $0 = true } },
@@ -94,6 +96,26 @@ import Testing
     #expect(found.looks == 4 + 3)
     #expect(found.error?.contains("rank 3 (process") == true)
     #expect(found.error?.contains("has died before the ranks have met") == true)
+  }
+
+  /// The launcher has started it, and nobody has seen it.
+  @Test(arguments: [[2], []])
+  func whoDiesUnseenIsTold(missing: [Int]) throws {
+    let scene: @Sendable (Int) -> [RankNeighbour] = { _ in [0, 1, 3].map { Self.neighbour($0) } }
+    let gone: @Sendable (Int) -> (Int, [Int]) = { ($0 < 4 ? 0 : 1, missing) }
+    let first = ending(of: 0, ended: gone, scene)
+    let name = missing.isEmpty ? "a rank on \(Host.name)" : "rank 2 (on \(Host.name))"
+    #expect(first?.looks == 3 + 3)
+    #expect(
+      first?.error?.hasPrefix("\(name) has died before the ranks have met") == true,
+      "\(first?.error ?? "")")
+    let other = ending(of: 3, ended: gone, scene)
+    #expect(other?.looks == 3 + 3 + 2 && other?.error == nil)
+    // All are started in a moment, one after another.
+    let now: @Sendable (Int) -> (Int, [Int]) = { ($0 % 3 == 0 ? 0 : 1, missing) }
+    let patient = Self.timing { $0.limitTicks = 1000 }
+    let found = ending(of: 0, timing: patient, ended: now, scene)
+    #expect(found == nil)
   }
 
   @Test func rankZeroSaysThatOthersHaveNotCome() throws {
