@@ -80,6 +80,11 @@ class Terms(unittest.TestCase):
         step.tables = "replicated"
         self.assertAlmostEqual(model.rows_travelling(step, self.network), 100 / 2 * 8 * 4 / 1e6)
 
+    def test_transfers_are_what_is_no_waiting(self):
+        step = model.Step(100, 1e6, 4, 1, "sharded", columns=8, rows=300, rank_rows=160)
+        self.assertAlmostEqual(model.transfers(step, self.network), model.reduction(step, self.network) - 2 * 2 * 1e-3
+                               + model.rows_travelling(step, self.network))
+
     def test_messages_grow_with_ranks(self):
         step = model.Step(1, 0, 8, 1)
         self.assertAlmostEqual(model.messages(step, self.network), 2 * 7 * 1e-3)
@@ -105,18 +110,32 @@ class Terms(unittest.TestCase):
 class Fit(unittest.TestCase):
     def test_it_finds_what_the_steps_were_made_of(self):
         measured = model.Measured(made_up())
-        costs = model.fit(measured)
+        fitted = model.fit(measured)
+        costs = fitted.costs
         for name, rate in RATES.items():
             self.assertAlmostEqual(costs[name].rate / rate, 1, places=3)
             self.assertAlmostEqual(costs[name].optimizer / OPTIMIZER, 1, places=3)
             self.assertAlmostEqual(costs[name].row / ROW, 1, delta=0.02)
-        self.assertLess(max(abs(error) for _, _, error in model.compare(measured, costs)), 1e-3)
+        self.assertLess(max(abs(error) for _, _, error in model.compare(measured, fitted)), 1e-3)
 
     def test_ranks_that_are_left_out_are_foretold(self):
         measured = model.Measured(made_up())
         errors = [abs(error) for row, _, error in model.compare(measured, model.fit(measured, most=2)) if row["ranks"] == "4"]
         self.assertEqual(len(errors), 12)
         self.assertLess(max(errors), 1e-3)
+
+    def test_what_steps_get_of_a_link_is_fitted(self):
+        rows = made_up()
+        for row in rows:
+            # Timed alone, messages get half.
+            if row["what"] == "message" and row["network"] == "1gbit" and row["size"] != "8":
+                row["ms"] = str(2 * float(row["ms"]))
+        measured = model.Measured(rows)
+        fitted = model.fit(measured)
+        self.assertAlmostEqual(measured.network("1gbit", 2).bandwidth / 0.06e9, 1, delta=0.01)
+        self.assertAlmostEqual(fitted.networks["1gbit", 2].bandwidth / 0.12e9, 1, delta=0.01)
+        self.assertEqual(fitted.networks["memory", 2], measured.network("memory", 2))
+        self.assertLess(max(abs(error) for _, _, error in model.compare(measured, fitted)), 0.01)
 
     def test_noise_does_not_grow(self):
         measured = model.Measured(made_up(noise=0.05))
