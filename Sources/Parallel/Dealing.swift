@@ -6,9 +6,9 @@ extension Communicator {
   ///
   /// - Parameter own: elements of this rank's items, in their order, any number of each.
   /// - Returns: those of all on rank 0, nil on the others.
-  package func gatherDealt<Element: BitwiseCopyable>(_ own: [Element]) throws -> DealtItems<
-    Element
-  >? {
+  package func gatherDealt<Element: BitwiseCopyable>(
+    _ own: [Element]
+  ) throws -> DealtItems<Element>? {
     let come = try gather(own)
     return decides ? DealtItems(rests: come.map { $0[...] }) : nil
   }

@@ -21,9 +21,6 @@ package struct RankNeighbour: Equatable, Sendable {
   /// The ranks of `launch` on this machine, this one among them, in ascending order; those that have ended
   /// are left out. They run the same program, and the same process has launched them: the nearest ancestor
   /// that is itself no rank of it.
-  package static func find(_ launch: Launch) -> [RankNeighbour] { look(launch).ranks }
-
-  /// The same, and how many have ended before they were seen.
   package static func look(_ launch: Launch) -> RankNeighbourhood {
     guard let own = KernelProcess(getpid()) else { return RankNeighbourhood(ranks: []) }
     let launcher = ancestor(of: own, in: launch)
