@@ -123,3 +123,18 @@ package struct StageGraph: Sendable {
     }
   }
 }
+
+extension StageGraph {
+  /// - Throws: `UserError` for trainings of which none is on a device, where make has said how one is to hold
+  ///   n-gram tables.
+  package func requireDevice(forTables place: String) throws {
+    let trainings = nodes.filter { $0.stage == .train }
+    guard !trainings.isEmpty,
+      !trainings.contains(where: { $0.configuration.parameters["training"]?["device"] != nil })
+    else { return }
+    throw UserError(
+      "DEVICE_TABLES=\(place)", expected: "trainings on a device",
+      found: "those of \(experiment.figure) at \(experiment.preset), which are on the CPU",
+      remedy: "Leave it out, or name a DEVICE.")
+  }
+}

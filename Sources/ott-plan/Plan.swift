@@ -88,21 +88,12 @@ struct Rules: ParsableCommand {
 
   @OptionGroup var options: FigureOptions
 
-  @Option(
-    help: "What make gives to trainings on a device: where they are to have their n-gram tables.")
+  @Option(help: "Where trainings on a device are to have their n-gram tables.")
   var deviceTables: String?
 
   func run() throws {
     let graph = try options.graph()
-    let isOnADevice = graph.nodes.contains {
-      $0.configuration.parameters["training"]?["device"] != nil
-    }
-    if let deviceTables, !isOnADevice {
-      throw UserError(
-        "DEVICE_TABLES=\(deviceTables)", expected: "trainings on a device",
-        found: "those of \(options.figure) at \(options.preset), which are on the CPU",
-        remedy: "Leave it out, or name a DEVICE.")
-    }
+    if let deviceTables { try graph.requireDevice(forTables: deviceTables) }
     // The order of starting needs only ratios: any one rate gives it, and always the same.
     let costs = try CostModel(graph, rates: Rates { _, _, _ in 1e10 }, threads: 1).costs()
     try MakeRules(graph).write(order: Plan.startOrder(of: graph, costs: costs))

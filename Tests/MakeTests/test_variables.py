@@ -73,6 +73,9 @@ class Values(Case):
         self.assert_refused(
             self.place.make("figure2", "DEVICE_TABLES=host"), "DEVICE_TABLES=host: expected trainings on a device",
             "those of figure2 at tiny, which are on the CPU", "Leave it out, or name a DEVICE")
+        # A paper has figures that train nothing.
+        counted = self.place.make("-n", "scone-figure3", "PRESET=smoke", "DEVICE=torch-cpu", "DEVICE_TABLES=host")
+        self.assertEqual(counted.returncode, 0, counted.stderr)
 
 
 class Launch(Case):
