@@ -97,20 +97,25 @@ package struct LossCurves: Sendable {
 
   /// The paper of Figure 4, where one variant is compared: the baseline's final loss is reached with fewer
   /// tokens.
-  private func speedClaim(_ variant: Int) -> (value: ConfigValue, text: String) {
+  private func speedClaim(_ variant: Int) -> (value: ConfigValue, text: String, near: String?) {
     let (ratio, speed) = speed(variant)
     let p = AdjustedP.family([ratio.pValue])[0]
+    let near = ratio.logarithm.flatMap {
+      NearVerdict(p, $0, seeds: figure.parameters.seeds.count)
+    }
     let verdict = Verdict.direction(pHolm: p.holm, agrees: ratio.direction < 0)
     let own = figure.parameters.variants[variant]
     let statement =
       "with \(own.tables.isEmpty ? own.name : "tables") fewer tokens are needed for the loss at which "
       + "the baseline ends"
+    var members: [String: ConfigValue] = [
+      "statement": .string(statement), "speed": speed, "verdict": .string(verdict.rawValue),
+    ]
+    members.merge(p.members) { $1 }
+    if let near { members["near"] = near.value }
     return (
-      .object(
-        [
-          "statement": .string(statement), "speed": speed, "verdict": .string(verdict.rawValue),
-        ].merging(p.members) { $1 }),
-      "\(statement): \(ratio.text): \(verdict.rawValue)"
+      .object(members), "\(statement): \(ratio.text): \(verdict.rawValue)",
+      near?.text(statement, p)
     )
   }
 
@@ -148,8 +153,11 @@ package struct LossCurves: Sendable {
     var members = figure.heading
     let baseline = figure.position(figure.parameters.baseline)
     let (growth, late) = (growth(since: Self.middle), growth(since: Self.late))
+    let claims = claims
+    let speedClaim = only.map(speedClaim)
     members["near"] = .array(
-      claims.compactMap { claim in claim.near.map { .string($0.text(claim.statement, claim.p)) } })
+      (claims.map { claim in claim.near.map { $0.text(claim.statement, claim.p) } }
+        + [speedClaim?.near]).compactMap { $0.map(ConfigValue.string) })
     members["method"] = .string(
       """
       Difference: training loss minus that of the baseline of the same seed on the same batches. \
@@ -179,8 +187,7 @@ package struct LossCurves: Sendable {
           "speed": speed(i).value,
         ]
       })
-    members["claims"] = .array(
-      claims.map(\.value) + [only.map { speedClaim($0).value }].compactMap { $0 })
+    members["claims"] = .array(claims.map(\.value) + [speedClaim?.value].compactMap { $0 })
     return .object(members)
   }
 

@@ -139,6 +139,9 @@ package struct Metrics: Sendable {
     let largerIsBetter: Bool
 
     var verdict: Verdict { comparison.verdict(claim.says, p, largerIsBetter: largerIsBetter) }
+    var near: NearVerdict? {
+      NearVerdict(p, comparison.estimate, seeds: comparison.perSeed.count)
+    }
 
     /// As it stands in a result file.
     var members: [String: ConfigValue] {
@@ -224,10 +227,16 @@ package struct Metrics: Sendable {
   package var json: ConfigValue {
     var members = figure.heading
     members["method"] = .string(Self.method)
+    let claims = claims
+    members["near"] = .array(
+      claims.compactMap { measure, judged in
+        judged.near.map { .string($0.text(statement(measure, judged.claim), judged.p)) }
+      })
     members["claims"] = .array(
       claims.map { measure, judged in
         var members = judged.members
         members["statement"] = .string(statement(measure, judged.claim))
+        if let near = judged.near { members["near"] = near.value }
         members["speed"] = speed(judged, measure).map { times in
           .object(
             TimeRatio(times.own, baseline: times.other).members(times.own, baseline: times.other))

@@ -14,7 +14,7 @@ import sys
 
 import numpy as np
 from referee_census import discovery, updates
-from referee_grammars import Paired, Times, figure, reached
+from referee_grammars import Paired, Times, figure, near_end, reached
 from referee_rules import BOUND, LEVEL, Estimate, Losses, direction, holm, near
 from scipy import stats
 
@@ -329,7 +329,7 @@ def curves(rows, parameters):
         "claims": [
             {"estimate": e.json(), "p": e.p, "pHolm": p, "verdict": direction(p, e.value < 0)}
             | near(e, p, len(seeds)) for e, p in zip(estimates, corrected)
-        ] + ([judged_speed(times(others[0]), speed(others[0]))] if len(others) == 1 else []),
+        ] + ([judged_speed(times(others[0]), speed(others[0]), len(seeds))] if len(others) == 1 else []),
     }
 
 
@@ -357,16 +357,16 @@ def metrics(rows, parameters):
         json_ = Times([a for a, _ in found], [b for _, b in found]).json("better", None)
         return {k: v for k, v in json_.items() if k not in ("p", "pHolm", "verdict")}
 
-    def judged(count, score, measure):
-        """By comparison, then score: `score` of a run, with its error."""
+    def judged(count, score, measure, near):
+        """By comparison, then score: `score` of a run, with its error; `near` is of a verdict."""
         pairs = [(names.index(c["variant"]), names.index(c["against"])) for c in parameters["comparisons"]]
         found = [[
             Paired([score(runs[i], k) for runs in own], [score(runs[j], k) for runs in own],
                    measure(k) == "accuracy") for k in range(count)] for i, j in pairs]
         corrected = iter(holm([one.p for each in found for one in each]))
         return [[
-            one.json(c["says"], next(corrected)) | {"model": c["variant"], "against": c["against"]}
-            for one in each] for c, each in zip(parameters["comparisons"], found)]
+            one.json(c["says"], p) | {"model": c["variant"], "against": c["against"]} | near(one, p, len(seeds))
+            for one, p in zip(each, corrected)] for c, each in zip(parameters["comparisons"], found)]
 
     def end(run, kind):
         row = next(r for r in run if (r["measure"], r["set"]) == kind and int(r["step"]) == last)
@@ -379,9 +379,11 @@ def metrics(rows, parameters):
     once = len({r["step"] for r in rows}) < 2
     claims = [
         one if once else one | {"speed": speed(m, (names.index(c["variant"]), names.index(c["against"])))}
-        for c, each in zip(parameters["comparisons"], judged(len(measures), mean, lambda k: measures[k]))
+        for c, each in zip(
+            parameters["comparisons"], judged(len(measures), mean, lambda k: measures[k], near_end))
         for m, one in zip(measures, each)]
-    singles = judged(len(kinds), lambda run, k: end(run, kinds[k])[:2], lambda k: kinds[k][0])
+    singles = judged(
+        len(kinds), lambda run, k: end(run, kinds[k])[:2], lambda k: kinds[k][0], lambda *_: {})
     result = []
     for k, (measure, name) in enumerate(kinds):
         values = [[end(run, (measure, name)) for run in runs] for runs in own]
@@ -394,9 +396,10 @@ def metrics(rows, parameters):
     return {"claims": claims, "metrics": result}
 
 
-def judged_speed(found, speed):
+def judged_speed(found, speed, seeds):
     p_holm = holm([found.p])[0]
-    return {"speed": speed, "p": found.p, "pHolm": p_holm, "verdict": direction(p_holm, found.side < 0)}
+    judged = {"speed": speed, "p": found.p, "pHolm": p_holm, "verdict": direction(p_holm, found.side < 0)}
+    return judged | (near_end(found, p_holm, seeds) if found.estimate else {})
 
 
 # Comparing ------------------------------------------------------------------------------------------------

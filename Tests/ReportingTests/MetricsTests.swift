@@ -14,9 +14,11 @@ import Testing
     ["variant": "m1", "against": "base", "says": "better"],
   ]
 
-  /// Three snapshots of loss on two sets, and of two tasks; m9 is better in loss by `gain`, and right more
-  /// often by `right`.
-  private func figure(gain: Double = 0.1, right: Double = 0.2) throws -> TextFigure {
+  /// Three snapshots of loss on two sets, and of two tasks; m9 is better in loss by `gain`, with `scatter` of it
+  /// from a seed to the next, and right more often by `right`.
+  private func figure(gain: Double = 0.1, scatter: Double = 0, right: Double = 0.2) throws
+    -> TextFigure
+  {
     let parameters = try runs.figure("metrics", comparisons: Self.comparisons).parameters
     return try TextFigure(
       parameters,
@@ -24,11 +26,12 @@ import Testing
         parameters.seeds.map { seed in
           let isBetter = variant.name == "m9"
           let noise = 0.001 * Double((seed * 7 + variant.name.utf8.count * seed) % 5)
+          let ahead = isBetter ? gain * (1 + scatter * Double(seed - 2)) : 0
           let values = ["papers", "verse"].flatMap { set in
             (1...3).map { step in
               Metrics.Value(
                 .init(.loss, set), step: step, tokens: 100 * step,
-                value: 5 - Double(step) - (isBetter ? gain : 0) + noise)
+                value: 5 - Double(step) - ahead + noise)
             }
           }
           let accuracies = ["piqa", "sciq"].flatMap { set in
@@ -71,6 +74,18 @@ import Testing
     let claims = Metrics(try figure(right: 0.02)).json["claims"]?.items ?? []
     #expect(claims[1]["verdict"] == "inconclusive")
     #expect((claims[1]["samplingError"]?.number ?? 0) > 0.02)
+  }
+
+  /// Seeds that scatter by a third of the effect: three leave it near, and the result says how many would do.
+  @Test func nearClaimsAreNamed() throws {
+    let sure = Metrics(try figure()).json
+    #expect(sure["near"] == [] && sure["claims"]?.items.first?["near"] == nil)
+    let json = Metrics(try figure(scatter: 0.3)).json
+    #expect(json["claims"]?.items.first?["near"]?["seedsToSettle"] == 5)
+    let named = (json["near"]?.items ?? []).compactMap(\.text)
+    #expect(named.count == 1)
+    #expect(
+      named.first?.hasPrefix("mean loss on 2 sets of text: m9 better than base: near") == true)
   }
 
   @Test func theWrongSideIsOpposite() throws {

@@ -393,6 +393,31 @@ final class TemporaryRuns {
     #expect(abs(average + 2.5) < 0.2)
   }
 
+  /// Where one table is compared its speed is the claim: of seeds that are 2, 5 and 8 % sooner three leave it near,
+  /// and seven would settle it: of ln 0.98, ln 0.95 and ln 0.92 t is 1.63·√n, and p 0.0103 with six.
+  @Test func aNearSpeedIsNamed() throws {
+    var parameters = try runs.figure("lossCurves").parameters
+    parameters.variants = parameters.variants.filter { ["base", "m9"].contains($0.name) }
+    let two = try TextFigure(
+      parameters,
+      runs: parameters.variants.flatMap { variant in
+        parameters.seeds.map { seed in
+          let gain = variant.name == "m9" ? 0.03 * Double(seed) - 0.01 : 0
+          return TextRun(
+            variant: variant.name, seed: seed, parameters: 1, steps: 40,
+            curve: (1...40).map {
+              .init(step: $0, tokens: 100 * $0, loss: 4 - Double($0) / 40 - gain)
+            }, scores: [:])
+        }
+      })
+    let json = LossCurves(two).json
+    let claim = try #require(json["claims"]?.items.first)
+    #expect(claim["verdict"] == "inconclusive" && claim["near"]?["seedsToSettle"] == 7)
+    let named = (json["near"]?.items ?? []).compactMap(\.text)
+    #expect(named.count == 1)
+    #expect(named.first?.hasPrefix("with tables fewer tokens are needed") == true)
+  }
+
   @Test func comparisonsAreJudged() throws {
     let table = Ablation(
       try runs.figure(

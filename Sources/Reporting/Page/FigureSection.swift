@@ -244,6 +244,7 @@ struct FigureSection {
           ratio(claim["speed"]), address("claims/\(number)/effect"),
         ]
       })
+    addNear()
     var rows: [[String]] = []
     for (number, metric) in (json["metrics"]?.items ?? []).enumerated() {
       for (position, comparison) in (metric["comparisons"]?.items ?? []).enumerated() {
