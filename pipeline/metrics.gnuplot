@@ -40,6 +40,11 @@ set multiplot layout lines, columns margins 0.045, 0.99, 0.05, 1 - 56.0 / (50 + 
   spacing 0.045, 46.0 / (50 + 165 * lines)
 do for [k = 1:words(panels)] {
   set title word(panels, k) textcolor "#202020" offset 0,-0.6
+  # What never changes is drawn within an axis that says where; `stats` leaves out what is outside of a range.
+  set yrange [*:*]
+  stats curves skip 1 using (panel(strcol(1), strcol(2)) eq word(panels, k) ? $6 : NaN) name "LOW" nooutput
+  stats curves skip 1 using (panel(strcol(1), strcol(2)) eq word(panels, k) ? $7 : NaN) name "HIGH" nooutput
+  if (LOW_min == HIGH_max) { set yrange [LOW_min - 0.1:HIGH_max + 0.1] }
   plot \
     for [i = 1:words(models)] curves skip 1 \
       using (here(word(panels, k), word(models, i)) ? $4 : NaN):6:7 \

@@ -123,10 +123,18 @@ struct ExperimentFolder {
   /// What a preset's size says of trunks of single architectures, by their names.
   func architectures(_ reader: inout ConfigReader) throws -> [String: ConfigValue] {
     guard var group = try reader.optionalObject("architectures") else { return [:] }
-    return Dictionary(
-      uniqueKeysWithValues: Architecture.allCases.compactMap { architecture in
-        group.value(architecture.rawValue).map { (architecture.rawValue, $0) }
-      })
+    var result: [String: ConfigValue] = [:]
+    for architecture in Architecture.allCases {
+      guard let settings = group.value(architecture.rawValue) else { continue }
+      if let other = settings["model"]?["architecture"] {
+        throw group.fault(
+          "\(architecture.rawValue).model.architecture", expected: "settings of such trunks",
+          found: "\(other.summary), another choice of the trunk",
+          remedy: "A size's parts or set, or the figure's, choose it.")
+      }
+      result[architecture.rawValue] = settings
+    }
+    return result
   }
 
   /// A `name` that can stand in a file name, a CSV field and a run's name.

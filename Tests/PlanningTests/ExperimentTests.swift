@@ -97,6 +97,15 @@ import Testing
       error?.description.contains(
         "architectures.olmo: unknown key: expected one of gpt2, olmo2, olmoe")
         == true, "\(error?.description ?? "")")
+
+    try project.replace(
+      "architectures: {olmo:", by: "architectures: {olmoe: {model: {architecture: gpt2}}, gpt2:",
+      in: preset)
+    let circle = #expect(throws: UserError.self) { _ = try entries("table1") }
+    #expect(
+      circle?.description.contains(
+        "architectures.olmoe.model.architecture: expected settings of such trunks, found")
+        == true, "\(circle?.description ?? "")")
   }
 
   /// One figure may have more seeds than its preset; the runs that it has already are the same.
