@@ -33,8 +33,8 @@ package struct Experiment: Sendable {
   /// - Throws: `UserError` naming file and key for anything unknown, missing or contradictory.
   package init(figure: String, preset: String, in directory: String = ".") throws {
     let folder = ExperimentFolder(directory: directory)
-    let figurePath = try folder.path(of: figure, kind: "figure", in: "pipeline")
-    var figureReader = try folder.reader(figurePath)
+    let file = try folder.figure(figure)
+    var figureReader = file.reader
     let kind = try figureReader.choice("kind", DataKind.self)
     let scale = folder.scale(of: preset, in: kind.folder + "/presets")
     let presetPath = try folder.path(of: scale.name, kind: "preset", in: kind.folder + "/presets")
@@ -54,12 +54,12 @@ package struct Experiment: Sendable {
         name: name, settings: settings, architectures: try folder.architectures(&reader),
         origin: origin)
     }
-    let scaled = try folder.figures(&presetReader)[figure]
+    let layers = try folder.figures(&presetReader)
     try presetReader.finish()
-    let seeds = scaled?.seeds ?? presetSeeds
+    let scaled = file.names.compactMap { name in layers[name].map { (name, $0) } }
+    let seeds = scaled.compactMap(\.1.seeds).last ?? presetSeeds
 
     title = try figureReader.string("title")
-    let common = figureReader.value("set") ?? .object([:])
     let names = sizes.map(\.name)
     let variants = try figureReader.objects("variants").map { reader in
       var reader = reader
@@ -79,16 +79,17 @@ package struct Experiment: Sendable {
     self.sizes = names.filter { name in variants.contains { $0.sizes.contains(name) } }
     if kind == .grammar, let other = variants.first(where: { $0.sizes != variants[0].sizes }) {
       throw UserError(
-        "\(figurePath) (\(other.name)): size",
+        "\(file.variantsPath) (\(other.name)): size",
         expected: "the sizes of all variants, as panels show every model at every size",
         found: other.sizes.joined(separator: ", "))
     }
     try ExperimentFolder.requireDistinct(self.sizes, what: "\(presetPath): sizes")
-    try ExperimentFolder.requireDistinct(self.variants, what: "\(figurePath): variants")
+    try ExperimentFolder.requireDistinct(
+      self.variants, what: "\(file.variantsPath): variants")
     subject = try kind.subject(
       &figureReader,
       FigureContext(
-        figure: figure, path: figurePath, folder: folder, variants: self.variants,
+        figure: figure, path: file.path, folder: folder, variants: self.variants,
         sizes: self.sizes))
     try figureReader.finish()
 
@@ -99,11 +100,11 @@ package struct Experiment: Sendable {
     for variant in variants {
       for size in sizes where variant.sizes.contains(size.name) {
         let settings = try size.settings { settings in
-          if let scaled {
-            try settings.apply(scaled.settings, origin: "\(presetPath): figures: \(figure)")
+          for (name, layer) in scaled {
+            try settings.apply(layer.settings, origin: "\(presetPath): figures: \(name)")
           }
-          try settings.apply(common, origin: figurePath)
-          try settings.apply(variant.layer, origin: "\(figurePath) (\(variant.name))")
+          for layer in file.common { try settings.apply(layer.settings, origin: layer.origin) }
+          try settings.apply(variant.layer, origin: "\(file.variantsPath) (\(variant.name))")
           if let layer = scale.layer {
             try settings.apply(layer, origin: "preset \(preset)")
           }
