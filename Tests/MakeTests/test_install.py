@@ -86,10 +86,13 @@ class New(unittest.TestCase):
                 done = self.place.make("new", f"FIGURE=mine-{number}", f"FROM={source}")
                 self.assertEqual(done.returncode, 0, done.stderr)
                 text = (self.place.path / f"pipeline/mine-{number}.yaml").read_text()
-                self.assertIn("# One more, to change and uncomment.", text)
-        for number in [sources.index(source) for source in ["figure2", "figure7a"]]:
-            with self.subTest(sources[number]):
-                mine, theirs = (self.place.would_run(name) for name in [f"mine-{number}", sources[number]])
+                self.assertIn(
+                    "# The figure that this one is," if "\nlike:" in text else "# One more, to change and uncomment.", text)
+        for source in ["figure2", "figure7a", "figure9", "table3-mean"]:
+            with self.subTest(source):
+                preset = [] if source in ["figure2", "figure7a"] else ["PRESET=smoke"]
+                mine, theirs = (
+                    self.place.would_run(name, *preset) for name in [f"mine-{sources.index(source)}", source])
                 self.assertEqual(mine, theirs)
                 self.assertGreater(len(mine), 3)
 
