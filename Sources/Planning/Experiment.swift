@@ -89,7 +89,8 @@ package struct Experiment: Sendable {
     subject = try kind.subject(
       &figureReader,
       FigureContext(
-        figure: figure, path: file.path, folder: folder, variants: self.variants,
+        figure: figure, claimed: file.claimed, path: file.path, folder: folder,
+        variants: self.variants,
         sizes: self.sizes))
     try figureReader.finish()
 
@@ -153,6 +154,8 @@ private struct Size {
 /// What a figure's own keys are read with.
 struct FigureContext {
   let figure: String
+  /// The figure by whose name a file of claims calls them: another where this one is like that.
+  let claimed: String
   /// pipeline/<figure>.yaml
   let path: String
   let folder: ExperimentFolder

@@ -13,6 +13,8 @@ struct FigureFile {
   let common: [(settings: ConfigValue, origin: String)]
   /// The file that the variants stand in.
   let variantsPath: String
+  /// The figure by whose name a file of claims calls them.
+  let claimed: String
 }
 
 extension ExperimentFolder {
@@ -25,7 +27,8 @@ extension ExperimentFolder {
     guard let other = try reader.optionalString("like") else {
       _ = reader.value("set")
       return FigureFile(
-        path: path, names: [name], reader: reader, common: [settings], variantsPath: path)
+        path: path, names: [name], reader: reader, common: [settings], variantsPath: path,
+        claimed: name)
     }
     let otherPath = try self.path(of: other, kind: "\(path): like: figure", in: "pipeline")
     var all = try members(otherPath)
@@ -43,7 +46,8 @@ extension ExperimentFolder {
       path: path, names: [other, name],
       reader: try ConfigReader(.object(all), source: "\(path), like \(otherPath)"),
       common: [otherSettings, settings],
-      variantsPath: own["variants"] == nil ? otherPath : path)
+      variantsPath: own["variants"] == nil ? otherPath : path,
+      claimed: own["claims"] == nil ? other : name)
   }
 
   private func members(_ path: String) throws -> [String: ConfigValue] {

@@ -9,16 +9,19 @@ package struct GrammarFigure: Subject {
   package let views = FigureFiles.picture
 
   init(_ reader: inout ConfigReader, _ context: FigureContext) throws {
-    panels = try reader.objects("panels").map { reader in
+    let panels = try reader.objects("panels").map { reader in
       var (reader, panel) = (reader, FigureParameters.Panel())
       panel.name = try ExperimentFolder.name(&reader)
       panel.variants = try reader.strings("variants")
       return panel
     }
-    let claimsFile = try reader.string("claims")
-    let paperSizes = try reader.object("paperSizes")
+    self.panels = panels
     drawing = try reader.string("drawing")
-    claims = try Self.claims(from: claimsFile, paperSizes: paperSizes, context)
+    claims =
+      try reader.optionalString("claims").map { file in
+        try Self.claims(
+          from: file, of: panels.map(\.name), paperSizes: reader.object("paperSizes"), context)
+      } ?? []
     for panel in panels {
       for name in panel.variants { try context.requireVariant(name, "panel \(panel.name)") }
     }
@@ -31,7 +34,7 @@ package struct GrammarFigure: Subject {
   /// Reads the rows `<figure>.<panel>` of a file of the paper's results. The text of such a row is
   /// "<variant> <paper's size> vs <variant> <paper's size>", the last field "better" or "worse".
   private static func claims(
-    from path: String, paperSizes: ConfigReader, _ context: FigureContext
+    from path: String, of panels: [String], paperSizes: ConfigReader, _ context: FigureContext
   ) throws -> [FigureParameters.Claim] {
     var reader = paperSizes
     let labels = try reader.keys.map { (size: $0, label: try reader.string($0)) }
@@ -48,7 +51,7 @@ package struct GrammarFigure: Subject {
         remedy: "The figure has the variants \(context.variants.joined(separator: ", ")).")
     }
     var claims: [FigureParameters.Claim] = []
-    for fields in try context.paperRows(path) where fields[0].hasPrefix(context.figure + ".") {
+    for fields in try context.paperRows(path) where fields[0].hasPrefix(context.claimed + ".") {
       let sides = fields[1].components(between: " vs ")
       guard sides.count == 2, let statement = Statement(rawValue: fields[3]) else {
         throw UserError(
@@ -62,10 +65,24 @@ package struct GrammarFigure: Subject {
           found: "\(left.size) and \(right.size)")
       }
       var claim = FigureParameters.Claim()
-      claim.panel = String(fields[0].dropFirst(context.figure.count + 1))
+      claim.panel = String(fields[0].dropFirst(context.claimed.count + 1))
+      guard panels.contains(claim.panel) else {
+        throw UserError(
+          "\(path): \(fields[0])",
+          expected: "a panel of \(context.path): \(panels.joined(separator: ", "))",
+          found: claim.panel)
+      }
       (claim.variant, claim.baseline, claim.size) = (left.variant, right.variant, left.size)
       (claim.statement, claim.row) = (statement, fields[1])
       claims.append(claim)
+    }
+    if claims.isEmpty {
+      throw UserError(
+        "\(context.path): claims", expected: "a file with lines of \(context.claimed).<panel>",
+        found: "none in \(path)",
+        remedy:
+          "Write there what you expect: \(context.claimed).<panel>,<comparison>,qualitative,better."
+      )
     }
     return claims
   }

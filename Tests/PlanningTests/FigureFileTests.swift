@@ -70,6 +70,29 @@ import Testing
     #expect(entries["model.overEncoding.token"]?.origin == "pipeline/two.yaml (2-gram)")
   }
 
+  /// Lines of claims bear the name of the figure whose file names them.
+  @Test func claimsAreThoseOfTheOther() throws {
+    try project.write(
+      "like: figure2\ntitle: t\nset: {model: {tied: false}}\n", to: "pipeline/g.yaml")
+    let (plain, like) = (try experiment("figure2"), try experiment("g"))
+    let claims = try [plain, like].map { try #require($0.subject as? GrammarFigure).claims }
+    #expect(claims[0].count == 6 && claims[0].map(\.row) == claims[1].map(\.row))
+    #expect(claims[0].map(\.panel) == claims[1].map(\.panel))
+
+    try project.write(
+      "like: figure2\ntitle: t\nclaims: pipeline/paper_results.csv\n", to: "pipeline/g.yaml")
+    #expect(
+      message("g").contains("pipeline/g.yaml: claims: expected a file with lines of g.<panel>"))
+    try project.write(
+      "item,row,metric,value\ng.rihgt,3-gram input 85M vs 1-gram 85M,qualitative,better\n",
+      to: "pipeline/g.csv")
+    try project.write("like: figure2\ntitle: t\nclaims: pipeline/g.csv\n", to: "pipeline/g.yaml")
+    #expect(
+      message("g").contains(
+        "pipeline/g.csv: g.rihgt: expected a panel of pipeline/g.yaml: left, right, found rihgt")
+    )
+  }
+
   @Test func whatCannotBeLikeAnotherIsRefused() throws {
     try project.write("like: tabel3\ntitle: t\n", to: "pipeline/a.yaml")
     #expect(message("a").contains("pipeline/a.yaml: like: figure 'tabel3'"))

@@ -71,8 +71,6 @@ import Testing
       kind: grammar
       title: A probe
       panels: [{name: left, variants: [v]}]
-      claims: pipeline/paper_results.csv
-      paperSizes: {s: 85M}
       drawing: pipeline/figure2.gnuplot
       """,
       "text": """
@@ -312,7 +310,7 @@ import Testing
 
   @Test(arguments: [
     (
-      "pipeline/figure9.yaml", "rows: 4V}", "rows: 4V}}, training: {steps: 20}, map: {order: 2",
+      "pipeline/scaling-law.yaml", "rows: 4V}", "rows: 4V}}, training: {steps: 20}, map: {order: 2",
       "figure9", "training.steps: expected 40, as in variant 'baseline'"
     ),
     (

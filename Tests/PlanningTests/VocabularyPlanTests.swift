@@ -60,10 +60,10 @@ import Testing
   @Test(arguments: [
     ("scone-figure8:", "scone-figur8:", "figures: figure 'scone-figur8'"),
     ("vocabulary: 512", "vocabularies: 512", "figures: scone-figure8"),
-    ("  scone-figure8:", "- scone-figure8:", "figures: expected an object"),
+    ("figures:\n", "figures: [7]\nothers:\n", "figures: expected an object"),
     (
-      "  scone-figure8:", "  table1: 7\n  scone-figure8:",
-      "figures: table1: expected an object, found integer 7"
+      "  scone-figure8:", "  table4: 7\n  scone-figure8:",
+      "figures: table4: expected an object, found integer 7"
     ),
     (
       "vocabulary: 512}", "vocabulary: 512}\n    seeds: [4, 4]",
