@@ -106,6 +106,11 @@ import Testing
         #expect(html.contains("<code>\(address)"), "\(address)")
       }
       for ending in figure.endings { #expect(markdown.contains("(\(figure.name).\(ending))")) }
+      // In how many runs of a variant: the list at the top says it, but of what is counted.
+      let seeds = figure.table.has("seed") ? Set(try figure.table.texts("seed")).count : 0
+      let line = try #require(
+        markdown.split(separator: "\n").first { $0.hasPrefix("| [\(figure.name)](") })
+      #expect(line.contains(" | \(figure.title) | \(seeds == 0 ? "" : "\(seeds)") | "), "\(line)")
     }
     #expect(count >= 6)
   }

@@ -118,9 +118,15 @@ package struct ResultsFolder: Sendable {
     ]
     page.add(
       .table(
-        ["figure", "what", "as the paper says", "otherwise", "inconclusive"], alignment: "llrrr",
+        ["figure", "what", "seeds", "as the paper says", "otherwise", "inconclusive"],
+        alignment: "llrrrr",
         rows: zip(figures, sections).map { figure, section in
-          ["[\(figure.name)](#\(Page.anchor(of: figure.heading)))", figure.title]
+          let seeds = figure.evidence["parameters"]?["seeds"]?.items.count ?? 0
+          return [
+            "[\(figure.name)](#\(Page.anchor(of: figure.heading)))", figure.title,
+            // What is counted has none.
+            seeds > 0 ? "\(seeds)" : "",
+          ]
             + columns.map { verdicts in
               let names = verdicts.map(\.rawValue)
               return "\(section.verdicts.count { names.contains($0) })"
