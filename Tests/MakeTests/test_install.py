@@ -96,6 +96,17 @@ class New(unittest.TestCase):
                 self.assertEqual(mine, theirs)
                 self.assertGreater(len(mine), 3)
 
+    def test_a_source_that_is_no_figure_is_refused(self):
+        for text, words in [
+                ("like: tabel3\ntitle: t\n", "pipeline/odd.yaml: like: expected a figure, found 'tabel3'"),
+                ("title: t\n", "pipeline/odd.yaml: kind: expected one of grammar, text, found no such key")]:
+            with self.subTest(words):
+                self.place.write("pipeline/odd.yaml", text)
+                done = self.place.make("new", "FIGURE=mine", "FROM=odd")
+                self.assertNotEqual(done.returncode, 0)
+                self.assertIn("error: " + words, done.stderr)
+                self.assertFalse((self.place.path / "pipeline/mine.yaml").exists())
+
     def test_a_variant_that_is_uncommented_is_planned(self):
         self.assertEqual(self.place.make("new", "FIGURE=mine").returncode, 0)
         before = len(self.place.would_run("mine"))
