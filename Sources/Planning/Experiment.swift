@@ -90,8 +90,7 @@ package struct Experiment: Sendable {
       &figureReader,
       FigureContext(
         figure: figure, claimed: file.claimed, path: file.path, folder: folder,
-        variants: self.variants,
-        sizes: self.sizes))
+        variants: self.variants, sizes: self.sizes))
     try figureReader.finish()
 
     self.figure = figure

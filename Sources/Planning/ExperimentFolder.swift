@@ -15,12 +15,15 @@ struct ExperimentFolder {
   }
 
   func reader(_ path: String) throws -> ConfigReader {
-    try ConfigReader(ConfigValue.parse(yaml: text(path), source: path), source: path)
+    try ConfigReader(value(path), source: path)
+  }
+
+  func value(_ path: String) throws -> ConfigValue {
+    try ConfigValue.parse(yaml: text(path), source: path)
   }
 
   func defaults(_ path: String) throws -> Settings {
-    try Settings(
-      defaults: ConfigValue.parse(yaml: text(path), source: path), origin: path)
+    try Settings(defaults: value(path), origin: path)
   }
 
   /// The path of `<root>/<name>.yaml`, or an error that lists what there is.

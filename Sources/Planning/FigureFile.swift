@@ -35,7 +35,8 @@ extension ExperimentFolder {
     if let third = all["like"] {
       throw reader.fault(
         "like", expected: "a figure that is like none",
-        found: "\(other), which is like \(third.summary)")
+        found: "\(other), which is like \(third.summary)",
+        remedy: "Make this one like that too, and set here what \(other) sets.")
     }
     let otherSettings = (all["set"] ?? [:], otherPath)
     // A title says what is changed.
@@ -51,7 +52,7 @@ extension ExperimentFolder {
   }
 
   private func members(_ path: String) throws -> [String: ConfigValue] {
-    let value = try ConfigValue.parse(yaml: text(path), source: path)
+    let value = try value(path)
     guard case .object(let members) = value else {
       throw UserError(path, expected: "an object", found: value.summary)
     }
