@@ -77,9 +77,9 @@ package struct RankNeighbourhood: Sendable {
 /// waits for it for ever, and so may the launcher.
 ///
 /// A thread looks at the ranks on this machine. Of one that stays stopped, has been there and is no more, or
-/// has been started and was gone before anyone looked, the lowest rank tells; whoever is stopped is killed, and all end. Of ranks on other machines their
-/// neighbours tell, and where there are none, rank 0 that not all have come. A stop of all ranks together
-/// blames nobody: a tick that oversleeps counts one all the same.
+/// has been started and was gone before anyone looked, the lowest rank tells; whoever is stopped is killed,
+/// and all end. Of ranks on other machines their neighbours tell, and where there are none, rank 0 that not
+/// all have come. A stop of all ranks together blames nobody: a tick that oversleeps counts one all the same.
 package final class RankArrival: Sendable {
   /// How time passes.
   package struct Timing: Sendable {
