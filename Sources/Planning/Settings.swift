@@ -14,6 +14,7 @@ package struct Settings: Sendable {
   }
 
   package private(set) var entries: [String: Entry] = [:]
+  private var defaults: [String: ConfigValue] = [:]
   /// The file that every known key is in.
   private let defaultsOrigin: String
 
@@ -22,20 +23,23 @@ package struct Settings: Sendable {
     defaultsOrigin = origin
     try visit(defaults, path: "", origin: origin) { path, value in
       entries[path] = Entry(value: value, origin: origin)
+      self.defaults[path] = value
     }
   }
 
-  /// Overrides the keys that `layer` has.
+  /// Overrides the keys that `layer` has. Of a number also by a factor, `0.5x`: half of what it is without.
   ///
   /// - Throws: `UserError` for an unknown key, and for a value of another kind than the default's
   ///   (an integer is taken where a number is expected).
   package mutating func apply(_ layer: ConfigValue, origin: String) throws {
     try visit(layer, path: "", origin: origin) { path, value in
       guard let known = entries[path]?.value else { throw unknown(path, origin: origin) }
-      guard let converted = Settings.converted(value, like: known) else {
+      let product = Settings.product(of: known, by: value)
+      guard let converted = Settings.converted(product ?? value, like: known) else {
         throw UserError(
-          "\(origin): \(path)", expected: Settings.kind(of: known), found: value.summary,
-          remedy: "The default is \(known.canonicalJSON).")
+          "\(origin): \(path)", expected: Settings.kind(of: known),
+          found: value.summary + (product.map { ", which makes \($0.summary)" } ?? ""),
+          remedy: "The default is \(defaults[path, default: known].canonicalJSON).")
       }
       entries[path] = Entry(value: converted, origin: origin)
     }
@@ -150,6 +154,20 @@ package struct Settings: Sendable {
       "\(origin): \(path): unknown setting",
       expected: "a key of \(defaultsOrigin)",
       remedy: nearest.map { "Did you mean '\($0)'?" })
+  }
+
+  /// The number `known` times the factor `value`, "0.5x"; nil where they are none.
+  private static func product(of known: ConfigValue, by value: ConfigValue) -> ConfigValue? {
+    guard case .string(let text) = value, text.hasSuffix("x"), let factor = Double(text.dropLast()),
+      factor > 0, factor.isFinite
+    else { return nil }
+    switch known {
+    case .integer(let number):
+      let product = Double(number) * factor
+      return Int(exactly: product).map(ConfigValue.integer) ?? .double(product)
+    case .double(let number): return .double(number * factor)
+    default: return nil
+    }
   }
 
   private static func converted(_ value: ConfigValue, like known: ConfigValue) -> ConfigValue? {

@@ -30,6 +30,39 @@ import Planning
     #expect(settings.value("optimizer.learningRate") == .double(1))
   }
 
+  @Test func factorsAreOfTheLayersBefore() throws {
+    var settings = try Settings(defaults: defaults, origin: "defaults")
+    try settings.apply(["optimizer": ["learningRate": "0.5x"]], origin: "a")
+    #expect(settings.value("optimizer.learningRate") == .double(0.25))
+    try settings.apply(
+      ["optimizer": ["learningRate": 3], "training": ["lanes": "2x"]], origin: "b")
+    try settings.apply(["optimizer": ["learningRate": "1.5x", "name": "2x"]], origin: "c")
+    #expect(settings.value("optimizer.learningRate") == .double(4.5))
+    #expect(settings.entries["optimizer.learningRate"]?.origin == "c")
+    #expect(settings.value("training.lanes") == .integer(8))
+    #expect(settings.value("optimizer.name") == "2x")
+  }
+
+  /// Named with the default, whatever a layer before has.
+  @Test(
+    arguments: [
+      ("0.25x", "an integer, found string '0.25x', which makes number 1.5. The default is 4."),
+      ("0x", "an integer, found string '0x'. The default is 4."),
+      ("-1x", "an integer, found string '-1x'. The default is 4."),
+      ("infx", "an integer, found string 'infx'. The default is 4."),
+      ("nanx", "an integer, found string 'nanx'. The default is 4."),
+      ("x", "an integer, found string 'x'. The default is 4."),
+      ("1e300x", "an integer, found string '1e300x', which makes number 6e+300. The default is 4."),
+    ] as [(ConfigValue, String)])
+  func badFactors(factor: ConfigValue, message: String) throws {
+    var settings = try Settings(defaults: defaults, origin: "defaults")
+    try settings.apply(["training": ["lanes": 6]], origin: "a")
+    let error = #expect(throws: UserError.self) {
+      try settings.apply(["training": ["lanes": factor]], origin: "b")
+    }
+    #expect(error?.description == "b: training.lanes: expected \(message)")
+  }
+
   @Test(arguments: [
     (
       ["training": ["step": 1]] as ConfigValue,
