@@ -6,6 +6,9 @@ package typealias ReportParameters = ByKind<FigureParameters, TextFigureParamete
 /// What the paper says of one variant against another.
 package enum Statement: String, CaseIterable, Sendable { case better, worse }
 
+/// Who says it, where the paper does not.
+package enum StatementSource: String, CaseIterable, Sendable { case ours }
+
 /// What is made of runs over text. Each writes `<figure>.csv`, `<figure>.json` and a view for people.
 package enum TextReport: String, CaseIterable, Sendable {
   /// Loss over the size of the input vocabulary, with a fitted line.
@@ -148,13 +151,17 @@ package struct TextFigureParameters: StageParameters, KeyedParameters {
     package init() {}
   }
 
-  /// What the paper says of `variant` against another.
+  /// What the paper says of `variant` against another, or we do.
   package struct Comparison: KeyedParameters {
     @Key() package var variant: String
     @Key() package var against: String
     @Key() package var says: Statement
+    /// Where no paper says it; nil: the paper does.
+    @Key() package var by: StatementSource?
 
     package init() {}
+
+    package var isOurs: Bool { by == .ours }
   }
 
   /// Three variants that differ in the size of the input vocabulary alone.

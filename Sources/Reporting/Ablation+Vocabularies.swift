@@ -21,11 +21,11 @@ extension Ablation {
       ]
       text += "| " + cells.joined(separator: " | ") + " |\n"
     }
-    text += "\n| comparison | paper says | bits a byte, held-out, 95 % interval | verdict "
+    text += "\n| comparison | \(statementHeading) | bits a byte, held-out, 95 % interval | verdict "
     text += "| other domain | by it |\n|---|---|---|---|---|---|\n"
     for judged in comparisons {
       let cells = [
-        judged.name, judged.claim.says.rawValue, judged.differences[deciding]?.text ?? "",
+        judged.name, statement(judged.claim), judged.differences[deciding]?.text ?? "",
         "**\(judged.verdict(deciding).rawValue)**", judged.differences[second]?.text ?? "",
         judged.verdict(second).rawValue,
       ]

@@ -210,6 +210,7 @@ package struct Ablation: Sendable {
           "statement": .string(judged.claim.says.rawValue),
           "verdict": .string(judged.verdict(deciding).rawValue),
         ]
+        if judged.claim.isOurs { value["by"] = .string(StatementSource.ours.rawValue) }
         for measure in figure.measures {
           guard let estimate = judged.differences[measure], let p = judged.p[measure] else {
             continue
@@ -235,6 +236,14 @@ package struct Ablation: Sendable {
         })
     }
     return .object(members)
+  }
+
+  var statementHeading: String {
+    StatementText.heading(anyIsOurs: parameters.comparisons.contains(where: \.isOurs))
+  }
+
+  func statement(_ claim: TextFigureParameters.Comparison) -> String {
+    StatementText.cell(claim.says.rawValue, isOurs: claim.isOurs)
   }
 
   /// The table and its comparisons for people.
@@ -286,12 +295,12 @@ package struct Ablation: Sendable {
       text += "\nCounting: \(counting.summary).\n"
     }
     text +=
-      "\n| comparison | paper says | effect on train loss, 95 % interval | paper | in parts of the "
+      "\n| comparison | \(statementHeading) | effect on train loss, 95 % interval | paper | in parts of the "
     text += "paper's | verdict | effect on held-out loss | by held-out loss |\n"
     text += "|---|---|---|---|---|---|---|---|\n"
     for judged in comparisons {
       let cells = [
-        judged.name, judged.claim.says.rawValue, judged.differences[.train]?.text ?? "",
+        judged.name, statement(judged.claim), judged.differences[.train]?.text ?? "",
         judged.paper[.train].map(Figure.signed) ?? "", judged.ratio(.train),
         "**\(judged.verdict(.train).rawValue)**\(figure.trunkNote)",
         judged.differences[.heldout]?.text ?? "",
@@ -320,7 +329,8 @@ package struct Ablation: Sendable {
   package var summaries: [String] {
     comparisons.map { judged in
       "\(judged.name): \(isOfVocabularies ? "bits a byte" : "train loss") "
-        + "\(judged.differences[deciding]?.text ?? ""), paper says \(judged.claim.says.rawValue): "
+        + "\(judged.differences[deciding]?.text ?? ""), \(judged.claim.isOurs ? "we say" : "paper says") "
+        + "\(judged.claim.says.rawValue): "
         + judged.verdict(deciding).rawValue + figure.trunkNote
     }
       + spacings(.train).map { spacing in

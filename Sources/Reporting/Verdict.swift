@@ -129,3 +129,10 @@ extension Figure {
     return "\(value < 0 && thousandths > 0 ? "-" : "+")\(thousandths / 1000).\(digits)"
   }
 }
+
+/// What a table says of what it judges.
+enum StatementText {
+  static func heading(anyIsOurs: Bool) -> String { anyIsOurs ? "statement" : "paper says" }
+
+  static func cell(_ says: String, isOurs: Bool) -> String { says + (isOurs ? " (ours)" : "") }
+}

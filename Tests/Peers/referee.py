@@ -48,6 +48,8 @@ def table(rows, parameters):
     result = []
     for i, (claim, estimates) in enumerate(comparisons):
         judged = {"model": claim["variant"], "against": claim["against"], "statement": claim["says"]}
+        if "by" in claim:
+            judged["by"] = claim["by"]
         for m in measures:
             e, p = estimates[m], corrected[m][i]
             sides = [paper.get(claim[side], {}).get(m) for side in ("variant", "against")]

@@ -67,6 +67,22 @@ import Testing
     #expect(other.comparisons[1].verdict(.heldoutBits) == .oppositeDirection)
   }
 
+  /// A statement that no paper makes is called ours in the table, on the page and in what is printed.
+  @Test func statementsOfOursAreCalledSo() throws {
+    let papers = Ablation(try TextFigure(Self.parameters(), runs: Self.runs()))
+    #expect(papers.markdown.contains("| comparison | paper says |"))
+    #expect(papers.summaries[1].contains(", paper says worse: "))
+    #expect(papers.json["comparisons"]?.items[1]["by"] == nil)
+    let mixed = Ablation(
+      try TextFigure(Self.parameters { $0.comparisons[1].by = .ours }, runs: Self.runs()))
+    #expect(mixed.markdown.contains("| comparison | statement |"))
+    #expect(mixed.markdown.contains("| middle vs small | better |"))
+    #expect(mixed.markdown.contains("| large vs middle | worse (ours) |"))
+    #expect(mixed.summaries[0].contains(", paper says better: "))
+    #expect(mixed.summaries[1].contains(", we say worse: "))
+    #expect(mixed.json["comparisons"]?.items.map { $0["by"] } == [nil, "ours"])
+  }
+
   /// What is published is made of the CSV alone.
   @Test func theTableSaysAll() throws {
     let own = Ablation(try TextFigure(Self.parameters(), runs: Self.runs()))

@@ -10,13 +10,14 @@ extension FigureSection {
     verdicts = comparisons.map { text($0["verdict"]) }
     addTable(
       [
-        "comparison", "paper says", "held-out bits a byte, 95 %", "p by Holm", "verdict",
+        "comparison", heading(of: comparisons), "held-out bits a byte, 95 %", "p by Holm",
+        "verdict",
         "other domain, 95 %", "by it", "address",
       ], "llrrlrll",
       comparisons.enumerated().map { number, comparison in
         [
           "\(text(comparison["model"])) vs \(text(comparison["against"]))",
-          text(comparison["statement"]), estimate(comparison[own]), comparison[own].map(p) ?? "",
+          statement(comparison), estimate(comparison[own]), comparison[own].map(p) ?? "",
           strong(comparison["verdict"]), estimate(comparison[other]),
           text(comparison[other]?["verdict"]), address("comparisons/\(number)/\(own)/value"),
         ]

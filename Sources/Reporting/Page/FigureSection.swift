@@ -274,19 +274,28 @@ struct FigureSection {
     tenths.count == 10 ? estimate(tenths[number - 1]) : ""
   }
 
+  func heading(of comparisons: [ConfigValue]) -> String {
+    StatementText.heading(anyIsOurs: comparisons.contains { $0["by"] != nil })
+  }
+
+  func statement(_ comparison: ConfigValue) -> String {
+    StatementText.cell(text(comparison["statement"]), isOurs: comparison["by"] != nil)
+  }
+
   private mutating func addAblation() {
     let comparisons = json["comparisons"]?.items ?? []
     verdicts = comparisons.map { $0["verdict"]?.text ?? "" }
     addTable(
       [
-        "comparison", "paper says", "training loss, 95 %", "in parts of the paper's, 95 %",
+        "comparison", heading(of: comparisons), "training loss, 95 %",
+        "in parts of the paper's, 95 %",
         "p by Holm", "verdict", "held-out loss, 95 %", "by held-out loss", "address",
       ], "llrrrlrll",
       comparisons.enumerated().map { number, comparison in
         let (train, heldout) = (comparison["train_loss"], comparison["eval_loss"])
         return [
           "\(text(comparison["model"])) vs \(text(comparison["against"]))",
-          text(comparison["statement"]), estimate(train), times(train?["ratioToPaper"]),
+          statement(comparison), estimate(train), times(train?["ratioToPaper"]),
           train.map(p) ?? "", strong(comparison["verdict"]) + trunkNote, estimate(heldout),
           text(heldout?["verdict"]),
           address("comparisons/\(number)/train_loss/value"),

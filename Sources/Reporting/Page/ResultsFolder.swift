@@ -104,7 +104,8 @@ package struct ResultsFolder: Sendable {
     page.add(
       .paragraph(
         "A verdict is one of direction, or of a shape, among all claims of its figure; how large an "
-          + "effect is beside the paper's, a ratio says."))
+          + "effect is beside the paper's, a ratio says. A statement is the paper's, or marked as ours."
+      ))
     page.add(
       .paragraph(
         "Where a number comes from, with settings, seeds, digests of data, code, libraries and "
@@ -118,7 +119,7 @@ package struct ResultsFolder: Sendable {
     ]
     page.add(
       .table(
-        ["figure", "what", "seeds", "as the paper says", "otherwise", "inconclusive"],
+        ["figure", "what", "seeds", "as stated", "otherwise", "inconclusive"],
         alignment: "llrrrr",
         rows: zip(figures, sections).map { figure, section in
           let seeds = figure.evidence["parameters"]?["seeds"]?.items.count ?? 0
