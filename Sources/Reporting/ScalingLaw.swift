@@ -132,7 +132,8 @@ package struct ScalingLaw: Sendable {
         .direction(pHolm: p[0].holm, agrees: b.value > 0),
         near: NearVerdict(p[0], b, seeds: seeds)),
       JudgedStatement(
-        "it falls linearly in the logarithm: the sag is below 10 % of the fall", fit.sag, p[1],
+        "it falls linearly in the logarithm: sag and departures are below 10 % of the fall",
+        fit.sag, p[1],
         straight(fit, lackOfFit: p[1])),
       JudgedStatement(
         "it falls from every size to the next", worst ?? b, AdjustedP(own: nil, holm: nil),

@@ -122,78 +122,6 @@ struct FigureSection {
     }
   }
 
-  private mutating func addLaw() throws {
-    let measures = TextFigure.Measure.losses.filter { json["fits"]?[$0.rawValue] != nil }
-    var claims: [[String]] = []
-    var fits: [[String]] = []
-    for measure in measures {
-      let fit = json["fits"]?[measure.rawValue] ?? .null
-      for (number, claim) in (fit["claims"]?.items ?? []).enumerated() {
-        verdicts.append(text(claim["verdict"]))
-        claims.append([
-          text(claim["statement"]), Self.name(measure), estimate(claim["estimate"]),
-          p(claim), strong(claim["verdict"]) + trunkNote,
-          address("fits/\(measure.rawValue)/claims/\(number)/estimate/value"),
-        ])
-      }
-      fits.append([
-        Self.name(measure), estimate(fit["a"]), estimate(fit["b"]), fixed(fit["rSquared"], 3),
-        signed(fit["lossPerFactor4"]), times(fit["ratioToPaper"]), lackOfFit(fit["lackOfFit"]),
-        address("fits/\(measure.rawValue)/b/value"),
-      ])
-    }
-    addTable(
-      ["claim", "of the", "value, 95 %", "p by Holm", "verdict", "address"], "llrrll", claims)
-    addNear()
-    addCounting()
-    let paper = json["paper"]?.members.values.reduce(into: [:]) { all, row in
-      all.merge(row.members) { first, _ in first }
-    }
-    if let paper, !paper.isEmpty {
-      fits.append([
-        "paper's training loss", fixed(paper["a"], 4), fixed(paper["b"], 4), "",
-        signed(paper["train_loss"]), "", "", "",
-      ])
-    }
-    addTable(
-      [
-        "L = a − b·log₁₀(V + m), of the", "a, 95 %", "b, 95 %", "R²", "per factor of 4 in m",
-        "b in parts of the paper's, 95 %", "lack of fit", "address",
-      ], "lrrrrrrl", fits)
-    try addPoints(measures)
-  }
-
-  private mutating func addPoints(_ measures: [TextFigure.Measure]) throws {
-    let points = measures.map { json["fits"]?[$0.rawValue]?["points"]?.items ?? [] }
-    let ratios = try timeRatios()
-    addTable(
-      ["m", "V + m"] + measures.flatMap { [Self.name($0), "difference, 95 %"] }
-        + (ratios.isEmpty ? [] : ["CPU time, of the baseline's"]) + ["address"],
-      "rr" + measures.map { _ in "rr" }.joined() + (ratios.isEmpty ? "" : "r") + "l",
-      (points.first ?? []).enumerated().map { number, point in
-        let m = text(point["m"])
-        return [m == "0" ? "none" : m, text(point["inputVocabulary"])]
-          + points.flatMap { points in
-            [fixed(points[number]["mean"], 4), estimate(points[number]["difference"])]
-          } + (ratios.isEmpty ? [] : [ratios[m] ?? ""])
-          + [address("fits/\(measures[0].rawValue)/points/\(number)/mean")]
-      })
-  }
-
-  /// Mean over seeds by m, where every run of it has one.
-  private func timeRatios() throws -> [String: String] {
-    guard figure.table.has("cpu_time_ratio") else { return [:] }
-    let cells = try figure.table.texts("cpu_time_ratio").map { Double($0) }
-    var result: [String: String] = [:]
-    for (key, rows) in try figure.table.groups(by: ["m"]) {
-      let known = rows.compactMap { cells[$0] }
-      if known.count == rows.count {
-        result[key[0]] = fixed(.double(known.reduce(0, +) / Double(known.count)), 2)
-      }
-    }
-    return result
-  }
-
   private mutating func addDifferences() {
     let claims = json["claims"]?.items ?? []
     verdicts = claims.map { $0["verdict"]?.text ?? "" }
@@ -343,12 +271,12 @@ struct FigureSection {
   }
 
   /// Behind the verdict on a trunk that counting beats.
-  private var trunkNote: String {
+  var trunkNote: String {
     json["counting"]?["underTrained"] == .bool(true) ? " (\(Counting.note) trunk)" : ""
   }
 
   /// What counting the n-grams of the same text gives, and what that says of the trunk.
-  private mutating func addCounting() {
+  mutating func addCounting() {
     guard let counting = json["counting"] else { return }
     let overlap = counting["overlap"]
     blocks.append(
@@ -372,7 +300,7 @@ struct FigureSection {
       })
   }
 
-  private static func name(_ measure: TextFigure.Measure) -> String {
+  static func name(_ measure: TextFigure.Measure) -> String {
     switch measure {
     case .train: "training loss"
     case .heldout: "held-out loss"
