@@ -37,7 +37,7 @@ package struct Settings: Sendable {
       let product = Settings.product(of: known, by: value)
       guard let converted = Settings.converted(product ?? value, like: known) else {
         throw UserError(
-          "\(origin): \(path)", expected: Settings.kind(of: known),
+          "\(origin): \(path)", expected: Settings.expected(value, like: known),
           found: value.summary + (product.map { ", which makes \($0.summary)" } ?? ""),
           remedy: "The default is \(defaults[path, default: known].canonicalJSON).")
       }
@@ -177,6 +177,14 @@ package struct Settings: Sendable {
       (.array, .array):
       value
     default: nil
+    }
+  }
+
+  /// What a message expects in place of `value`; of a number also that it can be a factor.
+  private static func expected(_ value: ConfigValue, like known: ConfigValue) -> String {
+    switch (known, value) {
+    case (.integer, .string), (.double, .string): kind(of: known) + " or a factor, such as 2x"
+    default: kind(of: known)
     }
   }
 

@@ -46,13 +46,19 @@ import Planning
   /// Named with the default, whatever a layer before has.
   @Test(
     arguments: [
-      ("0.25x", "an integer, found string '0.25x', which makes number 1.5. The default is 4."),
-      ("0x", "an integer, found string '0x'. The default is 4."),
-      ("-1x", "an integer, found string '-1x'. The default is 4."),
-      ("infx", "an integer, found string 'infx'. The default is 4."),
-      ("nanx", "an integer, found string 'nanx'. The default is 4."),
-      ("x", "an integer, found string 'x'. The default is 4."),
-      ("1e300x", "an integer, found string '1e300x', which makes number 6e+300. The default is 4."),
+      (
+        "0.25x",
+        "an integer or a factor, such as 2x, found string '0.25x', which makes number 1.5. The default is 4."
+      ),
+      ("0x", "an integer or a factor, such as 2x, found string '0x'. The default is 4."),
+      ("-1x", "an integer or a factor, such as 2x, found string '-1x'. The default is 4."),
+      ("infx", "an integer or a factor, such as 2x, found string 'infx'. The default is 4."),
+      ("nanx", "an integer or a factor, such as 2x, found string 'nanx'. The default is 4."),
+      ("x", "an integer or a factor, such as 2x, found string 'x'. The default is 4."),
+      (
+        "1e300x",
+        "an integer or a factor, such as 2x, found string '1e300x', which makes number 6e+300. The default is 4."
+      ),
     ] as [(ConfigValue, String)])
   func badFactors(factor: ConfigValue, message: String) throws {
     var settings = try Settings(defaults: defaults, origin: "defaults")
