@@ -38,6 +38,8 @@ package enum TextReport: String, CaseIterable, Sendable {
 
   /// Whether it is of corpora and vocabularies alone.
   package var isCensus: Bool { self == .discovery || self == .updates }
+  /// Whether it says of `comparisons` what becomes of them.
+  package var judgesComparisons: Bool { [.ablation, .vocabularies, .metrics].contains(self) }
   /// Whether a row of its CSV is a point of a curve, not a run.
   package var isCurves: Bool { self == .lossCurves || self == .metrics }
 }

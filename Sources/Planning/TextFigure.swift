@@ -61,9 +61,13 @@ package struct TextFigure: Subject {
       }
     }
     self.paper = paper
-    if report.isCensus && !comparisons.isEmpty {
+    if !report.judgesComparisons && !comparisons.isEmpty {
       throw reader.fault(
-        "comparisons", expected: "none: no model is trained", found: "\(comparisons.count)")
+        "comparisons", expected: "none: \(report.rawValue) judges none",
+        found: "\(comparisons.count)",
+        remedy: "Of the reports "
+          + TextReport.allCases.filter(\.judgesComparisons).map(\.rawValue).joined(separator: ", ")
+          + " do.")
     }
     if [.metrics, .vocabularies].contains(report) && comparisons.isEmpty {
       throw reader.fault(

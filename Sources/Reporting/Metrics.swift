@@ -221,7 +221,9 @@ package struct Metrics: Sendable {
       case .accuracy: "mean accuracy on \(count) tasks"
       case .bitsPerByte: "mean bits per byte of the answers of \(count) tasks"
       }
-    return "\(what): \(claim.variant) \(claim.says.rawValue) than \(claim.against)"
+    return StatementText.cell(
+      "\(what): \(claim.variant) \(claim.says.rawValue) than \(claim.against)", isOurs: claim.isOurs
+    )
   }
 
   package var json: ConfigValue {

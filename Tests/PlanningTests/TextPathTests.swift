@@ -239,6 +239,12 @@ import Testing
       "kind: text\n", "kind: text\nspacings: [{from: baseline, middle: baseline, to: baseline}]\n",
       "spacings: expected none: only a table judges them"
     ),
+    (
+      "kind: text\n",
+      "kind: text\ncomparisons: [{variant: baseline, against: baseline, says: better}]\n",
+      "comparisons: expected none: scalingLaw judges none, found 1. Of the reports ablation, "
+        + "vocabularies, metrics do."
+    ),
   ])
   func badFigures(old: String, new: String, message: String) throws {
     try project.replace(old, by: new, in: "pipeline/scaling-law.yaml")

@@ -11,7 +11,7 @@ import Testing
 
   private static let comparisons: ConfigValue = [
     ["variant": "m9", "against": "base", "says": "better"],
-    ["variant": "m1", "against": "base", "says": "better"],
+    ["variant": "m1", "against": "base", "says": "better", "by": "ours"],
   ]
 
   /// Three snapshots of loss on two sets, and of two tasks; m9 is better in loss by `gain`, with `scatter` of it
@@ -59,6 +59,8 @@ import Testing
         "same direction", "same direction", "inconclusive", "inconclusive",
       ])
     #expect(claims[0]["statement"] == "mean loss on 2 sets of text: m9 better than base")
+    let ours = claims.compactMap { $0["statement"]?.text }.filter { $0.hasSuffix(" (ours)") }
+    #expect(ours.count == 2 && ours[0] == "mean loss on 2 sets of text: m1 better than base (ours)")
     #expect(abs((claims[0]["effect"]?.number ?? 0) + 0.1) < 0.005)
     // Where the baseline ends, at 300 tokens, m9 is 0.1 of 100 tokens earlier.
     let ratio = try #require(claims[0]["speed"]?["ratio"]?.number)
