@@ -80,15 +80,17 @@ package struct FigureParameters: StageParameters, KeyedParameters {
     package init() {}
   }
 
-  /// What the paper says of `variant` against `baseline` at one size.
+  /// What the paper says of `variant` against `baseline` at one size, or we do.
   package struct Claim: KeyedParameters {
     @Key() package var panel: String
     @Key() package var variant: String
     @Key() package var baseline: String
     @Key() package var size: String
     @Key() package var statement: Statement
-    /// The paper's words, as in the file of its results.
+    /// The words, as in the file of the paper's results or of ours.
     @Key() package var row: String
+    /// Where no paper says it; nil: the paper does.
+    @Key() package var by: StatementSource?
 
     package init() {}
   }
@@ -162,8 +164,6 @@ package struct TextFigureParameters: StageParameters, KeyedParameters {
     @Key() package var by: StatementSource?
 
     package init() {}
-
-    package var isOurs: Bool { by == .ours }
   }
 
   /// Three variants that differ in the size of the input vocabulary alone.

@@ -20,7 +20,8 @@ package struct GrammarFigure: Subject {
     claims =
       try reader.optionalString("claims").map { file in
         try Self.claims(
-          from: file, of: panels.map(\.name), paperSizes: reader.object("paperSizes"), context)
+          from: file, by: reader.optionalChoice("by", StatementSource.self),
+          of: panels.map(\.name), paperSizes: reader.object("paperSizes"), context)
       } ?? []
     for panel in panels {
       for name in panel.variants { try context.requireVariant(name, "panel \(panel.name)") }
@@ -34,7 +35,8 @@ package struct GrammarFigure: Subject {
   /// Reads the rows `<figure>.<panel>` of a file of the paper's results. The text of such a row is
   /// "<variant> <paper's size> vs <variant> <paper's size>", the last field "better" or "worse".
   private static func claims(
-    from path: String, of panels: [String], paperSizes: ConfigReader, _ context: FigureContext
+    from path: String, by source: StatementSource?, of panels: [String], paperSizes: ConfigReader,
+    _ context: FigureContext
   ) throws -> [FigureParameters.Claim] {
     var reader = paperSizes
     let labels = try reader.keys.map { (size: $0, label: try reader.string($0)) }
@@ -73,7 +75,7 @@ package struct GrammarFigure: Subject {
           found: claim.panel)
       }
       (claim.variant, claim.baseline, claim.size) = (left.variant, right.variant, left.size)
-      (claim.statement, claim.row) = (statement, fields[1])
+      (claim.statement, claim.row, claim.by) = (statement, fields[1], source)
       claims.append(claim)
     }
     if claims.isEmpty {

@@ -25,7 +25,8 @@ extension Ablation {
     text += "| other domain | by it |\n|---|---|---|---|---|---|\n"
     for judged in comparisons {
       let cells = [
-        judged.name, statement(judged.claim), judged.differences[deciding]?.text ?? "",
+        judged.name, judged.claim.by.cell(judged.claim.says.rawValue),
+        judged.differences[deciding]?.text ?? "",
         "**\(judged.verdict(deciding).rawValue)**", judged.differences[second]?.text ?? "",
         judged.verdict(second).rawValue,
       ]

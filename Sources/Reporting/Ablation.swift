@@ -210,7 +210,7 @@ package struct Ablation: Sendable {
           "statement": .string(judged.claim.says.rawValue),
           "verdict": .string(judged.verdict(deciding).rawValue),
         ]
-        if judged.claim.isOurs { value["by"] = .string(StatementSource.ours.rawValue) }
+        value["by"] = judged.claim.by.map { .string($0.rawValue) }
         for measure in figure.measures {
           guard let estimate = judged.differences[measure], let p = judged.p[measure] else {
             continue
@@ -238,13 +238,7 @@ package struct Ablation: Sendable {
     return .object(members)
   }
 
-  var statementHeading: String {
-    StatementText.heading(anyIsOurs: parameters.comparisons.contains(where: \.isOurs))
-  }
-
-  func statement(_ claim: TextFigureParameters.Comparison) -> String {
-    StatementText.cell(claim.says.rawValue, isOurs: claim.isOurs)
-  }
+  var statementHeading: String { parameters.comparisons.map(\.by).heading }
 
   /// The table and its comparisons for people.
   package var markdown: String { isOfVocabularies ? vocabularyTable : lossTable }
@@ -300,7 +294,8 @@ package struct Ablation: Sendable {
     text += "|---|---|---|---|---|---|---|---|\n"
     for judged in comparisons {
       let cells = [
-        judged.name, statement(judged.claim), judged.differences[.train]?.text ?? "",
+        judged.name, judged.claim.by.cell(judged.claim.says.rawValue),
+        judged.differences[.train]?.text ?? "",
         judged.paper[.train].map(Figure.signed) ?? "", judged.ratio(.train),
         "**\(judged.verdict(.train).rawValue)**\(figure.trunkNote)",
         judged.differences[.heldout]?.text ?? "",
@@ -329,7 +324,7 @@ package struct Ablation: Sendable {
   package var summaries: [String] {
     comparisons.map { judged in
       "\(judged.name): \(isOfVocabularies ? "bits a byte" : "train loss") "
-        + "\(judged.differences[deciding]?.text ?? ""), \(judged.claim.isOurs ? "we say" : "paper says") "
+        + "\(judged.differences[deciding]?.text ?? ""), \(judged.claim.by.says) "
         + "\(judged.claim.says.rawValue): "
         + judged.verdict(deciding).rawValue + figure.trunkNote
     }

@@ -217,6 +217,7 @@ extension JudgedClaim {
       ]
     }
     if let near { members["near"] = near.value }
+    members["by"] = claim.by.map { .string($0.rawValue) }
     return .object(members)
   }
 
@@ -231,7 +232,7 @@ extension JudgedClaim {
 
   /// Two lines' worth for people.
   package var summary: String {
-    "\(name): accuracy \(accuracy.text), paper says "
+    "\(name): accuracy \(accuracy.text), \(claim.by.says) "
       + "\(claim.statement.rawValue): \(endText); sentences for the same loss "
       + "\(speeds[.excess]?.text ?? ""): \(speedVerdict.rawValue)"
   }

@@ -221,9 +221,7 @@ package struct Metrics: Sendable {
       case .accuracy: "mean accuracy on \(count) tasks"
       case .bitsPerByte: "mean bits per byte of the answers of \(count) tasks"
       }
-    return StatementText.cell(
-      "\(what): \(claim.variant) \(claim.says.rawValue) than \(claim.against)", isOurs: claim.isOurs
-    )
+    return claim.by.cell("\(what): \(claim.variant) \(claim.says.rawValue) than \(claim.against)")
   }
 
   package var json: ConfigValue {

@@ -130,9 +130,15 @@ extension Figure {
   }
 }
 
-/// What a table says of what it judges.
-enum StatementText {
-  static func heading(anyIsOurs: Bool) -> String { anyIsOurs ? "statement" : "paper says" }
+extension [StatementSource?] {
+  /// Of the column that has the statements.
+  var heading: String { contains(.ours) ? "statement" : "paper says" }
+}
 
-  static func cell(_ says: String, isOurs: Bool) -> String { says + (isOurs ? " (ours)" : "") }
+/// How what is judged is called: the paper's, or ours.
+extension StatementSource? {
+  func cell(_ says: String) -> String { says + (self == .ours ? " (ours)" : "") }
+
+  /// In a sentence.
+  var says: String { self == .ours ? "we say" : "paper says" }
 }

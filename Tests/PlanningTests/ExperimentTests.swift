@@ -68,6 +68,22 @@ import Testing
     #expect(origins["training.batchSequences"] == "pipeline/defaults.yaml")
   }
 
+  /// What a file of claims says is the paper's, but where the figure says whose.
+  @Test func claimsMayBeOurs() throws {
+    let project = try TemporaryProject()
+    func sources() throws -> [StatementSource?] {
+      let experiment = try Experiment(figure: "figure2", preset: "smoke", in: project.directory)
+      return try #require(experiment.subject as? GrammarFigure).claims.map(\.by)
+    }
+    #expect(try sources().allSatisfy { $0 == nil })
+    let figure = "pipeline/figure2.yaml"
+    try project.replace("claims:", by: "by: ours\nclaims:", in: figure)
+    #expect(try !sources().isEmpty && sources().allSatisfy { $0 == .ours })
+    try project.replace("by: ours", by: "by: mine", in: figure)
+    let error = #expect(throws: UserError.self) { _ = try sources() }
+    #expect(error?.description.hasPrefix("\(figure): by: expected one of ours") == true)
+  }
+
   /// A size has settings for trunks of an architecture, over which the figure's stand.
   @Test func settingsOfAnArchitecture() throws {
     let project = try TemporaryProject()
@@ -90,6 +106,10 @@ import Testing
     #expect(
       mixture["model.topK"]?.value == 4 && mixture["model.topK"]?.origin == "pipeline/table1.yaml")
     #expect(try entries("figure1")["optimizer.learningRate"]?.value != 0.75)
+    // A figure's factor is of that, once.
+    try project.replace(
+      "set:\n", by: "set:\n  optimizer: {learningRate: 0.5x}\n", in: "pipeline/table1.yaml")
+    #expect(try entries("table1")["optimizer.learningRate"]?.value == 0.375)
 
     try project.replace("architectures: {olmoe:", by: "architectures: {olmo:", in: preset)
     let error = #expect(throws: UserError.self) { _ = try entries("table1") }

@@ -147,6 +147,23 @@ final class TemporaryFigure {
           + "same direction, settled; sentences for the same loss "), "\(claims[0].summary)")
   }
 
+  /// A statement that no paper makes is called ours where it is printed and published.
+  @Test func statementsOfOursAreCalledSo() throws {
+    var configuration = try files.configuration()
+    guard case .object(var parameters) = configuration.parameters,
+      case .array(var claims)? = parameters["claims"], case .object(var first) = claims[0]
+    else { Issue.record("no claims"); return }
+    first["by"] = "ours"
+    claims[0] = .object(first)
+    parameters["claims"] = .array(claims)
+    configuration = StageConfiguration(
+      stage: "report", version: 1, parameters: .object(parameters), inputs: configuration.inputs)
+    let judged = try Figure(configuration).judgedClaims
+    #expect(judged[0].summary.contains(", we say better: "), "\(judged[0].summary)")
+    #expect(judged[1].summary.contains(", paper says worse: "), "\(judged[1].summary)")
+    #expect(judged.map { $0.value["by"] } == ["ours", nil])
+  }
+
   /// The variant is below the baseline's last loss from its first snapshot on: a bound, and what the last
   /// doubling still gave is less than the gap.
   @Test func speedIsJudgedBesideTheEnd() throws {

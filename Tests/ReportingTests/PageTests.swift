@@ -115,6 +115,48 @@ import Testing
     #expect(count >= 6)
   }
 
+  /// A law's page names the mean that lies furthest from the line, with bounds that hold for all at once.
+  @Test func theLargestDepartureIsOnThePage() throws {
+    for preset in ["laptop", "evening-bfloat16"] {
+      let path = "\(Self.project)/results/\(preset)"
+      let lines = String(decoding: try FileBytes.read("\(path)/README.md"), as: UTF8.self)
+        .split(separator: "\n")
+      let law = try ConfigValue.parse(
+        json: FileBytes.read("\(path)/scaling-law.json"), source: "scaling-law.json")
+      for (measure, fit) in law["fits"]?.members ?? [:] {
+        let departures = (fit["departures"]?.items ?? []).map { departure in
+          ["value", "lowAtOnce", "highAtOnce"].map { departure[$0]?.number ?? .nan }
+        }
+        let place = try #require(
+          departures.indices.sorted { abs(departures[$0][0]) > abs(departures[$1][0]) }.first)
+        let m = try #require(fit["fitted"]?.items[place].number)
+        let texts = departures[place].map { String(format: "%+.3f", $0) }
+        let line = try #require(
+          lines.first { $0.contains("`scaling-law.json:fits/\(measure)/b/value`") })
+        #expect(
+          line.contains(
+            "| \(texts[0]) [\(texts[1]), \(texts[2])], \(m == 0 ? "none" : "m = \(Int(m))") |"),
+          "\(preset) \(measure): \(line)")
+      }
+    }
+  }
+
+  /// Whose the statements are stands in the heading and beside each.
+  @Test func statementsOfOursAreMarkedOnThePage() throws {
+    let page = String(
+      decoding: try FileBytes.read("\(Self.project)/results/laptop/README.md"), as: UTF8.self)
+    func table(_ figure: String) throws -> [Substring] {
+      let start = try #require(page.firstRange(of: "\n## \(figure): ")).upperBound
+      return page[start...].split(separator: "\n").filter { $0.hasPrefix("| ") }
+    }
+    let mixed = try table("reduction")
+    #expect(mixed[0].hasPrefix("| comparison | statement |"))
+    #expect(mixed[2].hasPrefix("| half token vs 1-gram | worse (ours) |"))
+    #expect(mixed.contains { $0.hasPrefix("| normalized k=4 vs normalized k=1 | better |") })
+    #expect(try table("table2")[0].hasPrefix("| comparison | paper says |"))
+    #expect(try table("figure2")[0].hasPrefix("| claim | paper says |"))
+  }
+
   /// The page knows of every line of its tables the runs that `make explain` tells, and their records.
   @Test func waysBackAreThoseThatAreExplained() throws {
     let folder = "\(Self.project)/results/laptop"

@@ -10,14 +10,15 @@ extension FigureSection {
     verdicts = comparisons.map { text($0["verdict"]) }
     addTable(
       [
-        "comparison", heading(of: comparisons), "held-out bits a byte, 95 %", "p by Holm",
+        "comparison", comparisons.map(source).heading, "held-out bits a byte, 95 %", "p by Holm",
         "verdict",
         "other domain, 95 %", "by it", "address",
       ], "llrrlrll",
       comparisons.enumerated().map { number, comparison in
         [
           "\(text(comparison["model"])) vs \(text(comparison["against"]))",
-          statement(comparison), estimate(comparison[own]), comparison[own].map(p) ?? "",
+          source(comparison).cell(text(comparison["statement"])), estimate(comparison[own]),
+          comparison[own].map(p) ?? "",
           strong(comparison["verdict"]), estimate(comparison[other]),
           text(comparison[other]?["verdict"]), address("comparisons/\(number)/\(own)/value"),
         ]

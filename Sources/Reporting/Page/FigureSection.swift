@@ -46,6 +46,11 @@ struct FigureSection {
     return ""
   }
 
+  /// Who says what is judged.
+  func source(_ claim: ConfigValue) -> StatementSource? {
+    claim["by"]?.text.flatMap(StatementSource.init)
+  }
+
   // MARK: - Kinds of figures
 
   private mutating func addAccuracy() {
@@ -53,14 +58,14 @@ struct FigureSection {
     verdicts = claims.flatMap { [text($0["verdict"]), text($0["speed"]?["verdict"])] }
     addTable(
       [
-        "claim", "paper says", "accuracy at the end, 95 %", "verdict", "models",
+        "claim", claims.map(source).heading, "accuracy at the end, 95 %", "verdict", "models",
         "sentences for the same loss, 95 %", "speed", "excess loss, nats a character, 95 %",
         "by loss", "address",
       ], "llrllrlrll",
       claims.enumerated().map { number, claim in
         let loss = claim["excessNatsPerCharacter"]
         return [
-          name(claim), text(claim["statement"]), effect(claim["accuracy"]),
+          name(claim), source(claim).cell(text(claim["statement"])), effect(claim["accuracy"]),
           strong(claim["verdict"]), state(claim["settled"]),
           ratio(claim["speed"]?["excess"]), strong(claim["speed"]?["verdict"]), effect(loss),
           text(loss?["verdict"]), address("claims/\(number)/accuracy/effect"),
@@ -202,20 +207,12 @@ struct FigureSection {
     tenths.count == 10 ? estimate(tenths[number - 1]) : ""
   }
 
-  func heading(of comparisons: [ConfigValue]) -> String {
-    StatementText.heading(anyIsOurs: comparisons.contains { $0["by"] != nil })
-  }
-
-  func statement(_ comparison: ConfigValue) -> String {
-    StatementText.cell(text(comparison["statement"]), isOurs: comparison["by"] != nil)
-  }
-
   private mutating func addAblation() {
     let comparisons = json["comparisons"]?.items ?? []
     verdicts = comparisons.map { $0["verdict"]?.text ?? "" }
     addTable(
       [
-        "comparison", heading(of: comparisons), "training loss, 95 %",
+        "comparison", comparisons.map(source).heading, "training loss, 95 %",
         "in parts of the paper's, 95 %",
         "p by Holm", "verdict", "held-out loss, 95 %", "by held-out loss", "address",
       ], "llrrrlrll",
@@ -223,7 +220,8 @@ struct FigureSection {
         let (train, heldout) = (comparison["train_loss"], comparison["eval_loss"])
         return [
           "\(text(comparison["model"])) vs \(text(comparison["against"]))",
-          statement(comparison), estimate(train), times(train?["ratioToPaper"]),
+          source(comparison).cell(text(comparison["statement"])), estimate(train),
+          times(train?["ratioToPaper"]),
           train.map(p) ?? "", strong(comparison["verdict"]) + trunkNote, estimate(heldout),
           text(heldout?["verdict"]),
           address("comparisons/\(number)/train_loss/value"),
