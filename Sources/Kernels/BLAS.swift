@@ -67,7 +67,11 @@ package enum BLAS {
   /// Replaces this process by a new one with the same arguments; returns only when that fails.
   private static func restart() {
     var arguments = CommandLine.arguments.map { strdup($0) } + [nil]
-    execv("/proc/self/exe", &arguments)
+    // By its path, so that `top` and `pkill` know it by its name; the link serves where another file has
+    // taken its place.
+    for path in [Host.executable(), "/proc/self/exe"] {
+      if let path { execv(path, &arguments) }
+    }
     for argument in arguments { free(argument) }
   }
 }

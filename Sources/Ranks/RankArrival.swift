@@ -34,7 +34,7 @@ package struct RankNeighbour: Equatable, Sendable {
         isStopped: found.isStopped)
     }.sorted { $0.rank < $1.rank }
     guard let started = Hydra.ranksHere(own.environment),
-      processes.contains(where: { $0.id == launcher && $0.program == Array(Hydra.proxy.utf8) })
+      processes.contains(where: { $0.id == launcher && $0.program == Hydra.proxy })
     else { return RankNeighbourhood(ranks: ranks) }
     let ended = max(0, started - processes.count { $0.parent == launcher })
     // Who it was is known where all others are here.

@@ -50,9 +50,8 @@ package struct RankProcess: Equatable, Sendable {
 /// What the kernel says of a process of this machine.
 struct KernelProcess {
   let id: Int32
-  /// The name of its executable; empty where this user may not know. (What `ps` shows changes when a program
-  /// starts itself anew by its link in /proc.)
-  let program: [UInt8]
+  /// The name of its executable, of any length; empty where this user may not know.
+  let program: String
   let parent: Int32
   let start: Int
   private let state: UInt8
@@ -73,7 +72,7 @@ struct KernelProcess {
     self.start = start
     self.state = state
     self.parent = Int32(truncatingIfNeeded: parent)
-    program = Self.executable(of: id)
+    program = Host.executable(of: id)?.split(separator: "/").last.map(String.init) ?? ""
   }
 
   /// Whether a signal has stopped it.
@@ -94,13 +93,6 @@ struct KernelProcess {
   /// The processes of this machine.
   static var all: [Int32] {
     ((try? AtomicFile.names(in: "/proc")) ?? []).compactMap { Int32($0) }
-  }
-
-  private static func executable(of process: Int32) -> [UInt8] {
-    var room = [CChar](repeating: 0, count: Int(PATH_MAX))
-    let count = readlink("/proc/\(process)/exe", &room, room.count)
-    let path = room[..<max(0, count)].map(UInt8.init(bitPattern:))
-    return Array(path.split(separator: UInt8(ascii: "/")).last ?? [])
   }
 
   /// A file that has no length before it is read; empty where there is none.

@@ -141,7 +141,6 @@ enum Executable {
   }
 
   private static var path: String {
-    (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe"))
-      ?? CommandLine.arguments[0]
+    Host.executable() ?? CommandLine.arguments[0]
   }
 }

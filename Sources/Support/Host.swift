@@ -25,6 +25,17 @@ package enum Host {
     unameField { $0.sysname } + " " + unameField { $0.release }
   }
 
+  /// The file that a process runs, by the kernel; " (deleted)" behind it where another has taken its place.
+  ///
+  /// - Parameter process: nil for this one.
+  /// - Returns: nil where this user may not know.
+  package static func executable(of process: pid_t? = nil) -> String? {
+    var room = [CChar](repeating: 0, count: Int(PATH_MAX))
+    let count = readlink("/proc/\(process.map(String.init) ?? "self")/exe", &room, room.count)
+    guard count > 0 else { return nil }
+    return String(decoding: room[..<count].map(UInt8.init(bitPattern:)), as: UTF8.self)
+  }
+
   /// Threads the scheduler lets this process use at once.
   package static var threads: Int { max(1, Int(ott_thread_count())) }
 

@@ -80,7 +80,8 @@ struct RankDeathTests {
             "4", "/bin/sh", "-c",
             """
             if [ ${OMPI_COMM_WORLD_RANK:-$PMI_RANK} = \(victim) ]; then
-              (until [ "$(cat /proc/$$/comm)" = ott-train ]; do :; done; sleep \(pause); kill -\(signal) $$) &
+              (until case $(readlink /proc/$$/exe) in */ott-train) ;; *) false ;; esac; do :; done
+               sleep \(pause); kill -\(signal) $$) &
             fi
             exec $0 --config \(config) --output early-\(mpi.name)
             """, "\(Program.directory)/ott-train",

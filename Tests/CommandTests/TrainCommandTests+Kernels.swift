@@ -79,6 +79,20 @@ extension TrainCommandTests {
     #expect(try fact("blasCore", of: "run") == "Nehalem")
   }
 
+  /// A process that has started itself anew for its core is still the one that people look for.
+  @Test func topShowsTheProgramByItsName() throws {
+    defer { remove() }
+    let (process, _) = try start(
+      writeConfiguration(), output: "run", environment: ["OPENBLAS_CORETYPE": "Nehalem"])
+    let checkpoint = directory + "/run/checkpoint.safetensors"
+    while process.isRunning, !FileBytes.exists(checkpoint) { usleep(500) }
+    let name = try? String(
+      contentsOfFile: "/proc/\(process.processIdentifier)/comm", encoding: .utf8)
+    process.terminate()
+    process.waitUntilExit()
+    #expect(name == "ott-train\n")
+  }
+
   @Test func tablesOfADeviceNeedOne() throws {
     defer { remove() }
     let result = try run(writeConfiguration(), output: "run", ["--device-tables", "host"])

@@ -61,7 +61,8 @@ import Testing
     return config
   }
 
-  private func start(
+  /// A training under way, and what it says.
+  func start(
     _ config: String, output: String, _ extra: [String] = [], environment: [String: String] = [:]
   ) throws -> (process: Process, messages: Pipe) {
     let process = Process()
