@@ -42,8 +42,6 @@ package final class RankWatch: Sendable {
     var verdict: RanksAborted?
     /// Whether there is a verdict, of which the others may not have been told yet.
     var isDecided = false
-    /// Whether this rank ends the computation, and has not heard what comes of it.
-    var isAborting = false
     /// Whether the thread of the ranks knows the verdict, and ends the process by itself.
     var isKnown = false
     var isRankZeroGone = false
@@ -95,17 +93,15 @@ package final class RankWatch: Sendable {
     return waitForVerdict()
   }
 
-  /// Ends the computation unless another rank has done so before.
+  /// Ends the computation unless another rank has done so before; `verdict` says which.
   package func abort(_ reason: RanksAborted) {
-    if rank == 0 { return decide(reason) }
-    let isFirst = state.withLock { state in
-      if state.isDecided { return false }
-      state.isAborting = true
-      return true
+    if rank == 0 {
+      decide(reason)
+    } else if !state.withLock({ $0.isDecided }) {
+      lines[0].send(.verdict(reason))
     }
-    guard isFirst else { return }
+    // Also where the watch's thread is about to make another's reason the verdict: it is waited for.
     isOver.store(true, ordering: .releasing)
-    lines[0].send(.verdict(reason))
   }
 
   /// The verdict, where there will be one soon; nil after some seconds.
