@@ -80,8 +80,9 @@ struct RankDeathTests {
             "4", "/bin/sh", "-c",
             """
             if [ ${OMPI_COMM_WORLD_RANK:-$PMI_RANK} = \(victim) ]; then
-              (until case $(readlink /proc/$$/exe) in */ott-train) ;; *) false ;; esac; do :; done
-               sleep \(pause); kill -\(signal) $$) &
+              (while kill -0 $$ 2>/dev/null; do
+                 case $(readlink /proc/$$/exe) in */ott-train) sleep \(pause); kill -\(signal) $$; break ;; esac
+               done) &
             fi
             exec $0 --config \(config) --output early-\(mpi.name)
             """, "\(Program.directory)/ott-train",
