@@ -84,7 +84,6 @@ package struct Answers {
   /// A prompt that is read, then continued.
   private struct Live {
     let prompt: Int
-    var history: TokenHistory
     var read = 0
   }
 
@@ -95,38 +94,33 @@ package struct Answers {
     for prompt in prompts { starts.append(starts[starts.count - 1] + prompt.count) }
     var result = [Float](repeating: 0, count: starts[prompts.count] * V)
     var generated = [[UInt32]](repeating: [], count: prompts.count)
-    var live = prompts.indices.map { Live(prompt: $0, history: TokenHistory(run.rows)) }
-    let session = model.makeSession(rows: 1, sequences: live.count)
-    try session.restart(sequences: live.count)
-    var logits = [Float](repeating: 0, count: live.count * V)
+    var live = prompts.indices.map { Live(prompt: $0) }
+    let session = try LabelTokenSession(model, run.rows, sequences: live.count)
     while !live.isEmpty {
       try Interruption.check()
-      for i in live.indices {
-        let prompt = prompts[live[i].prompt]
-        let token =
-          live[i].read < prompt.count
-          ? prompt[live[i].read] : generated[live[i].prompt][live[i].read - prompt.count]
-        live[i].history.push(token)
-        live[i].read += 1
+      let tokens = live.map { one in
+        let prompt = prompts[one.prompt]
+        return one.read < prompt.count
+          ? prompt[one.read] : generated[one.prompt][one.read - prompt.count]
       }
-      try session.advance(
-        rows: (0..<run.rows.columns).map { column in live.map { $0.history.row(column) } },
-        into: &logits)
       var goesOn = [Bool](repeating: true, count: live.count)
-      for i in live.indices {
-        let (n, prompt) = (live[i].prompt, prompts[live[i].prompt])
-        let row = logits[(i * V)..<((i + 1) * V)]
-        if live[i].read <= prompt.count {
-          let place = (starts[n] + live[i].read - 1) * V
-          result.replaceSubrange(place..<(place + V), with: row)
+      try session.advance(tokens) { logProbabilities in
+        for i in live.indices {
+          live[i].read += 1
+          let (n, prompt) = (live[i].prompt, prompts[live[i].prompt])
+          let row = logProbabilities[(i * V)..<((i + 1) * V)]
+          if live[i].read <= prompt.count {
+            let place = (starts[n] + live[i].read - 1) * V
+            result.replaceSubrange(place..<(place + V), with: row)
+          }
+          guard live[i].read >= prompt.count else { continue }
+          if generated[n].count < count { generated[n].append(Self.largest(row)) }
+          goesOn[i] =
+            generated[n].count < count && !run.ends.contains { UInt32($0) == generated[n].last }
         }
-        guard live[i].read >= prompt.count else { continue }
-        if generated[n].count < count { generated[n].append(Self.largest(row)) }
-        goesOn[i] =
-          generated[n].count < count && !run.ends.contains { UInt32($0) == generated[n].last }
       }
       try session.retain { goesOn[$0] }
-      live = zip(live, goesOn).filter { $0.1 }.map { $0.0 }
+      live = zip(live, goesOn).filter(\.1).map(\.0)
     }
     return (
       result,
@@ -135,7 +129,7 @@ package struct Answers {
   }
 
   /// The first of the largest.
-  private static func largest(_ row: ArraySlice<Float>) -> UInt32 {
+  private static func largest(_ row: Slice<UnsafeBufferPointer<Float>>) -> UInt32 {
     var best = row.startIndex
     for k in row.indices where row[k] > row[best] { best = k }
     return UInt32(best - row.startIndex)

@@ -183,9 +183,7 @@ package struct TextGenerator {
 
   private func makeSession(sequences: Int) throws -> any TokenSession {
     guard let set = run.fGrams?.set else {
-      let session = model.makeSession(rows: 1, sequences: sequences)
-      try session.restart(sequences: sequences)
-      return LabelTokenSession(session, run.rows, sequences: sequences, labels: run.model.labels)
+      return try LabelTokenSession(model, run.rows, sequences: sequences)
     }
     let rows: any FGramRows =
       store.map(StoredFGramRows.init)
@@ -193,44 +191,5 @@ package struct TextGenerator {
     let continuation = FGramContinuation(model, rows: rows, sequences: sequences)
     continuation.restart(sequences: sequences)
     return continuation
-  }
-}
-
-/// What continues sequences by their tokens.
-private protocol TokenSession {
-  func advance(
-    _ tokens: [UInt32], _ body: (UnsafeBufferPointer<Float>) throws -> Void
-  ) throws
-  func retain(_ isLive: (Int) -> Bool) throws
-}
-
-extension FGramContinuation: TokenSession {}
-
-/// A session of row ids that follows its sequences' tokens.
-private final class LabelTokenSession: TokenSession {
-  private let session: any LabelSession
-  private let columns: Int
-  private var histories: [TokenHistory]
-  private var logProbabilities: [Float]
-
-  init(_ session: any LabelSession, _ rows: TokenRows, sequences: Int, labels: Int) {
-    (self.session, columns) = (session, rows.columns)
-    histories = (0..<sequences).map { _ in TokenHistory(rows) }
-    logProbabilities = [Float](repeating: 0, count: sequences * labels)
-  }
-
-  func advance(
-    _ tokens: [UInt32], _ body: (UnsafeBufferPointer<Float>) throws -> Void
-  ) throws {
-    for (n, token) in tokens.enumerated() { histories[n].push(token) }
-    try session.advance(
-      rows: (0..<columns).map { column in histories.map { $0.row(column) } },
-      into: &logProbabilities)
-    try logProbabilities.withUnsafeBufferPointer(body)
-  }
-
-  func retain(_ isLive: (Int) -> Bool) throws {
-    histories = histories.indices.filter(isLive).map { histories[$0] }
-    try session.retain(isLive)
   }
 }
